@@ -1,0 +1,96 @@
+//! The application's memory, as it was handed to us.
+#![allow(unsafe_code)]
+
+use super::{Errno, Result};
+
+/// A piece of the application's memory: where a read goes to, or where a write comes from.
+///
+/// The application may change it from another thread while we copy, so it is never a Rust slice.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Segment {
+    start: *mut u8,
+    length: usize,
+}
+
+/// The lowest page is never mapped on Linux (`vm.mmap_min_addr`), and user space ends here on x86-64.
+const ADDRESSES: std::ops::Range<usize> = 4096..0x0000_8000_0000_0000;
+
+impl Segment {
+    /// The segment of `length` bytes at `start`.
+    ///
+    /// # Errors
+    /// `EFAULT` where no process can have memory: the null page and the kernel's half.
+    ///
+    /// # Safety
+    /// The caller has the application's word (the call's own contract) that the memory is there.
+    pub unsafe fn new(start: *mut u8, length: usize) -> Result<Self> {
+        let address = start as usize;
+        let end = address.checked_add(length).ok_or(Errno::FAULT)?;
+        if length != 0 && (address < ADDRESSES.start || end > ADDRESSES.end) {
+            return Err(Errno::FAULT);
+        }
+        Ok(Self { start, length })
+    }
+
+    /// A segment over memory of our own, to read into.
+    pub fn of_slice_mut(slice: &mut [u8]) -> Self {
+        Self { start: slice.as_mut_ptr(), length: slice.len() }
+    }
+
+    /// A segment over memory of our own, to write from. Nothing is ever stored to it.
+    pub fn of_slice(slice: &[u8]) -> Self {
+        Self { start: slice.as_ptr().cast_mut(), length: slice.len() }
+    }
+
+    /// Bytes in this segment.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether it holds no byte.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Where it starts.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.start
+    }
+
+    /// The part from `offset` on, at most `length` bytes; both are clamped to the segment.
+    pub fn part(&self, offset: usize, length: usize) -> Self {
+        let offset = offset.min(self.length);
+        let length = length.min(self.length - offset);
+        Self { start: self.start.wrapping_add(offset), length }
+    }
+
+    /// Copies `self.len()` bytes from `source` into the application's memory.
+    ///
+    /// # Safety
+    /// `source` is readable for `self.len()` bytes and does not overlap the segment.
+    pub unsafe fn fill_from(&self, source: *const u8) {
+        // SAFETY: the source by the caller's word, the segment by `new`'s.
+        unsafe { std::ptr::copy_nonoverlapping(source, self.start, self.length) }
+    }
+
+    /// Copies `self.len()` bytes of the application's memory to `target`.
+    ///
+    /// # Safety
+    /// `target` is writable for `self.len()` bytes and does not overlap the segment.
+    pub unsafe fn copy_to(&self, target: *mut u8) {
+        // SAFETY: the target by the caller's word, the segment by `new`'s.
+        unsafe { std::ptr::copy_nonoverlapping(self.start, target, self.length) }
+    }
+
+    /// Sets every byte to zero.
+    pub fn zero(&self) {
+        // SAFETY: the segment is the application's, by `new`'s contract.
+        unsafe { std::ptr::write_bytes(self.start, 0, self.length) }
+    }
+}
+
+/// The bytes in `segments` together.
+pub fn total_bytes(segments: &[Segment]) -> usize {
+    segments.iter().map(Segment::len).sum()
+}

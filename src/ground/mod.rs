@@ -1,0 +1,11 @@
+//! What every layer stands on: configuration, our own kernel calls, guards, clocks, diagnostics.
+
+pub mod buffer;
+pub mod guard;
+pub mod mounts;
+
+/// The errors of every layer: what the application will find in `errno`.
+pub use rustix::io::Errno;
+
+/// A result whose error is an `errno`.
+pub type Result<T> = std::result::Result<T, Errno>;

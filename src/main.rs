@@ -1,0 +1,5 @@
+//! The `sidestep` command.
+
+fn main() -> std::process::ExitCode {
+    sidestep::command::main()
+}

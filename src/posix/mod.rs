@@ -1,0 +1,1 @@
+//! What a call means: descriptors, open file descriptions, paths.

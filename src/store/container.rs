@@ -1,0 +1,137 @@
+//! A container's namespace.
+
+use super::{ArrayObject, Attributes, Changes, Found, NewNode, NodeId};
+use crate::ground::Result;
+use std::os::fd::OwnedFd;
+
+/// How `rename` treats the target name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenameMode {
+    /// Replaces it, under POSIX's rules for files and directories.
+    Replace,
+    /// `RENAME_NOREPLACE`: `EEXIST` if it is there.
+    NoReplace,
+    /// `RENAME_EXCHANGE`: both stay, each under the other's name.
+    Exchange,
+}
+
+/// One entry of a directory, as `readdir` sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct DirectoryEntry<'a> {
+    /// The name, 1 to 255 bytes, without a slash.
+    pub name: &'a [u8],
+    /// What it leads to.
+    pub found: Found,
+    /// Where the listing goes on after this entry; below 2^63 and above 2. Holds while the directory changes: an entry
+    /// that was there all the time is told exactly once.
+    pub position: u64,
+}
+
+/// `statfs` in the engine's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Bytes in all.
+    pub total_bytes: u64,
+    /// Bytes free for everybody.
+    pub free_bytes: u64,
+    /// Nodes in all, and free.
+    pub total_nodes: u64,
+    /// Nodes free.
+    pub free_nodes: u64,
+    /// A number that tells this container from others (`f_fsid`, and `st_dev` from it).
+    pub id: u64,
+}
+
+/// A container with a POSIX namespace. Names are 1 to 255 bytes without slash and never `.` or `..`: the caller has
+/// checked. Every call may be made by several threads at once, and answers `EROFS` where the mount is read-only and
+/// `ESTALE` for a node that is gone.
+pub trait Container: Send + Sync {
+    /// The root directory.
+    fn root(&self) -> NodeId;
+
+    /// What `name` leads to in `directory`; symlinks are not followed.
+    ///
+    /// # Errors
+    /// `ENOENT`, `ENOTDIR`.
+    fn lookup(&self, directory: NodeId, name: &[u8]) -> Result<Found>;
+
+    /// The attributes of a node.
+    ///
+    /// # Errors
+    /// `ESTALE` if it is gone.
+    fn attributes(&self, node: NodeId) -> Result<Attributes>;
+
+    /// Changes attributes.
+    fn change(&self, node: NodeId, changes: &Changes) -> Result<()>;
+
+    /// Makes a node under a new name.
+    ///
+    /// # Errors
+    /// `EEXIST`, `ENOSPC`, `ENOENT` where the directory itself has been removed.
+    fn create(&self, directory: NodeId, name: &[u8], new: &NewNode<'_>) -> Result<Found>;
+
+    /// Removes the name of a file or symlink. The bytes stay while anybody has it open.
+    ///
+    /// # Errors
+    /// `ENOENT`, `EISDIR` for a directory.
+    fn unlink(&self, directory: NodeId, name: &[u8]) -> Result<()>;
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// `ENOENT`, `ENOTDIR`, `ENOTEMPTY`.
+    fn remove_directory(&self, directory: NodeId, name: &[u8]) -> Result<()>;
+
+    /// Gives a node another name, in one step for every observer.
+    ///
+    /// # Errors
+    /// As rename(2): `ENOENT`, `EEXIST`, `EISDIR`, `ENOTDIR`, `ENOTEMPTY`, `EINVAL` for a directory into itself.
+    fn rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), mode: RenameMode) -> Result<()>;
+
+    /// Copies a symlink's target into `buffer`, cut off where that ends; returns the bytes copied.
+    fn read_link(&self, node: NodeId, buffer: &mut [u8]) -> Result<usize>;
+
+    /// Tells the entries after `position` (0 from the start), without `.` and `..`, until `visit` answers false.
+    fn entries(
+        &self,
+        directory: NodeId,
+        position: u64,
+        visit: &mut dyn FnMut(DirectoryEntry<'_>) -> bool,
+    ) -> Result<()>;
+
+    /// A directory's parent and its own name there, written to `name` (255 bytes are enough); the root is its own
+    /// parent with an empty name. Returns the parent and the name's length.
+    ///
+    /// # Errors
+    /// `ENOENT` for a directory that has been removed.
+    fn whereabouts(&self, directory: NodeId, name: &mut [u8]) -> Result<(NodeId, usize)>;
+
+    /// Opens a node: until the object is dropped it lives on, unlinked or not.
+    ///
+    /// # Errors
+    /// `ENOENT` if it was unlinked since it was found: look it up again. `EMFILE`, `ENOMEM`.
+    fn open(&self, found: Found) -> Result<Box<dyn ArrayObject>>;
+
+    /// Opens a node that another process of ours handed over, unlinked or not.
+    fn adopt(&self, found: Found) -> Result<Box<dyn ArrayObject>>;
+
+    /// A kernel descriptor that keeps the node alive for as long as any process has a copy of it, through fork and
+    /// exec and a kill: what a hand-over leaves in the air is counted by the kernel. Not close-on-exec.
+    fn hold(&self, found: Found) -> Result<OwnedFd>;
+
+    /// Space and numbers.
+    fn capacity(&self) -> Result<Capacity>;
+
+    /// Everything that was done is on stable storage when this returns.
+    fn sync(&self) -> Result<()>;
+
+    /// Whether changes are refused.
+    fn is_read_only(&self) -> bool;
+
+    /// A directory on the host that stands for `directory` as a working directory: its path goes to `path`, the
+    /// length is returned. The kernel's `getcwd` in it leads back through [`Container::directory_at`].
+    fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize>;
+
+    /// Which directory a host path stands for, if it is one of this container's stand-ins.
+    fn directory_at(&self, host_path: &[u8]) -> Option<NodeId>;
+}

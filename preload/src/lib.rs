@@ -1,1 +1,3 @@
 //! libsidestep.so.
+
+pub mod dispatch;

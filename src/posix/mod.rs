@@ -1,1 +1,3 @@
 //! What a call means: descriptors, open file descriptions, paths.
+
+pub mod descriptor;

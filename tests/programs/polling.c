@@ -33,8 +33,14 @@ CASE(select_variants) {
     MUST(pipe(pipes));
     fd_set in, out, other;
     for (int pass = 0; pass < 3; pass++) {
-        FD_ZERO(&in), FD_ZERO(&out), FD_ZERO(&other);
-        FD_SET(fd, &in), FD_SET(fd, &out), FD_SET(fd, &other), FD_SET(pipes[0], &in), FD_SET(pipes[1], &out);
+        FD_ZERO(&in);
+        FD_ZERO(&out);
+        FD_ZERO(&other);
+        FD_SET(fd, &in);
+        FD_SET(fd, &out);
+        FD_SET(fd, &other);
+        FD_SET(pipes[0], &in);
+        FD_SET(pipes[1], &out);
         struct timeval limit = {5, 0};
         struct timespec spec = {5, 0};
         if (pass == 2) TRY(pselect(pipes[1] + 1, &in, &out, &other, &spec, NULL));
@@ -43,9 +49,11 @@ CASE(select_variants) {
             FD_ISSET(pipes[0], &in), FD_ISSET(pipes[1], &out));
         if (pass == 0) write(pipes[1], "x", 1);
     }
-    FD_ZERO(&in), FD_SET(fd, &in);
+    FD_ZERO(&in);
+    FD_SET(fd, &in);
     TRY(select(fd + 1, &in, NULL, NULL, NULL));
-    FD_ZERO(&in), FD_SET(fd + 10, &in);
+    FD_ZERO(&in);
+    FD_SET(fd + 10, &in);
     TRY(select(fd + 11, &in, NULL, NULL, &(struct timeval){0, 1000}));
     FD_ZERO(&in);
     TRY(select(fd + 1, &in, NULL, NULL, &(struct timeval){0, 1000}));

@@ -10,6 +10,7 @@ use common::world::Pair;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// The number.
@@ -130,9 +131,11 @@ fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     content[offset..end].copy_from_slice(bytes);
 }
 
-/// The bytes that the workload writes for a seed.
+/// The bytes that the workload writes for a seed: a window of one long sequence.
 fn pattern(seed: u32, length: u32) -> Vec<u8> {
-    (0..length).map(|at| (seed.wrapping_add(at).wrapping_mul(2_654_435_761) >> 15) as u8 | 1).collect()
+    static SEQUENCE: LazyLock<Vec<u8>> =
+        LazyLock::new(|| (0..200_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 15) as u8 | 1).collect());
+    SEQUENCE[seed as usize..][..length as usize].to_vec()
 }
 
 /// Runs the workload for a while, kills it, and gives what each writer announced and confirmed.
@@ -197,7 +200,7 @@ fn kill_again_and_again(options: &str, kills_count: u64, seed: u64) {
     let mut operations_count = 0;
     for round in 0..kills_count {
         let dice = (seed + round).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-        let lines = run_and_kill(&pair, seed + round, Duration::from_micros(5_000 + dice % 60_000));
+        let lines = run_and_kill(&pair, seed + round, Duration::from_micros(5_000 + dice % 40_000));
         if has_store {
             check_store(&pair);
         }

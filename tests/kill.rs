@@ -195,7 +195,7 @@ fn belongs_to(name: &str, writer: usize) -> bool {
 fn kill_again_and_again(options: &str, kills_count: u64, seed: u64) {
     let pair = Pair::with_options(options);
     pair.add_program("workload");
-    let has_store = std::env::var_os("SIDESTEP_TEST_SELF").is_none();
+    let has_store = !common::is_self_check();
     let mut files = Files::new();
     let mut operations_count = 0;
     for round in 0..kills_count {

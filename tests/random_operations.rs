@@ -23,8 +23,9 @@ const CASES_COUNT_DEFAULT: u32 = 2_000;
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The names that operations use: few, so that they meet.
-const NAMES: &[&str] =
-    &["a", "b", "c", "d", "d/a", "d/b", "d/e", "d/e/a", "l", "../d", "d/..", "d/../a", "a/x", "d/", "l/a", "none/a", "."];
+const NAMES: &[&str] = &[
+    "a", "b", "c", "d", "d/a", "d/b", "d/e", "d/e/a", "l", "../d", "d/..", "d/../a", "a/x", "d/", "l/a", "none/a", ".",
+];
 
 fn name() -> impl Strategy<Value = &'static str> {
     prop::sample::select(NAMES)

@@ -102,11 +102,9 @@ impl OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAStore { directory, found } => write!(
-                f,
-                "{} is not a Sidestep store: {found}; give an empty or a new directory",
-                directory.display()
-            ),
+            Self::NotAStore { directory, found } => {
+                write!(f, "{} is not a Sidestep store: {found}; give an empty or a new directory", directory.display())
+            }
             Self::NewerFormat { directory, format, known } => write!(
                 f,
                 "the store {} has format {format}, this release knows up to {known}; use a newer Sidestep",

@@ -1,0 +1,4 @@
+//! Symbols
+pub mod fork;
+/// Starts.
+pub fn start() {}

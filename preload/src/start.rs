@@ -20,7 +20,9 @@ extern "C" fn start() {
         if dispatch::start() {
             diagnostics::tell_panics();
             doors::fork::start();
-            gate::install(gate_is_wanted());
+            if gate::install(gate_is_wanted()).refused.is_some() {
+                doors::widen();
+            }
         }
         doctor::answer();
     });

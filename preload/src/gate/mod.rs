@@ -25,11 +25,7 @@ use room::Room;
 use rustix::mm::{MprotectFlags, mprotect};
 use sites::Site;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
-
-/// 1 while the gate serves the calls of libc. The path doors test it and stand aside.
-pub static INSTALLED: AtomicU8 = AtomicU8::new(0);
 
 /// Why the gate was not installed; then the symbol doors are the whole door.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,10 +64,7 @@ pub fn install(wanted: bool) -> &'static Status {
     let begin = Instant::now();
     let mut status = Status::default();
     let outcome = if wanted { rewrite(&mut status) } else { Err("symbol doors were asked for") };
-    match outcome {
-        Ok(()) => INSTALLED.store(1, Ordering::Release),
-        Err(reason) => status.refused = Some(Refused(reason)),
-    }
+    status.refused = outcome.err().map(Refused);
     status.start_us = begin.elapsed().as_micros() as u32;
     STATUS.get_or_init(|| status)
 }

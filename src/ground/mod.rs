@@ -2,7 +2,9 @@
 
 pub mod buffer;
 pub mod guard;
+pub mod kernel;
 pub mod mounts;
+pub mod parked;
 
 /// The errors of every layer: what the application will find in `errno`.
 pub use rustix::io::Errno;

@@ -11,14 +11,14 @@ use crate::ground::kernel::{self, Parked};
 use crate::ground::{Errno, Result, parked};
 use crate::posix::description::Description;
 use crate::posix::mount;
-use crate::posix::path::host::descriptor_link;
 use crate::posix::path::PathBuffer;
+use crate::posix::path::host::descriptor_link;
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether this process has, had or inherited anything that a new program would have to look for.
-static ANYTHING: AtomicBool = AtomicBool::new(false);
+/// Whether a vfork child of this process has made descriptors that only the kernel's table knows.
+static GUEST_MADE: AtomicBool = AtomicBool::new(false);
 
 /// One thread at a time hands over or adopts.
 static BUSY: AtomicBool = AtomicBool::new(false);
@@ -46,9 +46,37 @@ pub fn after_fork_in_child() {
     BUSY.store(false, Ordering::Release);
 }
 
-/// Whether an exec has to tell the new program to look for inherited descriptors.
+/// Whether an exec has to tell the new program to look for inherited descriptors: it is made now, so this may be asked
+/// in a vfork child, whose parent's table has at least what the child has but for what it made itself.
 pub fn has_anything() -> bool {
-    ANYTHING.load(Ordering::Acquire)
+    let mut has = GUEST_MADE.load(Ordering::Acquire);
+    table::each_set(0, table::sweep_end(), |_, word| has |= word != super::entries::PARKED);
+    has
+}
+
+/// Just before this process becomes another program: everything is handed over, and what the open files count for in
+/// the store is given up, since their holds go on. Where the exec fails they are found again like inherited ones.
+pub fn before_exec() {
+    everything();
+    table::each_set(0, table::sweep_end(), |descriptor, word| {
+        if word < super::entries::INHERITED
+            && let Some(held) = slots::hold(word)
+            && held.is_handed_over()
+        {
+            held.leave_hold();
+            table::set_inherited(descriptor);
+            drop(slots::take_over(word));
+        }
+    });
+}
+
+/// The process is about to end: its open files are closed, as far as the store is concerned.
+pub fn before_exit() {
+    table::each_set(0, table::sweep_end(), |descriptor, word| {
+        if word < super::entries::INHERITED {
+            table::set(descriptor, None);
+        }
+    });
 }
 
 /// A page in a memfd, filled from a description, and the descriptor that holds its node.
@@ -59,7 +87,6 @@ fn make_page(description: &Description) -> Result<(OwnedFd, *mut page::Page, Par
     let hold = kernel::park_inheritable(connected.container.hold(description.found())?)?;
     let mapped = page::map(memory.as_fd())?;
     page::fill(mapped, description, connected.id, hold.number());
-    ANYTHING.store(true, Ordering::Release);
     Ok((memory, mapped, hold))
 }
 
@@ -191,6 +218,7 @@ pub fn read_for_guest(descriptor: i32) -> Option<Held> {
 pub fn open_for_guest(description: &Description, close_on_exec: bool) -> Result<i32> {
     let _quiet = Quiet::enter();
     let (memory, mapped, hold) = make_page(description)?;
+    GUEST_MADE.store(true, Ordering::Release);
     // The kernel closes the hold with the last process that has it; the parent's tables know nothing of it.
     parked::remove(hold.into_number());
     // SAFETY: mapped just now, and unmapped by the description's drop only.
@@ -225,7 +253,6 @@ fn hold_of(descriptor: BorrowedFd<'_>) -> Option<i32> {
 /// environment says that there may be some.
 pub fn look_for_inherited() {
     const HOLDS_COUNT_MAX: usize = 1024;
-    ANYTHING.store(true, Ordering::Release);
     let mut wanted = Vec::new();
     let mut holds = Vec::new();
     kernel::each_open_descriptor(|descriptor| {

@@ -1,0 +1,3 @@
+# placeholder
+### echo
+echo hello > "$P/f"; cat "$P/f"; ls -l "$P" | wc -l; echo "$P"

@@ -113,6 +113,11 @@ fn cache(state: &str) -> Finding {
             "make ~/.cache/sidestep (or $XDG_CACHE_HOME/sidestep) yours alone: chown it to you, chmod 700, and \
              remove the files in it",
         ),
+        Some(("unavailable", reason)) => Finding::note(
+            "site cache",
+            format_args!("cannot be used ({reason}), so each program starts 8 ms later"),
+            "set HOME, or XDG_CACHE_HOME, to a place that you may write to",
+        ),
         _ if state == "miss" => Finding::note("site cache", "was empty; it is written now", ""),
         _ => Finding::well("site cache", state),
     }

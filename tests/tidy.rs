@@ -115,7 +115,9 @@ fn layers_import_downwards() {
         let height = LAYERS.iter().position(|name| *name == layer)?;
         let above = &LAYERS[height + 1..];
         let above_depth = |name: &&&str| line.code.contains(&format!("{}{name}", "super::".repeat(file.depth())));
-        let from_root = |name: &&&str| line.code.contains(&format!("crate::{name}"));
+        let group = line.code.split_once("crate::{").map_or("", |(_, group)| group);
+        let from_root =
+            |name: &&&str| line.code.contains(&format!("crate::{name}")) || words(group).any(|word| word == **name);
         let found = above.iter().find(|name| from_root(name) || above_depth(name))?;
         Some(format!("{layer} imports {found}, which lies above it"))
     }));

@@ -94,6 +94,11 @@ fn tell(facts: &Facts) -> Vec<Finding> {
             });
             findings.push(cache(fact("cache")));
         }
+        "none" => findings.push(Finding::trouble(
+            "doors",
+            format_args!("both are closed: {}", fact("refused")),
+            "look at the line that the library printed when the program started",
+        )),
         _ => findings.push(Finding::trouble(
             "doors",
             format_args!("symbols only: the gate is off ({}), so calls inside libc are missed", fact("refused")),

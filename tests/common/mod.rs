@@ -30,6 +30,10 @@ pub fn run_on_both(pair: &Pair, program: &str, arguments: &[String]) -> Result<(
         let trees = if outcome.timed_out { Ok(String::new()) } else { tree::dump(world) };
         results.push((outcome, trees?));
     }
+    if std::env::var_os("SIDESTEP_TEST_SHOW").is_some() {
+        let (outcome, tree) = &results[0];
+        eprintln!("{}\n{}{}\n{tree}", outcome.status, outcome.stdout, outcome.stderr);
+    }
     let (ours, native) = (results.pop().expect("two sides"), results.pop().expect("two sides"));
     compare::differences(&native, &ours)
 }

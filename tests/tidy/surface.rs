@@ -2,7 +2,7 @@
 
 use super::code::words;
 use super::common::build;
-use super::files::{all, of_kind};
+use super::files::{File, of_kind};
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
@@ -44,20 +44,13 @@ pub fn names_in_semantics() -> BTreeSet<String> {
     spans.flat_map(words).map(str::to_owned).collect()
 }
 
-/// The words of all tests: programs, cases and scripts, and the Rust around them, but not these tidy tests.
+/// The words of all tests: programs, cases and scripts, the Rust around them, and the examples of the semantics table,
+/// but not these tidy tests.
 pub fn names_in_tests() -> BTreeSet<String> {
-    let files = of_kind(&["rs", "c", "h", "sh", "py", "txt"]).into_iter();
-    let tests = files.filter(|file| file.path.starts_with("tests/") && !file.path.starts_with("tests/tidy"));
-    let semantics =
-        all().into_iter().filter(|file| file.path == "docs/SEMANTICS.md").flat_map(|file| examples(&file.text));
-    let mut names: BTreeSet<String> =
-        tests.flat_map(|file| words(&file.text).map(str::to_owned).collect::<Vec<_>>()).collect();
-    names.extend(semantics);
-    names
-}
-
-/// The words in the executed examples of the semantics table.
-fn examples(text: &str) -> Vec<String> {
-    let commands = text.lines().filter(|line| line.starts_with("$ "));
-    commands.flat_map(words).map(str::to_owned).collect()
+    let is_test = |file: &File| file.path.starts_with("tests/") && !file.path.starts_with("tests/tidy");
+    let mut text: String =
+        of_kind(&["rs", "c", "h", "sh", "py"]).into_iter().filter(is_test).map(|file| file.text).collect();
+    let semantics = fs::read_to_string(build::source_root().join("docs/SEMANTICS.md")).expect("docs/SEMANTICS.md");
+    text.extend(semantics.lines().filter(|line| line.starts_with("$ ")));
+    words(&text).map(|word| word.strip_prefix("SYS_").unwrap_or(word).to_owned()).collect()
 }

@@ -133,7 +133,7 @@ CASE(attributes) {
     struct statfs host = {0}, descriptor = {0};
     CALL(int (*)(const char *, struct statfs *), statfs64, p("f"), &host);
     CALL(int (*)(int, struct statfs *), fstatfs64, fd, &descriptor);
-    say("%lx %d %ld", (long)host.f_type, host.f_type == descriptor.f_type, (long)host.f_namelen);
+    say("%d %ld", host.f_type == descriptor.f_type, (long)host.f_namelen);
 }
 
 // System calls by number: through libc's syscall(), which is one of its call sites like any other.
@@ -150,9 +150,9 @@ CASE(bare_system_calls) {
     TRY(syscall(SYS_fadvise64, fd, 0, 0, 3));
     TRY(syscall(SYS_fadvise64, fd, 0, 0, 77));
     char entries[512];
-    TRY(syscall(SYS_getdents, directory, entries, 8));
-    TRY(syscall(SYS_getdents, directory, entries, sizeof entries) > 0);
-    TRY(syscall(SYS_getdents, directory, entries, sizeof entries));
+    TRY(syscall(SYS_getdents64, directory, entries, 8));
+    TRY(syscall(SYS_getdents64, directory, entries, sizeof entries) > 0);
+    TRY(syscall(SYS_getdents64, directory, entries, sizeof entries));
     struct timespec now = {0, 0};
     fd_set set;
     FD_ZERO(&set);
@@ -210,8 +210,11 @@ static void expect(bool holds, const char *what) {
     }
 }
 
-CASE(watches_are_refused) { // ours
+CASE(what_is_refused) { // ours
     put(p("f"), "content");
+    char entries[512];
+    int directory = MUST(open(p(""), O_RDONLY | O_DIRECTORY));
+    expect(syscall(SYS_getdents, directory, entries, sizeof entries) < 0 && errno == EBADF, "getdents: EBADF");
     int watch = MUST(inotify_init());
     expect(inotify_add_watch(watch, p("f"), IN_MODIFY) < 0 && errno == EOPNOTSUPP, "inotify_add_watch: EOPNOTSUPP");
     expect(inotify_add_watch(watch, h(""), IN_MODIFY) > 0, "inotify_add_watch on the host");

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// Serves the files of unmodified programs from an object store, under path prefixes of your choice.
 #[derive(Parser)]
@@ -33,6 +34,7 @@ pub(super) struct Arguments {
 pub(super) enum Task {
     Run(RunArguments),
     Doctor(DoctorArguments),
+    Fsck(FsckArguments),
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:
@@ -94,4 +96,23 @@ Examples:
 pub(super) struct DoctorArguments {
     #[arg(long = "mount", value_name = "PREFIX=URL", help = MOUNT_HELP, long_help = MOUNT_LONG_HELP)]
     pub(super) mounts: Vec<OsString>,
+}
+
+/// Check an embedded store, and mend it
+#[derive(Args)]
+#[command(after_help = "\
+Exit code: 0 if the store is sound, 1 if all that was wrong has been mended, 4 if
+something is left, 8 if it could not be checked. A check may run beside programs that
+use the store; a repair needs it alone.
+
+Examples:
+  sidestep fsck ~/.local/share/sidestep
+  sidestep fsck --repair /var/tmp/store")]
+pub(super) struct FsckArguments {
+    /// The store's directory: what stands behind local: in a mount
+    #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
+    pub(super) store: PathBuf,
+    /// Mend what is wrong
+    #[arg(long)]
+    pub(super) repair: bool,
 }

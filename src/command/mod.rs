@@ -1,4 +1,4 @@
-//! The `sidestep` command: `run`, `doctor`, `completions`.
+//! The `sidestep` command: `run`, `doctor`, `fsck`, `completions`.
 //!
 //! It looks at all layers from the side and is never intercepted itself. What it has to say about a failure names the
 //! thing and the remedy, on one line of standard error.
@@ -6,6 +6,7 @@
 mod arguments;
 mod completions;
 mod doctor;
+mod fsck;
 mod library;
 mod mounts;
 mod program;
@@ -35,6 +36,7 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Run(task) => run::run(task),
         Task::Doctor(task) => doctor::doctor(&task),
+        Task::Fsck(task) => fsck::fsck(&task),
         Task::Completions { shell } => completions::completions(shell),
     };
     done.unwrap_or_else(|failure| {

@@ -93,7 +93,7 @@ impl Allocator {
         let mut unused = self.unused.load(Ordering::Acquire);
         loop {
             let start = unused.next_multiple_of(bytes.min(4096));
-            let is_room = unused % CHUNK_BYTES != 0 && start % CHUNK_BYTES + bytes <= CHUNK_BYTES;
+            let is_room = !unused.is_multiple_of(CHUNK_BYTES) && start % CHUNK_BYTES + bytes <= CHUNK_BYTES;
             if is_room && start / CHUNK_BYTES == unused / CHUNK_BYTES {
                 match self.unused.compare_exchange_weak(unused, start + bytes, Ordering::AcqRel, Ordering::Acquire) {
                     Ok(_) => return start as *mut u8,

@@ -2,6 +2,7 @@
 //! shared part to a memfd, whose `O_PATH` view takes the placeholder's place under the same numbers. A fork child
 //! then shares the cursor, and a new program finds the memfds among its descriptors and opens them anew. The kernel
 //! counts all of it, so a killed process leaves nothing behind.
+#![allow(unsafe_code)]
 
 use super::placeholder::{self, borrowed, owned};
 use super::slots::{self, Held};
@@ -86,7 +87,8 @@ fn make_page(description: &Description) -> Result<(OwnedFd, *mut page::Page, Par
     rustix::fs::ftruncate(&memory, page::PAGE_BYTES as u64)?;
     let hold = kernel::park_inheritable(connected.container.hold(description.found())?)?;
     let mapped = page::map(memory.as_fd())?;
-    page::fill(mapped, description, connected.id, hold.number());
+    // SAFETY: mapped just now.
+    unsafe { page::fill(mapped, description, connected.id, hold.number()) };
     Ok((memory, mapped, hold))
 }
 
@@ -107,7 +109,6 @@ pub fn everything() {
     });
 }
 
-#[allow(unsafe_code)]
 fn hand_over(held: &Held) -> Result<()> {
     let (memory, mapped, hold) = make_page(held)?;
     let view = placeholder::path_view(memory.as_fd())?;
@@ -148,11 +149,11 @@ fn is_placeholder(descriptor: BorrowedFd<'_>) -> bool {
 }
 
 /// Opens what a page describes. `hold` is the descriptor that the new description will own, or -1.
-#[allow(unsafe_code)]
 fn open_page(memory: BorrowedFd<'_>, keeps_hold: bool) -> Result<Description> {
     let mapped = page::map(memory)?;
     let opened = (|| {
-        let record = page::read(mapped)?;
+        // SAFETY: mapped just now.
+        let record = unsafe { page::read(mapped) }?;
         let is_same = |mount: &&mount::Mount| page::hash(&mount.configuration.prefix) == record.prefix_hash;
         let mount = mount::all().iter().find(is_same).ok_or(Errno::BADF)?;
         let connected = mount.connect()?;
@@ -214,7 +215,6 @@ pub fn read_for_guest(descriptor: i32) -> Option<Held> {
 ///
 /// # Errors
 /// `EMFILE`, `ENFILE`, `ENOMEM`.
-#[allow(unsafe_code)]
 pub fn open_for_guest(description: &Description, close_on_exec: bool) -> Result<i32> {
     let _quiet = Quiet::enter();
     let (memory, mapped, hold) = make_page(description)?;
@@ -244,7 +244,8 @@ pub fn open_for_guest(description: &Description, close_on_exec: bool) -> Result<
 fn hold_of(descriptor: BorrowedFd<'_>) -> Option<i32> {
     let memory = open_memory(descriptor).ok()?;
     let mapped = page::map(memory.as_fd()).ok()?;
-    let hold = page::read(mapped).map(|record| record.hold).ok();
+    // SAFETY: mapped just now.
+    let hold = unsafe { page::read(mapped) }.map(|record| record.hold).ok();
     page::unmap(mapped.cast());
     hold
 }

@@ -1,8 +1,12 @@
 //! What every layer stands on: configuration, our own kernel calls, guards, clocks, diagnostics.
 
 pub mod buffer;
+pub mod diagnostics;
+pub mod entries;
 pub mod guard;
+pub mod kernel;
 pub mod mounts;
+pub mod parked;
 
 /// The errors of every layer: what the application will find in `errno`.
 pub use rustix::io::Errno;

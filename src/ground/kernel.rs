@@ -1,0 +1,336 @@
+//! Our own kernel calls: raw, so that they never pass our doors.
+//!
+//! Most of them are rustix's; here are those that rustix has not (byte-range locks of an open file description), and
+//! those whose memory is the application's and so must not become a Rust slice.
+#![allow(unsafe_code)]
+
+use super::buffer::Segment;
+use super::{Errno, Result, parked};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::AtomicU32;
+
+/// Up to this soft limit, kept descriptors go above it, where the application can have none.
+const SOFT_LIMIT_RAISED_MAX: u64 = 4096;
+
+/// Under a larger limit they go from here on.
+const PARKED_FROM: i32 = 4000;
+
+/// A descriptor kept out of the application's way: at a high number, close-on-exec, spared by `close_range`.
+#[derive(Debug)]
+pub struct Parked(RawFd);
+
+impl Parked {
+    /// Its number.
+    pub fn number(&self) -> RawFd {
+        self.0
+    }
+
+    /// Lets go of the number without closing it: whoever keeps it in another shape closes it by [`close_number`].
+    pub fn into_number(self) -> RawFd {
+        let number = self.0;
+        std::mem::forget(self);
+        number
+    }
+}
+
+impl AsFd for Parked {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        borrow(self.0)
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        close_number(self.0);
+    }
+}
+
+/// A number as a borrowed descriptor.
+pub fn borrow<'a>(number: RawFd) -> BorrowedFd<'a> {
+    // SAFETY: a number that is not open gives EBADF from the kernel, no memory is at stake.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// Forgets a parked number and closes it.
+pub fn close_number(number: RawFd) {
+    parked::remove(number);
+    // SAFETY: the number was ours alone.
+    unsafe { rustix::io::close(number) };
+}
+
+/// Moves a descriptor to a high number and marks it as ours.
+///
+/// # Errors
+/// `EMFILE` where no number is left; the descriptor is closed then.
+pub fn park(descriptor: OwnedFd) -> Result<Parked> {
+    let low = Low(descriptor.into_raw_fd());
+    let high = duplicate_high(borrow(low.0))?.into_raw_fd();
+    if !parked::insert(high) {
+        drop(Low(high));
+        return Err(Errno::MFILE);
+    }
+    Ok(Parked(high))
+}
+
+/// Parks a descriptor that a new program is to inherit: not close-on-exec.
+///
+/// # Errors
+/// As [`park`].
+pub fn park_inheritable(descriptor: OwnedFd) -> Result<Parked> {
+    let parked = park(descriptor)?;
+    rustix::io::fcntl_setfd(&parked, rustix::io::FdFlags::empty())?;
+    Ok(parked)
+}
+
+/// Closes a number by the raw call.
+pub fn close(number: RawFd) {
+    drop(Low(number));
+}
+
+/// A descriptor that is closed by the raw call: `OwnedFd` would go through libc.
+struct Low(RawFd);
+
+impl Drop for Low {
+    fn drop(&mut self) {
+        // SAFETY: this number is owned here.
+        unsafe { rustix::io::close(self.0) };
+    }
+}
+
+fn duplicate_high(descriptor: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let limit = getrlimit(Resource::Nofile);
+    let soft = limit.current.unwrap_or(u64::MAX);
+    let hard = limit.maximum.unwrap_or(u64::MAX);
+    if soft > SOFT_LIMIT_RAISED_MAX {
+        return rustix::io::fcntl_dupfd_cloexec(descriptor, PARKED_FROM);
+    }
+    if hard > soft {
+        // Above the limit nothing of the application's can be: it is raised for the moment of this one call.
+        let from = i32::try_from(soft).unwrap_or(PARKED_FROM);
+        if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_ok() {
+            let high = rustix::io::fcntl_dupfd_cloexec(descriptor, from);
+            let _ = setrlimit(Resource::Nofile, limit);
+            return high;
+        }
+    }
+    let from = i32::try_from(soft / 4 * 3).unwrap_or(PARKED_FROM);
+    rustix::io::fcntl_dupfd_cloexec(descriptor, from).or_else(|_| rustix::io::fcntl_dupfd_cloexec(descriptor, 3))
+}
+
+/// A system call as it is.
+///
+/// # Safety
+/// As the call's own contract has it.
+#[inline]
+unsafe fn call(number: i64, arguments: [usize; 4]) -> Result<usize> {
+    let result: isize;
+    // SAFETY: the caller's word; rcx and r11 are what `syscall` clobbers.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") arguments[0],
+            in("rsi") arguments[1],
+            in("rdx") arguments[2],
+            in("r10") arguments[3],
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    if result < 0 { Err(Errno::from_raw_os_error(-result as i32)) } else { Ok(result as usize) }
+}
+
+/// Which lock on a range of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeLock {
+    /// Shared.
+    Read,
+    /// Exclusive.
+    Write,
+    /// None any more.
+    None,
+}
+
+fn range(lock: RangeLock, start: u64, length: u64) -> libc::flock {
+    let kind = match lock {
+        RangeLock::Read => libc::F_RDLCK,
+        RangeLock::Write => libc::F_WRLCK,
+        RangeLock::None => libc::F_UNLCK,
+    };
+    libc::flock {
+        l_type: kind as i16,
+        l_whence: libc::SEEK_SET as i16,
+        l_start: start.cast_signed(),
+        l_len: length.cast_signed(),
+        l_pid: 0,
+    }
+}
+
+/// Sets the lock that this open file description has on a range (`F_OFD_SETLK`). False if another's is in the way.
+///
+/// # Errors
+/// As fcntl(2).
+pub fn lock_range(descriptor: BorrowedFd<'_>, lock: RangeLock, start: u64, length: u64) -> Result<bool> {
+    let mut range = range(lock, start, length);
+    let arguments = [descriptor.as_raw_fd() as usize, libc::F_OFD_SETLK as usize, (&raw mut range) as usize, 0];
+    // SAFETY: fcntl with a live `struct flock`.
+    match unsafe { call(libc::SYS_fcntl, arguments) } {
+        Ok(_) => Ok(true),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Whether another open file description has any lock on a range (`F_OFD_GETLK`).
+///
+/// # Errors
+/// As fcntl(2).
+pub fn is_range_locked(descriptor: BorrowedFd<'_>, start: u64, length: u64) -> Result<bool> {
+    let mut range = range(RangeLock::Write, start, length);
+    let arguments = [descriptor.as_raw_fd() as usize, libc::F_OFD_GETLK as usize, (&raw mut range) as usize, 0];
+    // SAFETY: fcntl with a live `struct flock`.
+    unsafe { call(libc::SYS_fcntl, arguments) }?;
+    Ok(range.l_type != libc::F_UNLCK as i16)
+}
+
+/// pread(2) into the application's memory.
+///
+/// # Errors
+/// As pread(2).
+pub fn read_at(descriptor: RawFd, segment: &Segment, offset: u64) -> Result<usize> {
+    let arguments = [descriptor as usize, segment.as_ptr() as usize, segment.len(), offset as usize];
+    // SAFETY: the kernel checks the segment and answers EFAULT.
+    unsafe { call(libc::SYS_pread64, arguments) }
+}
+
+/// pwrite(2) from the application's memory.
+///
+/// # Errors
+/// As pwrite(2).
+pub fn write_at(descriptor: RawFd, segment: &Segment, offset: u64) -> Result<usize> {
+    let arguments = [descriptor as usize, segment.as_ptr() as usize, segment.len(), offset as usize];
+    // SAFETY: the kernel checks the segment and answers EFAULT.
+    unsafe { call(libc::SYS_pwrite64, arguments) }
+}
+
+/// read(2) into memory.
+///
+/// # Errors
+/// As read(2).
+pub fn read(descriptor: RawFd, segment: &Segment) -> Result<usize> {
+    // SAFETY: the kernel checks the segment and answers EFAULT.
+    unsafe { call(libc::SYS_read, [descriptor as usize, segment.as_ptr() as usize, segment.len(), 0]) }
+}
+
+/// write(2) from memory.
+///
+/// # Errors
+/// As write(2).
+pub fn write(descriptor: RawFd, segment: &Segment) -> Result<usize> {
+    // SAFETY: the kernel checks the segment and answers EFAULT.
+    unsafe { call(libc::SYS_write, [descriptor as usize, segment.as_ptr() as usize, segment.len(), 0]) }
+}
+
+/// madvise(2) on memory that is mapped from a file of ours and that no Rust reference covers.
+///
+/// # Errors
+/// As madvise(2).
+///
+/// # Safety
+/// `start` and `length` lie in such a mapping, and the advice does not throw bytes away that somebody counts on.
+pub unsafe fn advise(start: *mut u8, length: usize, advice: i32) -> Result<()> {
+    // SAFETY: the caller's word.
+    unsafe { call(libc::SYS_madvise, [start as usize, length, advice as usize, 0]) }.map(drop)
+}
+
+/// A new descriptor as an owned one.
+///
+/// # Safety
+/// The number is open and nobody else's.
+pub unsafe fn own(number: RawFd) -> OwnedFd {
+    // SAFETY: the caller's word.
+    unsafe { OwnedFd::from_raw_fd(number) }
+}
+
+/// Waits until a word in shared memory is no longer `value`, or somebody wakes us, or the time is over.
+pub fn wait_on(word: &AtomicU32, value: u32, milliseconds: u32) {
+    let timeout = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(milliseconds) * 1_000_000 };
+    let _ = rustix::thread::futex::wait(word, rustix::thread::futex::Flags::empty(), value, Some(&timeout));
+}
+
+/// Wakes one waiter of [`wait_on`].
+pub fn wake_one(word: &AtomicU32) {
+    let _ = rustix::thread::futex::wake(word, rustix::thread::futex::Flags::empty(), 1);
+}
+
+/// The descriptors that this process has open now.
+pub fn each_open_descriptor(mut visit: impl FnMut(RawFd)) {
+    use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(directory) = openat(CWD, "/proc/self/fd", flags, Mode::empty()) else { return };
+    let own = directory.as_raw_fd();
+    let mut room = [std::mem::MaybeUninit::uninit(); 2048];
+    let mut entries = RawDir::new(&directory, &mut room);
+    while let Some(Ok(entry)) = entries.next() {
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|number| *number != own) {
+            visit(number);
+        }
+    }
+}
+
+/// Sleeps.
+pub fn sleep(milliseconds: u32) {
+    let time = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(milliseconds) * 1_000_000 };
+    let _ = rustix::thread::nanosleep(&time);
+}
+
+/// The wall clock in nanoseconds since the epoch, as coarse as the kernel's own file times (the last tick), by the
+/// vDSO: some 5 ns.
+#[inline]
+pub fn now() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+/// Whether this process has one thread.
+pub fn is_single_threaded() -> bool {
+    rustix::fs::stat("/proc/self/task").is_ok_and(|stat| stat.st_nlink == 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parked_descriptor_is_high_and_spared() {
+        let low = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
+        let before = getrlimit(Resource::Nofile);
+        let parked = park(low).unwrap();
+        assert_eq!(getrlimit(Resource::Nofile), before);
+        let number = parked.number();
+        assert!(number >= 768, "{number}");
+        assert!(parked::contains(number));
+        assert!(rustix::io::fcntl_getfd(&parked).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+        drop(parked);
+        assert!(!parked::contains(number));
+    }
+
+    #[test]
+    fn range_locks_belong_to_the_open_file_description() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = || rustix::fs::open(file.path(), rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()).unwrap();
+        let (one, other) = (open(), open());
+        assert!(lock_range(one.as_fd(), RangeLock::Write, 7, 1).unwrap());
+        assert!(lock_range(one.as_fd(), RangeLock::Read, 1 << 40, 1).unwrap());
+        assert!(!is_range_locked(one.as_fd(), 7, 1).unwrap());
+        assert!(is_range_locked(other.as_fd(), 7, 1).unwrap());
+        assert!(is_range_locked(other.as_fd(), 1 << 40, 1).unwrap());
+        assert!(!is_range_locked(other.as_fd(), 8, 1).unwrap());
+        assert!(!lock_range(other.as_fd(), RangeLock::Read, 7, 1).unwrap());
+        drop(one);
+        assert!(lock_range(other.as_fd(), RangeLock::Read, 7, 1).unwrap());
+    }
+}

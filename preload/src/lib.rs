@@ -1,3 +1,11 @@
-//! libsidestep.so.
+//! libsidestep.so: two doors, the system-call [`gate`] and the symbols in [`doors`], and the [`dispatch`]er behind them.
 
+pub mod allocator;
+pub mod cancellation;
+pub mod diagnostics;
 pub mod dispatch;
+pub mod doctor;
+pub mod doors;
+pub mod gate;
+pub mod serve;
+pub mod start;

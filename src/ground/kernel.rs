@@ -68,6 +68,21 @@ pub fn park(descriptor: OwnedFd) -> Result<Parked> {
     Low(descriptor.into_raw_fd()).park()
 }
 
+/// Parks a descriptor that a new program is to inherit: not close-on-exec.
+///
+/// # Errors
+/// As [`park`].
+pub fn park_inheritable(descriptor: OwnedFd) -> Result<Parked> {
+    let parked = park(descriptor)?;
+    rustix::io::fcntl_setfd(&parked, rustix::io::FdFlags::empty())?;
+    Ok(parked)
+}
+
+/// Closes a number by the raw call.
+pub fn close(number: RawFd) {
+    drop(Low(number));
+}
+
 /// A copy of a descriptor, out of the application's way.
 ///
 /// # Errors
@@ -268,6 +283,24 @@ pub fn allocate(file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<()> {
     Ok(())
 }
 
+/// read(2) into memory.
+///
+/// # Errors
+/// As read(2).
+pub fn read(descriptor: RawFd, segment: &Segment) -> Result<usize> {
+    // SAFETY: the kernel checks the segment and answers EFAULT.
+    unsafe { call(libc::SYS_read, [descriptor as usize, segment.as_ptr() as usize, segment.len(), 0]) }
+}
+
+/// write(2) from memory.
+///
+/// # Errors
+/// As write(2).
+pub fn write(descriptor: RawFd, segment: &Segment) -> Result<usize> {
+    // SAFETY: the kernel checks the segment and answers EFAULT.
+    unsafe { call(libc::SYS_write, [descriptor as usize, segment.as_ptr() as usize, segment.len(), 0]) }
+}
+
 /// madvise(2) on memory that is mapped from a file of ours and that no Rust reference covers.
 ///
 /// # Errors
@@ -289,6 +322,22 @@ pub fn wait_on(word: &AtomicU32, value: u32, milliseconds: u32) {
 /// Wakes one waiter of [`wait_on`].
 pub fn wake_one(word: &AtomicU32) {
     let _ = rustix::thread::futex::wake(word, rustix::thread::futex::Flags::empty(), 1);
+}
+
+/// The descriptors that this process has open now.
+pub fn each_open_descriptor(mut visit: impl FnMut(RawFd)) {
+    use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(directory) = openat(CWD, "/proc/self/fd", flags, Mode::empty()) else { return };
+    let own = directory.as_raw_fd();
+    let mut room = [std::mem::MaybeUninit::uninit(); 2048];
+    let mut entries = RawDir::new(&directory, &mut room);
+    while let Some(Ok(entry)) = entries.next() {
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|number| *number != own) {
+            visit(number);
+        }
+    }
 }
 
 /// Sleeps.

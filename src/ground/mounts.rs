@@ -1,6 +1,39 @@
 //! `SIDESTEP_MOUNTS`: which path prefixes are ours, and which store is behind each.
+//!
+//! 1. [`environment`] finds the text: `SIDESTEP_MOUNTS`, else libpil4dfs's `D_IL_*`, else the default.
+//! 2. [`parse`] cuts it into mounts, and checks each word of it; the first fault is told as a [`MountsError`].
+//! 3. [`to_text`] writes mounts down again, for a child whose environment must not depend on ours.
+//!
+//! All of it runs in a constructor of somebody else's process: no panic, no output, the environment only read.
+
+mod environment;
+mod error;
+pub mod glob;
+mod parse;
+mod size;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use environment::{from_environment, is_turned_off, means_off};
+pub use error::{MountsError, Trouble};
+pub use parse::{parse, parse_from};
+pub use text::{escape, to_text};
 
 use std::path::PathBuf;
+
+/// The variable that lists the mounts.
+pub const MOUNTS_VARIABLE: &str = "SIDESTEP_MOUNTS";
+
+/// Chunk sizes that a container may have, in bytes: below, a chunk's upkeep outweighs it; above, a window of one
+/// chunk is no longer small beside a process.
+pub const CHUNK_BYTES: std::ops::RangeInclusive<u64> = 1024..=64 << 20;
+
+/// Chunk sizes are multiples of this: the block in which `st_blocks` counts.
+pub const CHUNK_STEP_BYTES: u64 = 512;
+
+/// Targets that an embedded store may have.
+pub const TARGETS: std::ops::RangeInclusive<u32> = 1..=64;
 
 /// One mount: a path prefix, and the container behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,4 +89,11 @@ pub struct MountOptions {
     pub snapshot: Option<String>,
     /// Glob patterns, relative to the prefix, of paths that stay with the host.
     pub exclude: Vec<String>,
+}
+
+impl MountOptions {
+    /// Whether `relative`, a path below the prefix without a leading slash, stays with the host. No allocation.
+    pub fn excludes(&self, relative: &[u8]) -> bool {
+        self.exclude.iter().any(|pattern| glob::covers(pattern.as_bytes(), relative))
+    }
 }

@@ -34,12 +34,6 @@ impl LocalContainer {
         Ok(Self { store, chunk_bytes, read_only })
     }
 
-    /// Tells of a fork, in the child: what belongs to the parent alone is let go of. Without being told the engine finds out
-    /// at its next use.
-    pub fn after_fork_in_child(&self) {
-        self.store.process().after_fork_in_child();
-    }
-
     /// How many targets the store has.
     pub fn targets(&self) -> u32 {
         self.store.header().targets.load(Ordering::Relaxed).clamp(*TARGETS_RANGE.start(), *TARGETS_RANGE.end())
@@ -134,6 +128,10 @@ impl Container for LocalContainer {
 
     fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    fn after_fork_in_child(&self) {
+        self.store.process().after_fork_in_child();
     }
 
     fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {

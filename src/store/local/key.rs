@@ -202,7 +202,7 @@ mod tests {
     fn positions_spread_and_leave_room_for_the_dots() {
         let mut positions: Vec<u64> =
             (0..100_000).map(|i| first_position(0x1234_5678_9abc_def0, format!("file.{i}").as_bytes())).collect();
-        assert!(positions.iter().all(|&position| position >= 128 && position < 1 << 63 && position % 128 == 0));
+        assert!(positions.iter().all(|position| (128..1 << 63).contains(position) && position % 128 == 0));
         positions.sort_unstable();
         positions.dedup();
         assert_eq!(positions.len(), 100_000);

@@ -1,0 +1,70 @@
+//! Thread cancellation stays outside.
+//!
+//! glibc up to 2.40 opens a window of asynchronous cancellation around each blocking call, and the gate is inside it.
+//! A library under us may also reach a cancellation point of its own (LMDB writes through libc). Either would unwind
+//! the thread out of the middle of our work, with locks held. So cancellation is disabled while we are at it.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_char, c_int};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+unsafe extern "C-unwind" {
+    fn pthread_setcancelstate(state: c_int, previous: *mut c_int) -> c_int;
+    fn pthread_testcancel();
+}
+
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+
+/// glibc's `__libc_single_threaded` (2.32 and later): null until [`start`] found it.
+static SINGLE_THREADED: AtomicPtr<c_char> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Looks for libc's word that there is one thread only.
+pub fn start() {
+    // SAFETY: a terminated name; the variable lives as long as libc.
+    let variable = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
+    SINGLE_THREADED.store(variable.cast(), Ordering::Relaxed);
+}
+
+/// Whether libc is sure that there is no second thread.
+#[inline]
+pub fn is_single_threaded() -> bool {
+    let variable = SINGLE_THREADED.load(Ordering::Relaxed);
+    // SAFETY: null or libc's variable, one byte that only libc writes; a stale value is an old truth.
+    !variable.is_null() && unsafe { variable.read_volatile() } != 0
+}
+
+/// Cancellation held off, until [`Cancellation::release`]. Has no destructor on purpose: releasing may unwind.
+#[must_use = "cancellation stays off until it is released"]
+pub struct Cancellation(Option<c_int>);
+
+impl Cancellation {
+    /// Holds cancellation off for this thread. Costs nothing where there is one thread.
+    #[inline]
+    pub fn hold() -> Self {
+        if is_single_threaded() {
+            return Self(None);
+        }
+        let mut previous = 0;
+        // SAFETY: writes the state before to a live word.
+        unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut previous) };
+        Self(Some(previous))
+    }
+
+    /// Lets it in again. A cancellation that came meanwhile inside libc's asynchronous window strikes here.
+    #[inline]
+    pub fn release(self) {
+        if let Some(previous) = self.0.filter(|&previous| previous != PTHREAD_CANCEL_DISABLE) {
+            // SAFETY: restores what `hold` found.
+            unsafe { pthread_setcancelstate(previous, std::ptr::null_mut()) };
+        }
+    }
+}
+
+/// A cancellation point: unwinds the thread if it was cancelled. No destructor may be alive in our frames.
+#[inline]
+pub fn point() {
+    if !is_single_threaded() {
+        // SAFETY: has no precondition.
+        unsafe { pthread_testcancel() }
+    }
+}

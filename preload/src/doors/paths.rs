@@ -1,0 +1,81 @@
+//! The calls on paths: doors only where the gate was refused.
+#![allow(unsafe_code)]
+
+use super::door::doors;
+use libc::{c_char, c_int, c_uint, c_void, dev_t, gid_t, mode_t, off_t, size_t, ssize_t, timespec, timeval, uid_t};
+
+doors! {
+    whole open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int = SYS_open, CancellationPoint;
+    whole open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int = SYS_open, CancellationPoint;
+    whole __open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int = SYS_open, CancellationPoint;
+    whole __open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int = SYS_open, CancellationPoint;
+    whole __open_2(path: *const c_char, flags: c_int) -> c_int = SYS_open, CancellationPoint;
+    whole __open64_2(path: *const c_char, flags: c_int) -> c_int = SYS_open, CancellationPoint;
+    whole openat(at: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int = SYS_openat, CancellationPoint;
+    whole openat64(at: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int = SYS_openat, CancellationPoint;
+    whole __openat_2(at: c_int, path: *const c_char, flags: c_int) -> c_int = SYS_openat, CancellationPoint;
+    whole __openat64_2(at: c_int, path: *const c_char, flags: c_int) -> c_int = SYS_openat, CancellationPoint;
+    whole creat(path: *const c_char, mode: mode_t) -> c_int = SYS_creat, CancellationPoint, libc::creat;
+    whole creat64(path: *const c_char, mode: mode_t) -> c_int = SYS_creat, CancellationPoint, libc::creat64;
+    whole stat(path: *const c_char, status: *mut libc::stat) -> c_int = SYS_stat, Same, libc::stat;
+    whole stat64(path: *const c_char, status: *mut libc::stat64) -> c_int = SYS_stat, Same, libc::stat64;
+    whole lstat(path: *const c_char, status: *mut libc::stat) -> c_int = SYS_lstat, Same, libc::lstat;
+    whole lstat64(path: *const c_char, status: *mut libc::stat64) -> c_int = SYS_lstat, Same, libc::lstat64;
+    whole fstatat(at: c_int, path: *const c_char, status: *mut libc::stat, flags: c_int) -> c_int = SYS_newfstatat, Same, libc::fstatat;
+    whole fstatat64(at: c_int, path: *const c_char, status: *mut libc::stat64, flags: c_int) -> c_int = SYS_newfstatat, Same, libc::fstatat64;
+    whole __xstat(version: c_int, path: *const c_char, status: *mut libc::stat) -> c_int = SYS_stat, Versioned;
+    whole __xstat64(version: c_int, path: *const c_char, status: *mut libc::stat64) -> c_int = SYS_stat, Versioned;
+    whole __lxstat(version: c_int, path: *const c_char, status: *mut libc::stat) -> c_int = SYS_lstat, Versioned;
+    whole __lxstat64(version: c_int, path: *const c_char, status: *mut libc::stat64) -> c_int = SYS_lstat, Versioned;
+    whole __fxstatat(version: c_int, at: c_int, path: *const c_char, status: *mut libc::stat, flags: c_int) -> c_int = SYS_newfstatat, Versioned;
+    whole __fxstatat64(version: c_int, at: c_int, path: *const c_char, status: *mut libc::stat64, flags: c_int) -> c_int = SYS_newfstatat, Versioned;
+    whole statx(at: c_int, path: *const c_char, flags: c_int, mask: c_uint, status: *mut libc::statx) -> c_int = SYS_statx, Same, libc::statx;
+    whole access(path: *const c_char, mode: c_int) -> c_int = SYS_access, Same, libc::access;
+    whole faccessat(at: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int = SYS_faccessat2, Same, libc::faccessat;
+    whole euidaccess(path: *const c_char, mode: c_int) -> c_int = SYS_faccessat2, EffectiveAccess, libc::euidaccess;
+    whole eaccess(path: *const c_char, mode: c_int) -> c_int = SYS_faccessat2, EffectiveAccess, libc::eaccess;
+    whole mkdir(path: *const c_char, mode: mode_t) -> c_int = SYS_mkdir, Same, libc::mkdir;
+    whole mkdirat(at: c_int, path: *const c_char, mode: mode_t) -> c_int = SYS_mkdirat, Same, libc::mkdirat;
+    whole rmdir(path: *const c_char) -> c_int = SYS_rmdir, Same, libc::rmdir;
+    whole unlink(path: *const c_char) -> c_int = SYS_unlink, Same, libc::unlink;
+    whole unlinkat(at: c_int, path: *const c_char, flags: c_int) -> c_int = SYS_unlinkat, Same, libc::unlinkat;
+    whole rename(from: *const c_char, to: *const c_char) -> c_int = SYS_rename, Same, libc::rename;
+    whole renameat(from_at: c_int, from: *const c_char, to_at: c_int, to: *const c_char) -> c_int = SYS_renameat, Same, libc::renameat;
+    whole renameat2(from_at: c_int, from: *const c_char, to_at: c_int, to: *const c_char, flags: c_uint) -> c_int = SYS_renameat2, Same, libc::renameat2;
+    whole link(from: *const c_char, to: *const c_char) -> c_int = SYS_link, Same, libc::link;
+    whole linkat(from_at: c_int, from: *const c_char, to_at: c_int, to: *const c_char, flags: c_int) -> c_int = SYS_linkat, Same, libc::linkat;
+    whole symlink(target: *const c_char, path: *const c_char) -> c_int = SYS_symlink, Same, libc::symlink;
+    whole symlinkat(target: *const c_char, at: c_int, path: *const c_char) -> c_int = SYS_symlinkat, Same, libc::symlinkat;
+    whole readlink(path: *const c_char, buffer: *mut c_char, bytes: size_t) -> ssize_t = SYS_readlink, Same, libc::readlink;
+    whole readlinkat(at: c_int, path: *const c_char, buffer: *mut c_char, bytes: size_t) -> ssize_t = SYS_readlinkat, Same, libc::readlinkat;
+    whole __readlink_chk(path: *const c_char, buffer: *mut c_char, bytes: size_t, bound: size_t) -> ssize_t = SYS_readlink, BoundedByFourth;
+    whole __readlinkat_chk(at: c_int, path: *const c_char, buffer: *mut c_char, bytes: size_t, bound: size_t) -> ssize_t = SYS_readlinkat, BoundedByFifth;
+    whole mknod(path: *const c_char, mode: mode_t, device: dev_t) -> c_int = SYS_mknod, Same, libc::mknod;
+    whole mknodat(at: c_int, path: *const c_char, mode: mode_t, device: dev_t) -> c_int = SYS_mknodat, Same, libc::mknodat;
+    whole truncate(path: *const c_char, bytes: off_t) -> c_int = SYS_truncate, Same, libc::truncate;
+    whole truncate64(path: *const c_char, bytes: off_t) -> c_int = SYS_truncate, Same, libc::truncate64;
+    whole chmod(path: *const c_char, mode: mode_t) -> c_int = SYS_chmod, Same, libc::chmod;
+    whole fchmodat(at: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int = SYS_fchmodat2, Same, libc::fchmodat;
+    whole chown(path: *const c_char, user: uid_t, group: gid_t) -> c_int = SYS_chown, Same, libc::chown;
+    whole lchown(path: *const c_char, user: uid_t, group: gid_t) -> c_int = SYS_lchown, Same, libc::lchown;
+    whole fchownat(at: c_int, path: *const c_char, user: uid_t, group: gid_t, flags: c_int) -> c_int = SYS_fchownat, Same, libc::fchownat;
+    whole utimensat(at: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int = SYS_utimensat, Same, libc::utimensat;
+    whole utimes(path: *const c_char, times: *const timeval) -> c_int = SYS_utimes, Same, libc::utimes;
+    whole utime(path: *const c_char, times: *const libc::utimbuf) -> c_int = SYS_utime, Same, libc::utime;
+    whole futimesat(at: c_int, path: *const c_char, times: *const timeval) -> c_int = SYS_futimesat, Same;
+    whole statfs(path: *const c_char, status: *mut libc::statfs) -> c_int = SYS_statfs, Same, libc::statfs;
+    whole statfs64(path: *const c_char, status: *mut libc::statfs64) -> c_int = SYS_statfs, Same, libc::statfs64;
+    whole getxattr(path: *const c_char, name: *const c_char, value: *mut c_void, bytes: size_t) -> ssize_t = SYS_getxattr, Same, libc::getxattr;
+    whole lgetxattr(path: *const c_char, name: *const c_char, value: *mut c_void, bytes: size_t) -> ssize_t = SYS_lgetxattr, Same, libc::lgetxattr;
+    whole setxattr(path: *const c_char, name: *const c_char, value: *const c_void, bytes: size_t, flags: c_int) -> c_int = SYS_setxattr, Same, libc::setxattr;
+    whole lsetxattr(path: *const c_char, name: *const c_char, value: *const c_void, bytes: size_t, flags: c_int) -> c_int = SYS_lsetxattr, Same, libc::lsetxattr;
+    whole listxattr(path: *const c_char, list: *mut c_char, bytes: size_t) -> ssize_t = SYS_listxattr, Same, libc::listxattr;
+    whole llistxattr(path: *const c_char, list: *mut c_char, bytes: size_t) -> ssize_t = SYS_llistxattr, Same, libc::llistxattr;
+    whole chdir(path: *const c_char) -> c_int = SYS_chdir, Same, libc::chdir;
+    whole getcwd(buffer: *mut c_char, bytes: size_t) -> *mut c_char = SYS_getcwd, WorkingDirectory, libc::getcwd;
+}
+
+const _: unsafe extern "C" fn(*const c_char, c_int, ...) -> c_int = libc::open;
+const _: unsafe extern "C" fn(*const c_char, c_int, ...) -> c_int = libc::open64;
+const _: unsafe extern "C" fn(c_int, *const c_char, c_int, ...) -> c_int = libc::openat;
+const _: unsafe extern "C" fn(c_int, *const c_char, c_int, ...) -> c_int = libc::openat64;

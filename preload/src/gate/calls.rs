@@ -1,0 +1,181 @@
+//! The table: one entry for each system call that Sidestep may have to serve. All others are left alone.
+
+use libc::*;
+
+/// How a call is told to be ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Class {
+    /// Not in the table: the site is left as it is.
+    Alone = 0,
+    /// The descriptor in rdi says it. Tested in assembly, some 2 ns.
+    Descriptor = 1,
+    /// The descriptor in r8 says it: mmap.
+    Mapping = 2,
+    /// Only the dispatcher can say: paths, several descriptors, processes.
+    Always = 3,
+}
+
+/// Call numbers from here on are not in the table. The highest that is known today is 472.
+pub const CALLS_COUNT: usize = 512;
+
+/// The first descriptor decides.
+const DESCRIPTOR: &[c_long] = &[
+    SYS_read,
+    SYS_write,
+    SYS_close,
+    SYS_fstat,
+    SYS_lseek,
+    SYS_ioctl,
+    SYS_pread64,
+    SYS_pwrite64,
+    SYS_readv,
+    SYS_writev,
+    SYS_dup,
+    SYS_fcntl,
+    SYS_flock,
+    SYS_fsync,
+    SYS_fdatasync,
+    SYS_ftruncate,
+    SYS_getdents,
+    SYS_getdents64,
+    SYS_fchmod,
+    SYS_fchown,
+    SYS_fstatfs,
+    SYS_readahead,
+    SYS_fsetxattr,
+    SYS_fgetxattr,
+    SYS_flistxattr,
+    SYS_fremovexattr,
+    SYS_fadvise64,
+    SYS_fallocate,
+    SYS_preadv,
+    SYS_pwritev,
+    SYS_preadv2,
+    SYS_pwritev2,
+    SYS_syncfs,
+    SYS_sync_file_range,
+];
+
+/// Paths, calls on several descriptors, the working directory, and what creates, replaces or ends a process.
+const ALWAYS: &[c_long] = &[
+    SYS_open,
+    SYS_openat,
+    SYS_openat2,
+    SYS_creat,
+    SYS_stat,
+    SYS_lstat,
+    SYS_newfstatat,
+    SYS_statx,
+    SYS_access,
+    SYS_faccessat,
+    SYS_faccessat2,
+    SYS_mkdir,
+    SYS_mkdirat,
+    SYS_rmdir,
+    SYS_unlink,
+    SYS_unlinkat,
+    SYS_rename,
+    SYS_renameat,
+    SYS_renameat2,
+    SYS_link,
+    SYS_linkat,
+    SYS_symlink,
+    SYS_symlinkat,
+    SYS_readlink,
+    SYS_readlinkat,
+    SYS_mknod,
+    SYS_mknodat,
+    SYS_truncate,
+    SYS_chmod,
+    SYS_fchmodat,
+    SYS_fchmodat2,
+    SYS_chown,
+    SYS_lchown,
+    SYS_fchownat,
+    SYS_utime,
+    SYS_utimes,
+    SYS_futimesat,
+    SYS_utimensat,
+    SYS_statfs,
+    SYS_setxattr,
+    SYS_lsetxattr,
+    SYS_getxattr,
+    SYS_lgetxattr,
+    SYS_listxattr,
+    SYS_llistxattr,
+    SYS_removexattr,
+    SYS_lremovexattr,
+    SYS_inotify_add_watch,
+    SYS_name_to_handle_at,
+    SYS_chdir,
+    SYS_fchdir,
+    SYS_getcwd,
+    SYS_chroot,
+    SYS_umask,
+    SYS_dup2,
+    SYS_dup3,
+    SYS_setuid,
+    SYS_setgid,
+    SYS_setreuid,
+    SYS_setregid,
+    SYS_setresuid,
+    SYS_setresgid,
+    SYS_setfsuid,
+    SYS_setfsgid,
+    SYS_setgroups,
+    SYS_close_range,
+    SYS_copy_file_range,
+    SYS_sendfile,
+    SYS_splice,
+    SYS_poll,
+    SYS_ppoll,
+    SYS_select,
+    SYS_pselect6,
+    SYS_epoll_ctl,
+    SYS_fork,
+    SYS_vfork,
+    SYS_clone,
+    SYS_clone3,
+    SYS_execve,
+    SYS_execveat,
+    SYS_exit_group,
+];
+
+/// The class of each call number; read by the gate's assembly where a site's number is only known at run time.
+pub static CLASSES: [u8; CALLS_COUNT] = {
+    let mut classes = [Class::Alone as u8; CALLS_COUNT];
+    let mut index = 0;
+    while index < DESCRIPTOR.len() {
+        classes[DESCRIPTOR[index] as usize] = Class::Descriptor as u8;
+        index += 1;
+    }
+    index = 0;
+    while index < ALWAYS.len() {
+        classes[ALWAYS[index] as usize] = Class::Always as u8;
+        index += 1;
+    }
+    classes[SYS_mmap as usize] = Class::Mapping as u8;
+    classes
+};
+
+/// The class of call `number`.
+pub fn class(number: u64) -> Class {
+    match usize::try_from(number).ok().and_then(|number| CLASSES.get(number)) {
+        Some(1) => Class::Descriptor,
+        Some(2) => Class::Mapping,
+        Some(3) => Class::Always,
+        _ => Class::Alone,
+    }
+}
+
+/// A number that changes when the table does: a cached list of sites is good for one table only.
+pub fn fingerprint() -> u64 {
+    super::checksum(&CLASSES)
+}
+
+/// The calls that create or end a process. They run in place, never from Rust: the child of a clone comes back on
+/// another stack, or on ours.
+pub fn runs_in_place(number: u64) -> bool {
+    [SYS_fork, SYS_vfork, SYS_clone, SYS_clone3, SYS_exit_group].contains(&(number as c_long))
+}

@@ -1,0 +1,157 @@
+//! The code that a rewritten site jumps to.
+//!
+//! A trampoline runs the displaced instructions, then tests whether the call can be ours. `rcx` and `r11` are free,
+//! for `syscall` destroys them. It ends in one of three ways: back to the `syscall` (pass), to [`entry`] with the
+//! site's [`Record`] in rcx, or, where the call's number is not known before, to the look-up next to it.
+//!
+//! [`entry`]: super::entry
+
+use super::calls::Class;
+use super::entry;
+use super::objects::Object;
+use super::sites::{JUMP_BYTES, Site};
+use house::posix::descriptor::entries::{DESCRIPTORS_COUNT_MAX, ENTRIES};
+
+/// Where a site goes on; read by the entry's assembly.
+#[repr(C)]
+pub struct Record {
+    /// The `syscall`, for a call that the kernel does.
+    pub pass: u64,
+    /// What follows it, for a call that was done here.
+    pub done: u64,
+    /// The address after the `syscall` in the object's own text, for whoever unwinds the stack.
+    pub unwind: u64,
+}
+
+/// The bytes of a [`Record`].
+const RECORD_BYTES: usize = std::mem::size_of::<Record>();
+
+/// A trampoline takes at most this: the window, the test, two long jumps.
+const CODE_BYTES_MAX: usize = 112;
+
+/// Two addresses shared by all trampolines precede the records.
+const SHARED_BYTES: usize = 16;
+
+/// The bytes that `count` trampolines may need.
+pub fn bytes_max(count: usize) -> usize {
+    SHARED_BYTES + count * (RECORD_BYTES + CODE_BYTES_MAX)
+}
+
+/// Writes the trampolines of `sites`, which will run at address `start`.
+/// Gives their bytes, and the address of each one.
+pub fn build(start: usize, sites: &[Site], objects: &[Object; 2]) -> (Vec<u8>, Vec<usize>) {
+    let mut code = Code { start, bytes: Vec::with_capacity(bytes_max(sites.len())) };
+    code.bytes.extend_from_slice(&(entry::entry_address() as u64).to_le_bytes());
+    code.bytes.extend_from_slice(&(entry::lookup_address() as u64).to_le_bytes());
+    code.bytes.resize(SHARED_BYTES + sites.len() * RECORD_BYTES, 0);
+    let addresses = sites
+        .iter()
+        .enumerate()
+        .map(|(index, site)| {
+            let address = code.here();
+            code.trampoline(index, site, &objects[usize::from(site.object)]);
+            address
+        })
+        .collect();
+    (code.bytes, addresses)
+}
+
+struct Code {
+    start: usize,
+    bytes: Vec<u8>,
+}
+
+impl Code {
+    fn here(&self) -> usize {
+        self.start + self.bytes.len()
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// A displacement to `target`, counted from the end of its own four bytes.
+    fn displacement(&mut self, target: usize) {
+        let from = self.here() + 4;
+        self.put(&(target.wrapping_sub(from) as i32).to_le_bytes());
+    }
+
+    fn jump(&mut self, target: usize) {
+        self.put(&[0xe9]);
+        self.displacement(target);
+    }
+
+    /// Displaced instructions `range` of the site's object, with the one operand that counts from rip set right.
+    fn displaced(&mut self, object: &Object, site: &Site, range: std::ops::Range<u32>) {
+        let at = self.bytes.len();
+        let text = object.text_bytes();
+        self.put(&text[range.start as usize..range.end as usize]);
+        let Some((displacement, next)) = site.relative else { return };
+        let displacement_offset = site.start + u32::from(displacement);
+        if !range.contains(&displacement_offset) {
+            return;
+        }
+        let moved = at + (displacement_offset - range.start) as usize;
+        let field: [u8; 4] = self.bytes[moved..moved + 4].try_into().unwrap_or_default();
+        let old_next = object.text.start + site.start as usize + usize::from(next);
+        let new_next = self.start + at + (site.start + u32::from(next) - range.start) as usize;
+        let target = old_next.wrapping_add_signed(i32::from_le_bytes(field) as isize);
+        self.bytes[moved..moved + 4].copy_from_slice(&(target.wrapping_sub(new_next) as i32).to_le_bytes());
+    }
+
+    fn trampoline(&mut self, index: usize, site: &Site, object: &Object) {
+        let begin = self.bytes.len();
+        let record = SHARED_BYTES + index * RECORD_BYTES;
+        let address = |offset: u32| object.text.start + offset as usize;
+        self.displaced(object, site, site.start..site.syscall);
+        let to_pass = self.test(site.class);
+        // Not known to pass: to the entry or the look-up.
+        self.put(&[0x48, 0x8d, 0x0d]); // lea rcx, [rip + record]
+        self.displacement(self.start + record);
+        self.put(&[0xff, 0x25]); // jmp [rip + shared]
+        self.displacement(self.start + if site.class.is_some() { 0 } else { 8 });
+        for field in to_pass {
+            self.bytes[field] = (self.bytes.len() - field - 1) as u8;
+        }
+        let (pass, done) = if site.stays_in_place() {
+            self.jump(address(site.syscall));
+            (address(site.syscall), address(site.syscall + 2))
+        } else {
+            let pass = self.here();
+            self.displaced(object, site, site.syscall..site.end);
+            self.jump(address(site.end));
+            (pass, pass + 2)
+        };
+        debug_assert!(self.bytes.len() - begin <= CODE_BYTES_MAX, "a trampoline is larger than its bound");
+        let fields = [pass, done, address(site.syscall + 2)];
+        for (at, field) in (record..).step_by(8).zip(fields) {
+            self.bytes[at..at + 8].copy_from_slice(&(field as u64).to_le_bytes());
+        }
+    }
+
+    /// The test for a descriptor that is not ours. Gives where the distances of its jumps to `pass` belong.
+    fn test(&mut self, class: Option<Class>) -> Vec<usize> {
+        match class {
+            Some(Class::Descriptor) => self.put(&[0x89, 0xf9]),    // mov ecx, edi
+            Some(Class::Mapping) => self.put(&[0x44, 0x89, 0xc1]), // mov ecx, r8d
+            Some(Class::Always | Class::Alone) | None => return Vec::new(),
+        }
+        self.put(&[0x81, 0xf9]); // cmp ecx, the number of entries
+        self.put(&(DESCRIPTORS_COUNT_MAX as u32).to_le_bytes());
+        self.put(&[0x73, 0]); // jae pass
+        let out_of_range = self.bytes.len() - 1;
+        self.put(&[0x49, 0xbb]); // mov r11, the entries
+        self.put(&(&raw const ENTRIES as u64).to_le_bytes());
+        self.put(&[0x41, 0x83, 0x3c, 0x8b, 0x00]); // cmp dword ptr [r11 + rcx * 4], 0
+        self.put(&[0x74, 0]); // je pass
+        vec![out_of_range, self.bytes.len() - 1]
+    }
+}
+
+/// The bytes that take a site to its trampoline.
+pub fn jump_bytes(from: usize, to: usize) -> [u8; JUMP_BYTES] {
+    let distance = to.wrapping_sub(from + JUMP_BYTES) as i32;
+    let mut bytes = [0xe9, 0, 0, 0, 0];
+    bytes[1..].copy_from_slice(&distance.to_le_bytes());
+    bytes
+}

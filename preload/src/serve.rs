@@ -1,0 +1,46 @@
+//! What both doors do with a call that goes to the dispatcher.
+#![allow(unsafe_code)]
+
+use crate::dispatch::{self, Call, Verdict};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Has the dispatcher serve a call. A panic becomes `EIO`; the panic hook has told it. `errno` is left alone.
+///
+/// # Safety
+/// `call` is the application's (see [`dispatch::dispatch`]).
+pub unsafe fn serve(call: &mut Call) -> Verdict {
+    // SAFETY: always this thread's own errno.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let before = unsafe { *errno };
+    // SAFETY: by the caller's word.
+    let verdict = catch_unwind(AssertUnwindSafe(|| unsafe { dispatch::dispatch(call) }));
+    // SAFETY: as above.
+    unsafe { *errno = before };
+    verdict.unwrap_or(Verdict::Done(-i64::from(libc::EIO)))
+}
+
+/// The system call itself, from our own text.
+///
+/// # Safety
+/// As for any system call.
+pub unsafe fn kernel(call: &Call) -> i64 {
+    let [rdi, rsi, rdx, r10, r8, r9] = call.arguments;
+    let result;
+    // SAFETY: by the caller's word.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") call.number as i64 => result,
+            in("rdi") rdi,
+            in("rsi") rsi,
+            in("rdx") rdx,
+            in("r10") r10,
+            in("r8") r8,
+            in("r9") r9,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    result
+}

@@ -1,0 +1,45 @@
+//! What happens when the library is loaded.
+#![allow(unsafe_code)]
+
+use crate::{cancellation, diagnostics, dispatch, doctor, doors, gate};
+
+// Preload libraries are initialised last, so libc and every library that the program links are ready by now.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static START: extern "C" fn() = start;
+
+extern "C" fn start() {
+    // SAFETY: getauxval has no precondition.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+        return;
+    }
+    // A panic must not cross into the dynamic linker; what was not done yet is left undone.
+    let _ = std::panic::catch_unwind(|| {
+        cancellation::start();
+        doors::start();
+        if dispatch::start() {
+            diagnostics::tell_panics();
+            doors::fork::start();
+            if gate::install(gate_is_wanted()).refused.is_some() {
+                doors::widen();
+            }
+        }
+        doctor::answer();
+    });
+}
+
+/// `SIDESTEP_INTERCEPT`: `gate` (the default), or `symbols`, which leaves libc's text alone.
+fn gate_is_wanted() -> bool {
+    match std::env::var_os("SIDESTEP_INTERCEPT") {
+        None => true,
+        Some(value) if value.is_empty() || value == "gate" => true,
+        Some(value) if value == "symbols" => false,
+        Some(value) => {
+            diagnostics::line(format_args!(
+                "SIDESTEP_INTERCEPT={}: unknown value, taken as \"gate\" (known: gate, symbols)",
+                value.display()
+            ));
+            true
+        }
+    }
+}

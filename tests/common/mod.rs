@@ -1,0 +1,48 @@
+//! What the behaviour tests stand on: every case runs natively and under Sidestep, and the kernel is the oracle.
+//!
+//! 1. [`build`] makes `libsidestep.so` and the C programs, once for a test run.
+//! 2. A [`world::Pair`] is a fresh directory on tmpfs with two sides of equal shape: a kernel directory, and a prefix
+//!    over a new store.
+//! 3. [`process`] runs a program there, with a limit on its time.
+//! 4. [`compare`] puts outputs, exit codes and file trees side by side.
+// Each test binary takes what it needs of this.
+#![allow(dead_code)]
+
+pub mod build;
+pub mod compare;
+pub mod process;
+pub mod sections;
+pub mod tree;
+pub mod world;
+
+use process::Outcome;
+use std::time::Duration;
+use world::{Pair, World};
+
+/// How long a case may take on one side before it counts as hung. Ten times what the slowest takes on two busy cores.
+pub const CASE_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// Runs `program` with `arguments` on both sides and compares everything. `Err` holds the readable difference.
+pub fn run_on_both(pair: &Pair, program: &str, arguments: &[String]) -> Result<(), String> {
+    let mut results = Vec::new();
+    for world in [&pair.native, &pair.ours] {
+        let outcome = run_in(world, program, arguments);
+        let trees = if outcome.timed_out { Ok(String::new()) } else { tree::dump(world) };
+        results.push((outcome, trees?));
+    }
+    if std::env::var_os("SIDESTEP_TEST_SHOW").is_some() {
+        let (outcome, tree) = &results[0];
+        eprintln!("{}\n{}{}\n{tree}", outcome.status, outcome.stdout, outcome.stderr);
+    }
+    let (ours, native) = (results.pop().expect("two sides"), results.pop().expect("two sides"));
+    compare::differences(&native, &ours)
+}
+
+/// Runs one program in one world, from its host directory.
+pub fn run_in(world: &World, program: &str, arguments: &[String]) -> Outcome {
+    let mut command = world.command(program);
+    command.args(arguments);
+    let mut outcome = process::run(command, world.scratch(), CASE_TIME_MAX);
+    outcome.normalise(world);
+    outcome
+}

@@ -1,0 +1,128 @@
+// rename(2) in all its answers.
+#include "case.h"
+#include <ftw.h>
+
+static void make(void) {
+    put(p("file"), "file");
+    put(p("other"), "other");
+    MUST(mkdir(p("empty"), 0755));
+    MUST(mkdir(p("full"), 0755));
+    put(p("full/inner"), "inner");
+    MUST(mkdir(p("full/deep"), 0755));
+    MUST(symlink("file", p("link")));
+    MUST(symlink("nowhere", p("dangling")));
+    MUST(symlink("full", p("dirlink")));
+    put(h("host"), "host");
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+    (void)st, (void)type;
+    return ftw->level > 0 ? remove(path) : 0;
+}
+
+CASE(every_pair) {
+    const char *names[] = {"file", "other", "empty", "full", "full/inner", "full/deep", "link", "dangling", "dirlink",
+                           "none", "none/x", "file/x", "full/deep/x", "empty/", "file/", "none/", "dirlink/inner", ".",
+                           "..", "full/.", "full/..", "", "../h/host"};
+    for (size_t flags = 0; flags < 3; flags++)
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            for (size_t j = 0; j < sizeof names / sizeof *names; j++) {
+                char from[PATH_MAX], to[PATH_MAX];
+                snprintf(from, sizeof from, "%s%s%s", getenv("P"), *names[i] ? "/" : "", names[i]);
+                snprintf(to, sizeof to, "%s%s%s", getenv("P"), *names[j] ? "/" : "", names[j]);
+                // What replaces the directory under test itself, or its parent, is not for here.
+                if (!*names[i] || !*names[j] || strcmp(names[i], "..") == 0 || strcmp(names[j], "..") == 0) continue;
+                bool across = strncmp(names[i], "../h", 4) == 0 || strncmp(names[j], "../h", 4) == 0;
+                if (across) continue;
+                MUST(nftw(p(""), remove_one, 8, FTW_PHYS | FTW_DEPTH));
+                make();
+                int answer = renameat2(AT_FDCWD, from, AT_FDCWD, to, flags);
+                say("%zu '%s' to '%s': %s", flags, names[i], names[j], answer ? strerrorname_np(errno) : "done");
+                if (answer == 0) {
+                    struct stat st;
+                    char line[200] = "";
+                    for (size_t k = 0; k < 9; k++)
+                        snprintf(line + strlen(line), 12, " %o", lstat(p(names[k]), &st) ? 0 : st.st_mode >> 12);
+                    say("  %s", line);
+                }
+            }
+}
+
+CASE(across_the_border) {
+    make();
+    TRY(rename(p("file"), h("x")));
+    TRY(rename(h("host"), p("x")));
+    TRY(rename(p("full"), h("x")));
+    TRY(rename(p("none"), h("x")));
+    TRY(rename(h("none"), p("x")));
+    TRY(link(p("file"), h("x")));
+    TRY(link(h("host"), p("x")));
+    show(p("file"));
+    show(h("host"));
+}
+
+CASE(flags) {
+    make();
+    TRY(renameat2(AT_FDCWD, p("file"), AT_FDCWD, p("other"), RENAME_NOREPLACE));
+    TRY(renameat2(AT_FDCWD, p("file"), AT_FDCWD, p("new"), RENAME_NOREPLACE));
+    TRY(renameat2(AT_FDCWD, p("new"), AT_FDCWD, p("full"), RENAME_EXCHANGE));
+    show(p("full"));
+    show(p("new/inner"));
+    TRY(renameat2(AT_FDCWD, p("new"), AT_FDCWD, p("new/deep"), RENAME_EXCHANGE));
+    TRY(renameat2(AT_FDCWD, p("new"), AT_FDCWD, p("none"), RENAME_EXCHANGE));
+    TRY(renameat2(AT_FDCWD, p("other"), AT_FDCWD, p("link"), RENAME_EXCHANGE | RENAME_NOREPLACE));
+    TRY(renameat2(AT_FDCWD, p("other"), AT_FDCWD, p("link"), 1 << 10));
+    TRY(renameat2(AT_FDCWD, p("other"), AT_FDCWD, p("other"), RENAME_NOREPLACE));
+    TRY(rename(p("other"), p("other")));
+    TRY(rename(NULL, p("x")));
+    TRY(rename(p("other"), (char *)1));
+}
+
+CASE(open_files_move_along) {
+    make();
+    int file = MUST(open(p("file"), O_RDWR)), other = MUST(open(p("other"), O_RDWR));
+    MUST(rename(p("file"), p("other")));
+    char text[10] = "";
+    MUST(pread(file, text, 9, 0));
+    say("%s", text);
+    MUST(pread(other, text, 9, 0));
+    say("%s", text);
+    struct stat st;
+    MUST(fstat(other, &st));
+    say("links %d", (int)st.st_nlink);
+    MUST(pwrite(file, "FILE", 4, 0));
+    show(p("other"));
+    int directory = MUST(open(p("full"), O_RDONLY | O_DIRECTORY));
+    MUST(rename(p("full"), p("empty")));
+    TRY(openat(directory, "inner", O_RDONLY) < 0 ? -1 : 0);
+    MUST(rename(p("empty"), p("elsewhere")));
+    int fd = MUST(openat(directory, "late", O_CREAT | O_WRONLY, 0644));
+    MUST(close(fd));
+    TRY(stat(p("elsewhere/late"), &st));
+    MUST(stat(p(""), &st));
+    say("links of the root %d", (int)st.st_nlink);
+}
+
+CASE(links_of_directories) {
+    struct stat st;
+    MUST(mkdir(p("a"), 0755));
+    MUST(mkdir(p("b"), 0755));
+    MUST(mkdir(p("a/x"), 0755));
+    MUST(mkdir(p("a/y"), 0755));
+    stat(p("a"), &st), say("a %d", (int)st.st_nlink);
+    MUST(rename(p("a/x"), p("b/x")));
+    stat(p("a"), &st), say("a %d", (int)st.st_nlink);
+    stat(p("b"), &st), say("b %d", (int)st.st_nlink);
+    MUST(rename(p("a/y"), p("b/x")));
+    stat(p("a"), &st), say("a %d", (int)st.st_nlink);
+    stat(p("b"), &st), say("b %d", (int)st.st_nlink);
+    MUST(rmdir(p("b/x")));
+    stat(p("b"), &st), say("b %d size %ld", (int)st.st_nlink, (long)st.st_size);
+    put(p("b/f"), "");
+    MUST(renameat2(AT_FDCWD, p("b/f"), AT_FDCWD, p("a"), RENAME_EXCHANGE));
+    stat(p("b"), &st), say("b %d", (int)st.st_nlink);
+    stat(p(""), &st), say("root %d", (int)st.st_nlink);
+    stat(p("b/f/.."), &st);
+    ino_t inode = st.st_ino;
+    stat(p("b"), &st), say("parent right %d", inode == st.st_ino);
+}

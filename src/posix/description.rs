@@ -9,8 +9,11 @@ use rustix::fs::OFlags;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// The flags that `fcntl(F_SETFL)` may change.
-pub const CHANGEABLE: OFlags =
-    OFlags::APPEND.union(OFlags::NONBLOCK).union(OFlags::DIRECT).union(OFlags::NOATIME).union(OFlags::from_bits_retain(libc::O_ASYNC as u32));
+pub const CHANGEABLE: OFlags = OFlags::APPEND
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::DIRECT)
+    .union(OFlags::NOATIME)
+    .union(OFlags::from_bits_retain(libc::O_ASYNC as u32));
 
 /// What the descriptors of one description share, between processes too once it has been handed over.
 #[repr(C)]
@@ -85,7 +88,9 @@ impl Description {
             mount,
             object,
             access: Access::of_flags(flags),
-            fixed_flags: flags.difference(CHANGEABLE).difference(OFlags::CREATE | OFlags::EXCL | OFlags::TRUNC | OFlags::NOCTTY | OFlags::CLOEXEC),
+            fixed_flags: flags
+                .difference(CHANGEABLE)
+                .difference(OFlags::CREATE | OFlags::EXCL | OFlags::TRUNC | OFlags::NOCTTY | OFlags::CLOEXEC),
             directory,
             name: name.into(),
             own: Shared { cursor: AtomicU64::new(0), flags: AtomicU32::new((flags & CHANGEABLE).bits()) },

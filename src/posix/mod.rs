@@ -7,8 +7,8 @@
 //! hand-over's, then a mount's connection.
 
 pub mod credentials;
-pub mod descriptor;
 pub mod description;
+pub mod descriptor;
 pub mod mount;
 pub mod operations;
 pub mod path;

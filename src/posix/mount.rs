@@ -147,7 +147,9 @@ impl Mount {
                 Err(error) => return Err(self.refuse(error.errno(), &error.to_string())),
             },
             StoreUrl::Daos { .. } => {
-                return Err(self.refuse(Errno::OPNOTSUPP, "this build of Sidestep has no DAOS engine; use a local: store"));
+                return Err(
+                    self.refuse(Errno::OPNOTSUPP, "this build of Sidestep has no DAOS engine; use a local: store")
+                );
             }
         };
         let id = container.capacity().map_or(0, |capacity| capacity.id);

@@ -27,7 +27,8 @@ pub fn start() {
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
     // SAFETY: a fresh private page that nobody else knows; it is never unmapped.
     unsafe {
-        if let Ok(page) = mmap_anonymous(std::ptr::null_mut(), 4096, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+        if let Ok(page) =
+            mmap_anonymous(std::ptr::null_mut(), 4096, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
             && madvise(page, 4096, Advice::LinuxWipeOnFork).is_ok()
         {
             PAGE.store(page.cast(), Ordering::Release);

@@ -90,7 +90,9 @@ fn count(begun: u64, mount: usize, class: Class, outcome: i64) {
     counter.nanoseconds.fetch_add(now().saturating_sub(begun), Ordering::Relaxed);
     match u64::try_from(outcome) {
         Err(_) => drop(counter.failures.fetch_add(1, Ordering::Relaxed)),
-        Ok(bytes) if matches!(class, Class::Read | Class::Write) => drop(counter.bytes.fetch_add(bytes, Ordering::Relaxed)),
+        Ok(bytes) if matches!(class, Class::Read | Class::Write) => {
+            drop(counter.bytes.fetch_add(bytes, Ordering::Relaxed))
+        }
         Ok(_) => {}
     }
 }

@@ -123,4 +123,3 @@ pub fn read(page: *const Page) -> Result<Record> {
         name: name.to_vec(),
     })
 }
-

@@ -103,4 +103,3 @@ fn duplicate_kept(placeholder: BorrowedFd<'_>, minimum: i32) -> Result<OwnedFd> 
     }
     if outcome < 0 { Err(Errno::from_raw_os_error(-outcome as i32)) } else { Ok(owned(outcome as i32)) }
 }
-

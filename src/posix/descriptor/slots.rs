@@ -37,7 +37,8 @@ unsafe impl Sync for Slot {}
 
 type Segment = [Slot; SEGMENT_SLOTS_COUNT];
 
-static SEGMENTS: [AtomicPtr<Segment>; SEGMENTS_COUNT] = [const { AtomicPtr::new(std::ptr::null_mut()) }; SEGMENTS_COUNT];
+static SEGMENTS: [AtomicPtr<Segment>; SEGMENTS_COUNT] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; SEGMENTS_COUNT];
 
 /// The first free slot plus one (0: none) and a tag against ABA above it.
 static FREE_LIST: AtomicU64 = AtomicU64::new(0);

@@ -166,4 +166,3 @@ pub fn descriptors_of(held: &Held, mut visit: impl FnMut(i32)) {
         }
     });
 }
-

@@ -119,7 +119,8 @@ pub fn change_owner(subject: Subject<'_>, uid: Option<u32>, gid: Option<u32>) ->
         }
     }
     // A file that changes hands loses what it could do in its owner's name.
-    let mode = (attributes.kind == Kind::File && (uid.is_some() || gid.is_some())).then(|| without_set_ids(attributes.mode));
+    let mode =
+        (attributes.kind == Kind::File && (uid.is_some() || gid.is_some())).then(|| without_set_ids(attributes.mode));
     subject.change(&Changes { mode, uid, gid, ..Changes::default() })
 }
 

@@ -57,8 +57,13 @@ pub fn working_directory(room: &mut [u8]) -> Result<usize> {
 /// Whether a path that the kernel did not find can lead into a prefix only in ways that its text does not show: one
 /// system call where there is no symlink on the way, which is nearly always.
 fn has_no_symlink(path: &PathBuffer) -> bool {
-    let outcome =
-        rustix::fs::openat2(CWD, path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+    let outcome = rustix::fs::openat2(
+        CWD,
+        path.as_c_str(),
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::NO_SYMLINKS,
+    );
     matches!(outcome, Err(Errno::NOENT))
 }
 
@@ -125,9 +130,9 @@ pub fn into_prefix(base: Option<BorrowedFd<'_>>, path: &[u8], symlinks: Symlinks
 
 /// Whether a directory of the host can be read as the way to some prefix.
 fn is_above_a_prefix(path: &[u8]) -> bool {
-    mount::all().iter().any(|mount| {
-        mount.configuration.prefix.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/"))
-    })
+    mount::all()
+        .iter()
+        .any(|mount| mount.configuration.prefix.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/")))
 }
 
 /// Whether a path holds `.`, `..` or a doubled slash, so that its text is not its meaning.

@@ -78,7 +78,10 @@ impl Place {
 
     /// The attributes of any node of this container; one that went away in between was never there.
     pub fn attributes_of(&self, node: NodeId) -> Result<Attributes> {
-        self.connected.container.attributes(node).map_err(|error| if error == Errno::STALE { Errno::NOENT } else { error })
+        self.connected
+            .container
+            .attributes(node)
+            .map_err(|error| if error == Errno::STALE { Errno::NOENT } else { error })
     }
 
     /// Checks that names may be made and removed in the directory; its attributes.

@@ -61,6 +61,7 @@ impl Verdict {
 ///
 /// # Safety
 /// `call` is what the application asked of the kernel, and its pointers are worth what a system call's are.
+#[allow(non_upper_case_globals, reason = "the calls have the kernel's names")]
 pub unsafe fn dispatch(call: &mut Call) -> Verdict {
     use libc::*;
     fault::strike(call.number);
@@ -140,12 +141,3 @@ pub unsafe fn dispatch(call: &mut Call) -> Verdict {
         }
     }
 }
-
-/// Takes the locks that must be free in a fork's child.
-pub fn before_fork() {}
-
-/// Gives them back in the parent.
-pub fn after_fork_in_parent() {}
-
-/// Gives them back in the child.
-pub fn after_fork_in_child() {}

@@ -149,6 +149,11 @@ impl Description {
         self.page.store(page, Ordering::Release);
     }
 
+    /// Leaves the hold to whoever opens the page next.
+    pub fn leave_hold(&self) {
+        self.hold.store(-1, Ordering::Release);
+    }
+
     /// Where the cursor is.
     #[inline]
     pub fn cursor(&self) -> u64 {

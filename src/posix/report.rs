@@ -88,11 +88,10 @@ fn count(begun: u64, mount: usize, class: Class, outcome: i64) {
     let counter = &COUNTERS[mount.min(MOUNTS_COUNT_MAX - 1)][class as usize];
     counter.calls.fetch_add(1, Ordering::Relaxed);
     counter.nanoseconds.fetch_add(now().saturating_sub(begun), Ordering::Relaxed);
+    let counts_bytes = matches!(class, Class::Read | Class::Write);
     match u64::try_from(outcome) {
-        Err(_) => drop(counter.failures.fetch_add(1, Ordering::Relaxed)),
-        Ok(bytes) if matches!(class, Class::Read | Class::Write) => {
-            drop(counter.bytes.fetch_add(bytes, Ordering::Relaxed))
-        }
+        Err(_) => _ = counter.failures.fetch_add(1, Ordering::Relaxed),
+        Ok(bytes) if counts_bytes => _ = counter.bytes.fetch_add(bytes, Ordering::Relaxed),
         Ok(_) => {}
     }
 }

@@ -145,6 +145,10 @@ pub fn opened_place(descriptor: i32) -> Result<Place> {
 }
 
 /// Where a path of a two-path call leads.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a place lives on the stack for one call; boxing it would cost an allocation"
+)]
 pub enum Side {
     /// Under a prefix.
     Ours(Place),
@@ -207,9 +211,7 @@ unsafe fn attempt(
     match sides {
         (Err(error), _) | (_, Err(error)) => Verdict::of::<i64>(Err(error)),
         (Ok(Side::Ours(from)), Ok(Side::Ours(to))) => Verdict::of_nothing(operation(&from, &to)),
-        (Ok(Side::Ours(place)), Ok(Side::Host(_))) => {
-            Verdict::of::<i64>(place.existing().and_then(|_| Err(Errno::XDEV)))
-        }
+        (Ok(Side::Ours(place)), Ok(Side::Host(_))) => Verdict::of::<i64>(place.existing().and(Err(Errno::XDEV))),
         (Ok(Side::Host(_)), Ok(Side::Ours(_))) => Verdict::of::<i64>(Err(Errno::XDEV)),
         (Ok(Side::Host(first)), Ok(Side::Host(second))) => {
             let mut moved = *call;

@@ -98,10 +98,6 @@ pub unsafe fn complete(given: u64) -> Option<Environment> {
     }
     // SAFETY: by the caller's word.
     let text = |entry: &*const c_char| unsafe { CStr::from_ptr(*entry) };
-    let has = |variable: &CStr| {
-        let name = name_of(variable);
-        pointers.iter().any(|entry| name_of(text(entry)) == name)
-    };
     let is_off = pointers.iter().any(|entry| {
         let entry = text(entry).to_bytes();
         entry.strip_prefix(b"SIDESTEP=").is_some_and(mounts::means_off)
@@ -110,9 +106,22 @@ pub unsafe fn complete(given: u64) -> Option<Environment> {
         return None;
     }
     let mut added: Vec<*const c_char> = Vec::new();
-    added.extend(kept.variables.iter().filter(|variable| !has(variable)).map(|variable| variable.as_ptr()));
-    if handover::has_anything() && !has(INHERITED) {
-        added.push(INHERITED.as_ptr());
+    added.extend(
+        kept.variables
+            .iter()
+            .filter(|variable| !pointers.iter().any(|entry| name_of(text(entry)) == name_of(variable)))
+            .map(|variable| variable.as_ptr()),
+    );
+    let mut is_changed = false;
+    let says_inherited = pointers.iter().position(|entry| name_of(text(entry)) == name_of(INHERITED));
+    match (handover::has_anything(), says_inherited) {
+        (true, None) => added.push(INHERITED.as_ptr()),
+        // The new program need not look.
+        (false, Some(index)) => {
+            pointers.remove(index);
+            is_changed = true;
+        }
+        _ => {}
     }
     let preload = pointers.iter().position(|entry| text(entry).to_bytes().starts_with(b"LD_PRELOAD="));
     let mut put_together = None;
@@ -133,7 +142,7 @@ pub unsafe fn complete(given: u64) -> Option<Environment> {
             }
         }
     }
-    if added.is_empty() && put_together.is_none() {
+    if !is_changed && added.is_empty() && put_together.is_none() {
         return None;
     }
     pointers.extend(added);

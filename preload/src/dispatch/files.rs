@@ -83,7 +83,8 @@ pub unsafe fn access(call: &mut Call) -> Verdict {
     let check = |subject: Subject<'_>| attributes::access(subject, mode as u32, effective).map(|()| 0);
     // SAFETY: by the caller's word.
     unsafe {
-        on_empty_path(call, place, flags, check).unwrap_or_else(|| on_path(call, place, |place| check(Subject::At(&place))))
+        on_empty_path(call, place, flags, check)
+            .unwrap_or_else(|| on_path(call, place, |place| check(Subject::At(&place))))
     }
 }
 

@@ -126,7 +126,7 @@ pub unsafe fn exec(call: &Call) -> Verdict {
         if process::standing() == process::Standing::NewProcess {
             become_new_process();
         }
-        handover::everything();
+        handover::before_exec();
     }
     let is_ours = call.number as i64 == libc::SYS_execveat
         && call.arguments[4] as i32 & libc::AT_EMPTY_PATH != 0
@@ -166,6 +166,7 @@ pub unsafe fn exec(call: &Call) -> Verdict {
 pub fn before_exit() -> Verdict {
     if !process::is_guest() {
         report::tell();
+        handover::before_exit();
     }
     Verdict::Pass
 }

@@ -71,7 +71,8 @@ pub unsafe fn stat(call: &mut Call) -> Verdict {
     };
     // SAFETY: by the caller's word.
     unsafe {
-        on_empty_path(call, place, flags, tell).unwrap_or_else(|| on_path(call, place, |place| tell(Subject::At(&place))))
+        on_empty_path(call, place, flags, tell)
+            .unwrap_or_else(|| on_path(call, place, |place| tell(Subject::At(&place))))
     }
 }
 
@@ -126,29 +127,50 @@ pub unsafe fn statx(call: &mut Call) -> Verdict {
     let place = Where::at(0, 1, followed(flags));
     // SAFETY: by the caller's word.
     unsafe {
-        on_empty_path(call, place, flags, tell).unwrap_or_else(|| on_path(call, place, |place| tell(Subject::At(&place))))
+        on_empty_path(call, place, flags, tell)
+            .unwrap_or_else(|| on_path(call, place, |place| tell(Subject::At(&place))))
     }
 }
 
-fn statfs_structure(mount: &'static Mount) -> Result<libc::statfs> {
+/// The kernel's `struct statfs` on x86-64 and AArch64; the libc crate keeps the flags to itself.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct Statfs {
+    kind: i64,
+    block_bytes: i64,
+    blocks: u64,
+    blocks_free: u64,
+    blocks_available: u64,
+    files: u64,
+    files_free: u64,
+    id: u64,
+    name_bytes_max: i64,
+    fragment_bytes: i64,
+    flags: i64,
+    spare: [i64; 4],
+}
+
+const _: () = assert!(size_of::<Statfs>() == size_of::<libc::statfs>());
+
+fn statfs_structure(mount: &'static Mount) -> Result<Statfs> {
+    /// `ST_VALID`, which glibc wants to see before it believes the flags.
+    const FLAGS_ARE_VALID: i64 = 0x20;
     let capacity = space::capacity(mount)?;
-    // SAFETY: all zeros are a valid `statfs`.
-    let mut statfs: libc::statfs = unsafe { std::mem::zeroed() };
-    statfs.f_type = FILE_SYSTEM_TYPE;
-    statfs.f_bsize = BLOCK_BYTES.cast_signed();
-    statfs.f_frsize = BLOCK_BYTES.cast_signed();
-    statfs.f_blocks = capacity.total_bytes / BLOCK_BYTES;
-    statfs.f_bfree = capacity.free_bytes / BLOCK_BYTES;
-    statfs.f_bavail = capacity.free_bytes / BLOCK_BYTES;
-    statfs.f_files = capacity.total_nodes;
-    statfs.f_ffree = capacity.free_nodes;
-    statfs.f_namelen = 255;
     let read_only = mount.connect()?.container.is_read_only();
-    // ST_VALID, which glibc wants to see before it believes the flags.
-    statfs.f_flags = 0x20 | if read_only { libc::ST_RDONLY as i64 } else { 0 };
-    // SAFETY: `fsid_t` is two integers, eight bytes in all.
-    statfs.f_fsid = unsafe { std::mem::transmute::<u64, libc::fsid_t>(capacity.id) };
-    Ok(statfs)
+    Ok(Statfs {
+        kind: FILE_SYSTEM_TYPE,
+        block_bytes: BLOCK_BYTES.cast_signed(),
+        fragment_bytes: BLOCK_BYTES.cast_signed(),
+        blocks: capacity.total_bytes / BLOCK_BYTES,
+        blocks_free: capacity.free_bytes / BLOCK_BYTES,
+        blocks_available: capacity.free_bytes / BLOCK_BYTES,
+        files: capacity.total_nodes,
+        files_free: capacity.free_nodes,
+        id: capacity.id,
+        name_bytes_max: 255,
+        flags: FLAGS_ARE_VALID | if read_only { libc::ST_RDONLY as i64 } else { 0 },
+        spare: [0; 4],
+    })
 }
 
 /// `statfs(path, statfs)`, `fstatfs(fd, statfs)`

@@ -61,7 +61,13 @@ impl Side {
 }
 
 /// Moves bytes between two sides, unless neither is ours.
-unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes: usize, checks_overlap: bool) -> Verdict {
+unsafe fn between(
+    from: Result<Side>,
+    to: Result<Side>,
+    length: u64,
+    step_bytes: usize,
+    checks_overlap: bool,
+) -> Verdict {
     let (from, to) = match (from, to) {
         (Ok(from), Ok(to)) => (from, to),
         (Err(error), _) | (_, Err(error)) => return Verdict::of::<i64>(Err(error)),

@@ -2,6 +2,7 @@
 //! shared part to a memfd, whose `O_PATH` view takes the placeholder's place under the same numbers. A fork child
 //! then shares the cursor, and a new program finds the memfds among its descriptors and opens them anew. The kernel
 //! counts all of it, so a killed process leaves nothing behind.
+#![allow(unsafe_code)]
 
 use super::placeholder::{self, borrowed, owned};
 use super::slots::{self, Held};
@@ -17,8 +18,8 @@ use rustix::fs::{CWD, MemfdFlags, Mode, OFlags};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether this process has, had or inherited anything that a new program would have to look for.
-static ANYTHING: AtomicBool = AtomicBool::new(false);
+/// Whether a vfork child of this process has made descriptors that only the kernel's table knows.
+static GUEST_MADE: AtomicBool = AtomicBool::new(false);
 
 /// One thread at a time hands over or adopts.
 static BUSY: AtomicBool = AtomicBool::new(false);
@@ -46,9 +47,37 @@ pub fn after_fork_in_child() {
     BUSY.store(false, Ordering::Release);
 }
 
-/// Whether an exec has to tell the new program to look for inherited descriptors.
+/// Whether an exec has to tell the new program to look for inherited descriptors: it is made now, so this may be asked
+/// in a vfork child, whose parent's table has at least what the child has but for what it made itself.
 pub fn has_anything() -> bool {
-    ANYTHING.load(Ordering::Acquire)
+    let mut has = GUEST_MADE.load(Ordering::Acquire);
+    table::each_set(0, table::sweep_end(), |_, word| has |= word != super::entries::PARKED);
+    has
+}
+
+/// Just before this process becomes another program: everything is handed over, and what the open files count for in
+/// the store is given up, since their holds go on. Where the exec fails they are found again like inherited ones.
+pub fn before_exec() {
+    everything();
+    table::each_set(0, table::sweep_end(), |descriptor, word| {
+        if word < super::entries::INHERITED
+            && let Some(held) = slots::hold(word)
+            && held.is_handed_over()
+        {
+            held.leave_hold();
+            table::set_inherited(descriptor);
+            drop(slots::take_over(word));
+        }
+    });
+}
+
+/// The process is about to end: its open files are closed, as far as the store is concerned.
+pub fn before_exit() {
+    table::each_set(0, table::sweep_end(), |descriptor, word| {
+        if word < super::entries::INHERITED {
+            table::set(descriptor, None);
+        }
+    });
 }
 
 /// A page in a memfd, filled from a description, and the descriptor that holds its node.
@@ -58,8 +87,8 @@ fn make_page(description: &Description) -> Result<(OwnedFd, *mut page::Page, Par
     rustix::fs::ftruncate(&memory, page::PAGE_BYTES as u64)?;
     let hold = kernel::park_inheritable(connected.container.hold(description.found())?)?;
     let mapped = page::map(memory.as_fd())?;
-    page::fill(mapped, description, connected.id, hold.number());
-    ANYTHING.store(true, Ordering::Release);
+    // SAFETY: mapped just now.
+    unsafe { page::fill(mapped, description, connected.id, hold.number()) };
     Ok((memory, mapped, hold))
 }
 
@@ -80,7 +109,6 @@ pub fn everything() {
     });
 }
 
-#[allow(unsafe_code)]
 fn hand_over(held: &Held) -> Result<()> {
     let (memory, mapped, hold) = make_page(held)?;
     let view = placeholder::path_view(memory.as_fd())?;
@@ -121,11 +149,11 @@ fn is_placeholder(descriptor: BorrowedFd<'_>) -> bool {
 }
 
 /// Opens what a page describes. `hold` is the descriptor that the new description will own, or -1.
-#[allow(unsafe_code)]
 fn open_page(memory: BorrowedFd<'_>, keeps_hold: bool) -> Result<Description> {
     let mapped = page::map(memory)?;
     let opened = (|| {
-        let record = page::read(mapped)?;
+        // SAFETY: mapped just now.
+        let record = unsafe { page::read(mapped) }?;
         let is_same = |mount: &&mount::Mount| page::hash(&mount.configuration.prefix) == record.prefix_hash;
         let mount = mount::all().iter().find(is_same).ok_or(Errno::BADF)?;
         let connected = mount.connect()?;
@@ -187,10 +215,10 @@ pub fn read_for_guest(descriptor: i32) -> Option<Held> {
 ///
 /// # Errors
 /// `EMFILE`, `ENFILE`, `ENOMEM`.
-#[allow(unsafe_code)]
 pub fn open_for_guest(description: &Description, close_on_exec: bool) -> Result<i32> {
     let _quiet = Quiet::enter();
     let (memory, mapped, hold) = make_page(description)?;
+    GUEST_MADE.store(true, Ordering::Release);
     // The kernel closes the hold with the last process that has it; the parent's tables know nothing of it.
     parked::remove(hold.into_number());
     // SAFETY: mapped just now, and unmapped by the description's drop only.
@@ -216,7 +244,8 @@ pub fn open_for_guest(description: &Description, close_on_exec: bool) -> Result<
 fn hold_of(descriptor: BorrowedFd<'_>) -> Option<i32> {
     let memory = open_memory(descriptor).ok()?;
     let mapped = page::map(memory.as_fd()).ok()?;
-    let hold = page::read(mapped).map(|record| record.hold).ok();
+    // SAFETY: mapped just now.
+    let hold = unsafe { page::read(mapped) }.map(|record| record.hold).ok();
     page::unmap(mapped.cast());
     hold
 }
@@ -225,7 +254,6 @@ fn hold_of(descriptor: BorrowedFd<'_>) -> Option<i32> {
 /// environment says that there may be some.
 pub fn look_for_inherited() {
     const HOLDS_COUNT_MAX: usize = 1024;
-    ANYTHING.store(true, Ordering::Release);
     let mut wanted = Vec::new();
     let mut holds = Vec::new();
     kernel::each_open_descriptor(|descriptor| {

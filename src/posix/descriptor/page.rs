@@ -78,9 +78,12 @@ pub fn hash(bytes: &[u8]) -> u64 {
 }
 
 /// Fills a fresh page from a description; its shared part is left to the move.
-pub fn fill(page: *mut Page, description: &Description, container: u64, hold: i32) {
+///
+/// # Safety
+/// `page` comes from [`map`], and nobody else has seen it.
+pub unsafe fn fill(page: *mut Page, description: &Description, container: u64, hold: i32) {
     let found = description.found();
-    // SAFETY: mapped and not shared with anybody yet.
+    // SAFETY: by the caller's word.
     let page = unsafe { &mut *page };
     page.container = container;
     page.prefix_hash = hash(&description.mount.configuration.prefix);
@@ -100,8 +103,11 @@ pub fn fill(page: *mut Page, description: &Description, container: u64, hold: i3
 ///
 /// # Errors
 /// `EBADF` for memory that is not a page of this version.
-pub fn read(page: *const Page) -> Result<Record> {
-    // SAFETY: mapped; the plain fields do not change any more.
+///
+/// # Safety
+/// `page` comes from [`map`].
+pub unsafe fn read(page: *const Page) -> Result<Record> {
+    // SAFETY: by the caller's word; the plain fields do not change any more.
     let page = unsafe { &*page };
     let kind = match page.kind {
         1 => Kind::File,

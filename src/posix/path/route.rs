@@ -21,6 +21,10 @@ pub enum Base<'a> {
 }
 
 /// Where a call on a path has to go.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a place lives on the stack for one call; boxing it would cost an allocation"
+)]
 pub enum Route {
     /// To the kernel, as it is. Where the kernel finds nothing, ask [`second_look`].
     Host,

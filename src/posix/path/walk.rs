@@ -132,6 +132,10 @@ impl Place {
 }
 
 /// Where a walk ended.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a place lives on the stack for one call; boxing it would cost an allocation"
+)]
 pub enum Walked {
     /// In the container.
     Here(Place),

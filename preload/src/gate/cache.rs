@@ -85,7 +85,8 @@ fn key(objects: &[Object; 2]) -> Option<Vec<u8>> {
 
 /// The first of the usual places that is ours alone, opened. Made if it is not there.
 fn directory() -> Result<OwnedFd, &'static str> {
-    let of = |name: &str| std::env::var_os(name).map(OsStringExt::into_vec).filter(|value| value.first() == Some(&b'/'));
+    let of =
+        |name: &str| std::env::var_os(name).map(OsStringExt::into_vec).filter(|value| value.first() == Some(&b'/'));
     let user = rustix::process::geteuid().as_raw();
     let parents = [
         of("XDG_CACHE_HOME").map(|parent| (parent, "sidestep".to_owned())),
@@ -220,7 +221,8 @@ fn parse(file: &[u8], key: &[u8], objects: &[Object; 2]) -> Result<Found, &'stat
 
 /// The site of a record, if it makes sense and memory still has the bytes that were recorded.
 fn site(record: &[u8], objects: &[Object; 2]) -> Option<Site> {
-    let offset = |at: usize| record.get(at..at + 4).map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap_or_default()));
+    let offset =
+        |at: usize| record.get(at..at + 4).map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap_or_default()));
     let site = Site {
         object: record[0],
         class: match record[1] {
@@ -240,7 +242,9 @@ fn site(record: &[u8], objects: &[Object; 2]) -> Option<Site> {
     let in_place = site.end == site.syscall;
     let sane = (JUMP_BYTES..=WINDOW_BYTES_MAX).contains(&window)
         && (in_place || site.end >= site.syscall.checked_add(2)?)
-        && site.relative.is_none_or(|(at, next)| usize::from(at) + 4 <= usize::from(next) && usize::from(next) <= window);
+        && site
+            .relative
+            .is_none_or(|(at, next)| usize::from(at) + 4 <= usize::from(next) && usize::from(next) <= window);
     let text = text(&site, objects)?;
     let recorded = record.get(20..)?.get(..usize::from(record[4]))?;
     (sane && text == recorded && text.get(before..before + 2) == Some(&[0x0f, 0x05])).then_some(site)

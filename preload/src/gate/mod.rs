@@ -123,10 +123,7 @@ fn decode(objects: &[Object; 2]) -> sites::Found {
 }
 
 /// Writes the jumps of one object's sites; says how many.
-fn patch<'a>(
-    object: &Object,
-    sites: impl Iterator<Item = (&'a Site, &'a usize)>,
-) -> Result<u32, &'static str> {
+fn patch<'a>(object: &Object, sites: impl Iterator<Item = (&'a Site, &'a usize)>) -> Result<u32, &'static str> {
     let start = object.text.start & !4095;
     let bytes = object.text.end.next_multiple_of(4096) - start;
     let mut patched = 0;

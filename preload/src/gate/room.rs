@@ -25,8 +25,9 @@ impl Room {
         let bytes = bytes.next_multiple_of(4096);
         let lowest = reached.iter().map(|range| range.start).min().unwrap_or(0);
         let highest = reached.iter().map(|range| range.end).max().unwrap_or(0);
-        let reaches =
-            |start: usize| start + bytes <= lowest.saturating_add(REACH_BYTES) && start.saturating_add(REACH_BYTES) >= highest;
+        let reaches = |start: usize| {
+            start + bytes <= lowest.saturating_add(REACH_BYTES) && start.saturating_add(REACH_BYTES) >= highest
+        };
         // The kernel maps from the top down, so its own choice is nearly always right below the libraries.
         let hints = std::iter::once(0)
             .chain((1..100).map(|step| lowest.saturating_sub(step * STEP_BYTES)))

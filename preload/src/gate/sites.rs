@@ -10,7 +10,9 @@
 
 use super::calls::{self, Class};
 use super::objects::Object;
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind, Register};
+use iced_x86::{
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind, Register,
+};
 use std::collections::VecDeque;
 
 /// A displaced window is never longer.
@@ -168,7 +170,8 @@ fn call_number(before: &[Instruction], targets: &Targets) -> Option<u64> {
         }
         match instruction.code() {
             Code::Mov_r32_imm32 | Code::Mov_rm32_imm32 | Code::Mov_rm64_imm32
-                if instruction.op0_register().full_register() == Register::RAX => {
+                if instruction.op0_register().full_register() == Register::RAX =>
+            {
                 return Some(u64::from(instruction.immediate32()));
             }
             Code::Xor_rm32_r32 | Code::Xor_r32_rm32
@@ -179,7 +182,8 @@ fn call_number(before: &[Instruction], targets: &Targets) -> Option<u64> {
             _ => {}
         }
         let touched = information.info(instruction).used_registers().iter().any(|used| {
-            used.register().full_register() == Register::RAX && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
+            used.register().full_register() == Register::RAX
+                && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
         });
         if touched {
             return None;

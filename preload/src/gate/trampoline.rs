@@ -132,7 +132,7 @@ impl Code {
     /// The test for a descriptor that is not ours. Gives where the distances of its jumps to `pass` belong.
     fn test(&mut self, class: Option<Class>) -> Vec<usize> {
         match class {
-            Some(Class::Descriptor) => self.put(&[0x89, 0xf9]), // mov ecx, edi
+            Some(Class::Descriptor) => self.put(&[0x89, 0xf9]),    // mov ecx, edi
             Some(Class::Mapping) => self.put(&[0x44, 0x89, 0xc1]), // mov ecx, r8d
             Some(Class::Always | Class::Alone) | None => return Vec::new(),
         }

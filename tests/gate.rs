@@ -175,6 +175,32 @@ fn a_library_that_starts_before_us_can_use_files() {
 }
 
 #[test]
+fn threads_of_other_libraries_are_not_harmed() {
+    let with_thread = |place: &Place, door: Door, kind: &str, program: &str| {
+        let early = compile(place, "cc", "gate_early.c", &["-shared", "-fPIC"]);
+        let ours = if door == Door::None { String::new() } else { format!("{} ", build::library().display()) };
+        let mut command = place.command(door, program);
+        command.env("LD_PRELOAD", format!("{ours}{}", early.display())).env("GATE_EARLY_THREAD", kind);
+        command
+    };
+    for (kind, left_min, left_max) in [("asleep", 0, 20), ("running", 1, 60)] {
+        let place = Place::new();
+        let mut command = with_thread(&place, Door::Gate, kind, "/bin/true");
+        command.env("SIDESTEP_DOCTOR", "1");
+        let facts = place.facts_of(command);
+        let left = facts.number("left_to_threads");
+        assert!((left_min..=left_max).contains(&left), "{kind}: {facts:?}");
+        assert_eq!(facts.get("door"), if left == 0 { "gate" } else { "gate+symbols" }, "{kind}: {facts:?}");
+        assert_eq!(facts.number("patched") + facts.number("left_alone") + left, facts.number("sites"), "{facts:?}");
+        same_everywhere(|place, door| {
+            let mut command = with_thread(place, door, kind, "/bin/bash");
+            command.args(["-c", "seq 100 | sort | tail -1; cat /etc/hostname | wc -l; echo x > f; cat f"]);
+            command
+        });
+    }
+}
+
+#[test]
 fn a_policy_against_new_code_leaves_the_symbols() {
     let place = Place::new();
     let policy = compile(&place, "cc", "gate_no_new_code.c", &[]);

@@ -1,5 +1,6 @@
 //! libsidestep.so: two doors, the system-call [`gate`] and the symbols in [`doors`], and the [`dispatch`]er behind them.
 
+pub mod allocator;
 pub mod cancellation;
 pub mod diagnostics;
 pub mod dispatch;

@@ -5,29 +5,27 @@
 //! blocks every signal, and it makes the doors pass this thread's calls to the kernel.
 #![allow(unsafe_code)]
 
-use rustix::thread::Pid;
-
-// One word per thread: how many guards it holds. In assembly, because stable Rust can't ask for the initial-exec
-// model, and `__tls_get_addr` costs more than the rest of a door.
+// Two words per thread: how many guards it holds, and whether it may be a child on its parent's memory. In assembly,
+// because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs more than the rest of a door.
 std::arch::global_asm!(
     ".pushsection .tbss.sidestep_thread, \"awT\", @nobits",
     ".balign 8",
-    ".hidden sidestep_thread_depth",
-    ".globl sidestep_thread_depth",
-    ".type sidestep_thread_depth, @object",
-    ".size sidestep_thread_depth, 8",
-    "sidestep_thread_depth: .zero 8",
+    ".hidden sidestep_thread_words",
+    ".globl sidestep_thread_words",
+    ".type sidestep_thread_words, @object",
+    ".size sidestep_thread_words, 16",
+    "sidestep_thread_words: .zero 16",
     ".popsection",
 );
 
-/// The address of this thread's depth word.
+/// This thread's words: the guard depth, and the vfork window.
 #[inline(always)]
-fn depth_word() -> *mut u64 {
+fn thread_words() -> *mut u64 {
     let address: usize;
     // SAFETY: reads the thread pointer and a constant that the dynamic linker filled in.
     unsafe {
         std::arch::asm!(
-            "mov {address}, qword ptr [rip + sidestep_thread_depth@GOTTPOFF]",
+            "mov {address}, qword ptr [rip + sidestep_thread_words@GOTTPOFF]",
             "add {address}, qword ptr fs:[0]",
             address = out(reg) address,
             options(nostack, readonly, preserves_flags),
@@ -40,21 +38,35 @@ fn depth_word() -> *mut u64 {
 #[inline(always)]
 pub fn is_inside() -> bool {
     // SAFETY: the word is this thread's own and lives as long as the thread.
-    unsafe { depth_word().read() != 0 }
+    unsafe { thread_words().read() != 0 }
+}
+
+/// Opens or ends the vfork window: from just before this thread makes a child that runs on this very memory (and on
+/// this very thread's words) until the thread has seen that it is the parent again.
+pub fn set_vfork_window(open: bool) {
+    // SAFETY: this thread's own word.
+    unsafe { thread_words().add(1).write(u64::from(open)) }
+}
+
+/// Whether this thread may be a vfork child.
+#[inline(always)]
+pub fn in_vfork_window() -> bool {
+    // SAFETY: this thread's own word.
+    unsafe { thread_words().add(1).read() != 0 }
 }
 
 /// Signals blocked and doors closed for this thread, until dropped. Guards nest.
 pub struct Quiet {
     previous: Option<u64>,
     // The depth word belongs to the thread that entered.
-    _here: std::marker::PhantomData<*const Pid>,
+    _here: std::marker::PhantomData<*const ()>,
 }
 
 impl Quiet {
     /// Enters. Two system calls (some 220 ns together) for the outermost guard, none for a nested one.
     #[inline]
     pub fn enter() -> Self {
-        let word = depth_word();
+        let word = thread_words();
         // SAFETY: this thread's own word.
         let nested = unsafe { word.read() } != 0;
         let previous = if nested { None } else { Some(set_signal_mask(u64::MAX)) };
@@ -66,7 +78,7 @@ impl Quiet {
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        let word = depth_word();
+        let word = thread_words();
         // SAFETY: this thread's own word, raised by `enter`.
         unsafe { word.write(word.read() - 1) };
         if let Some(previous) = self.previous {

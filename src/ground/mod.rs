@@ -1,6 +1,8 @@
 //! What every layer stands on: configuration, our own kernel calls, guards, clocks, diagnostics.
 
 pub mod buffer;
+pub mod diagnostics;
+pub mod entries;
 pub mod guard;
 pub mod kernel;
 pub mod mounts;

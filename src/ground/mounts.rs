@@ -15,10 +15,10 @@ mod size;
 mod tests;
 mod text;
 
-pub use environment::{from_environment, is_turned_off};
+pub use environment::{from_environment, is_turned_off, means_off};
 pub use error::{MountsError, Trouble};
 pub use parse::{parse, parse_from};
-pub use text::to_text;
+pub use text::{escape, to_text};
 
 use std::path::PathBuf;
 

@@ -128,6 +128,10 @@ pub trait Container: Send + Sync {
     /// Whether changes are refused.
     fn is_read_only(&self) -> bool;
 
+    /// This is a fork child that inherited the container: what must not be shared with the parent is made anew when
+    /// it is next needed.
+    fn after_fork_in_child(&self);
+
     /// A directory on the host that stands for `directory` as a working directory: its path goes to `path`, the
     /// length is returned. The kernel's `getcwd` in it leads back through [`Container::directory_at`].
     fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize>;

@@ -151,10 +151,7 @@ impl Drop for Pair {
 
 /// The variables that put a program under Sidestep.
 pub fn preload(library: &Path, mounts: &str) -> Vec<(String, String)> {
-    vec![
-        ("LD_PRELOAD".to_owned(), library.display().to_string()),
-        ("SIDESTEP_MOUNTS".to_owned(), mounts.to_owned()),
-    ]
+    vec![("LD_PRELOAD".to_owned(), library.display().to_string()), ("SIDESTEP_MOUNTS".to_owned(), mounts.to_owned())]
 }
 
 /// A new directory on tmpfs, which everybody may enter.

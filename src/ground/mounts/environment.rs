@@ -43,7 +43,12 @@ pub(super) fn from_variables(variable: &Variables) -> Result<Vec<Mount>, MountsE
 
 /// Whether the user turned Sidestep off for this process and its children: `SIDESTEP=off` or `SIDESTEP=0`.
 pub fn is_turned_off() -> bool {
-    std::env::var_os("SIDESTEP").is_some_and(|value| matches!(value.as_bytes(), b"off" | b"0"))
+    std::env::var_os("SIDESTEP").is_some_and(|value| means_off(value.as_bytes()))
+}
+
+/// Whether a value of `SIDESTEP` turns Sidestep off.
+pub fn means_off(value: &[u8]) -> bool {
+    matches!(value, b"off" | b"0")
 }
 
 /// `$XDG_DATA_HOME/sidestep`, or `~/.local/share/sidestep`; none without an absolute home.

@@ -67,7 +67,7 @@ fn options(mount: &Mount, text: &mut Vec<u8>) {
 }
 
 /// Writes the bytes that have a meaning in the list as `%XX`.
-fn escape(bytes: &[u8], text: &mut Vec<u8>) {
+pub fn escape(bytes: &[u8], text: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in bytes {
         if matches!(byte, b',' | b'?' | b'&' | b'=' | b'%') {

@@ -1,0 +1,90 @@
+//! The table, and the rounds behind it.
+
+use super::measure::{Goal, MEASURES, Measure};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// A measure's figures, round by round.
+#[derive(Default)]
+pub struct Series {
+    native: Vec<f64>,
+    ours: Vec<f64>,
+}
+
+impl Series {
+    /// Adds a round's figure.
+    pub fn push(&mut self, ours: bool, value: f64) {
+        if ours { self.ours.push(value) } else { self.native.push(value) }
+    }
+}
+
+/// The middle one; the mean of the two middle ones of an even number.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+}
+
+/// Three digits that mean something.
+fn figure(value: f64) -> String {
+    let digits = if value.abs() >= 99.95 {
+        0
+    } else if value.abs() >= 9.995 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.digits$}")
+}
+
+/// The whole table, with the machine above it.
+pub fn markdown(series: &BTreeMap<&'static str, Series>, rounds: usize) -> String {
+    let mut text = format!("{}; medians of {rounds} rounds\n\n", machine());
+    text.push_str("| measure | tmpfs | Sidestep | result | promised | |\n|---|---:|---:|---:|---:|---|\n");
+    for measure in MEASURES {
+        if let Some(series) = series.get(measure.name) {
+            line(&mut text, measure, median(&series.native), median(&series.ours));
+        }
+    }
+    text
+}
+
+fn line(text: &mut String, measure: &Measure, native: f64, ours: f64) {
+    let (size, sign) = measure.unit;
+    let (result, promised, met) = match measure.goal {
+        Goal::TimesAsFast(goal) => {
+            (format!("{} x", figure(native / ours)), format!(">= {goal} x"), Some(native / ours >= goal))
+        }
+        Goal::AddedAtMost(goal) => {
+            let added = (ours - native) / size;
+            (format!("{added:+.2} {sign}"), format!("<= +{goal} {sign}"), Some(added <= goal))
+        }
+        Goal::None => (format!("{} x", figure(native / ours)), String::new(), None),
+    };
+    let verdict = met.map_or("", |met| if met { "met" } else { "**short**" });
+    let title = measure.title;
+    let (native, ours) = (figure(native / size), figure(ours / size));
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "| {title} | {native} {sign} | {ours} {sign} | {result} | {promised} | {verdict} |");
+}
+
+/// Every round's figure, in nanoseconds or bytes.
+pub fn csv(series: &BTreeMap<&'static str, Series>) -> String {
+    let mut text = "measure,round,native,sidestep\n".to_owned();
+    for (name, series) in series {
+        for (round, (native, ours)) in series.native.iter().zip(&series.ours).enumerate() {
+            let _ = writeln!(text, "{name},{},{native},{ours}", round + 1);
+        }
+    }
+    text
+}
+
+/// What the figures were measured on.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("", |(_, m)| m);
+    let count = cpus.lines().filter(|line| line.starts_with("processor")).count();
+    format!("{count} x {model}, Linux {}", read("/proc/sys/kernel/osrelease").trim())
+}

@@ -1,0 +1,200 @@
+//! The application's arguments, made safe to look at.
+
+use super::Call;
+use crate::serve::kernel;
+use house::ground::buffer::Segment;
+use house::ground::{Errno, Result};
+use house::posix::descriptor::placeholder::borrowed;
+use house::posix::descriptor::slots::Held;
+use house::posix::descriptor::table;
+use house::posix::path::Base;
+use house::posix::path::buffer::PATH_BYTES_MAX;
+
+/// Where user memory begins: below it every access is a fault (`vm.mmap_min_addr`).
+const LOWEST_ADDRESS: u64 = 4096;
+
+/// The largest transfer of one call, as Linux bounds it.
+pub const TRANSFER_BYTES_MAX: usize = 0x7fff_f000;
+
+/// `IOV_MAX`.
+const SEGMENTS_COUNT_MAX: usize = 1024;
+
+/// Checks a pointer that is to be read or written.
+///
+/// # Errors
+/// `EFAULT` for the null page and the kernel's half.
+pub fn pointer<T>(argument: u64) -> Result<*mut T> {
+    let is_user = (LOWEST_ADDRESS..0x0000_8000_0000_0000).contains(&argument);
+    if is_user { Ok(argument as *mut T) } else { Err(Errno::FAULT) }
+}
+
+/// Writes a result structure to the application's memory.
+///
+/// # Safety
+/// The application's word that the memory is there.
+///
+/// # Errors
+/// `EFAULT`.
+pub unsafe fn put<T>(argument: u64, value: T) -> Result<()> {
+    let target = pointer::<T>(argument)?;
+    // SAFETY: by the caller's word; a structure of the application's need not be aligned.
+    unsafe { target.write_unaligned(value) };
+    Ok(())
+}
+
+/// Reads a structure from the application's memory.
+///
+/// # Safety
+/// As `put`, and any bytes are a valid `T`.
+///
+/// # Errors
+/// `EFAULT`.
+pub unsafe fn take<T: Copy>(argument: u64) -> Result<T> {
+    let source = pointer::<T>(argument)?;
+    // SAFETY: by the caller's word.
+    Ok(unsafe { source.read_unaligned() })
+}
+
+/// A path argument.
+///
+/// # Safety
+/// The application's word that it is a C string.
+///
+/// # Errors
+/// `EFAULT`, `ENAMETOOLONG`.
+pub unsafe fn path<'a>(argument: u64) -> Result<&'a [u8]> {
+    let start = pointer::<u8>(argument)?;
+    // SAFETY: by the caller's word it ends in a NUL.
+    let length = unsafe { libc::strnlen(start.cast(), PATH_BYTES_MAX) };
+    if length == PATH_BYTES_MAX {
+        return Err(Errno::NAMETOOLONG);
+    }
+    // SAFETY: `length` bytes were just read; the application does not change a path that it passes.
+    Ok(unsafe { std::slice::from_raw_parts(start, length) })
+}
+
+/// A descriptor argument: the kernel looks at 32 bits.
+pub fn descriptor(argument: u64) -> i32 {
+    argument as u32 as i32
+}
+
+/// A buffer argument of `read` or `write`.
+///
+/// # Safety
+/// The application's word that it has that memory.
+///
+/// # Errors
+/// `EFAULT`; `EINVAL` for a length over `SSIZE_MAX`.
+#[inline(always)]
+pub unsafe fn buffer(start: u64, length: u64) -> Result<Segment> {
+    if length > i64::MAX as u64 {
+        return Err(Errno::INVAL);
+    }
+    // SAFETY: by the caller's word.
+    unsafe { Segment::new(start as *mut u8, (length as usize).min(TRANSFER_BYTES_MAX)) }
+}
+
+/// The segments of an `iovec` array. Few of them need no allocation.
+pub enum Segments {
+    /// Up to eight.
+    Few([Segment; 8], usize),
+    /// More.
+    Many(Vec<Segment>),
+}
+
+impl std::ops::Deref for Segments {
+    type Target = [Segment];
+
+    fn deref(&self) -> &[Segment] {
+        match self {
+            Self::Few(segments, count) => &segments[..*count],
+            Self::Many(segments) => segments,
+        }
+    }
+}
+
+/// An `iovec` array, cut off where Linux bounds a transfer.
+///
+/// # Safety
+/// The application's word for the array and for each buffer.
+///
+/// # Errors
+/// `EINVAL` for too many or a negative length, `EFAULT`.
+pub unsafe fn segments(array: u64, count: u64) -> Result<Segments> {
+    let count = usize::try_from(count as i32).map_err(|_| Errno::INVAL)?;
+    if count > SEGMENTS_COUNT_MAX {
+        return Err(Errno::INVAL);
+    }
+    if count == 0 {
+        return Ok(Segments::Few([Segment::of_slice(&[]); 8], 0));
+    }
+    let start = pointer::<libc::iovec>(array)?;
+    let mut left = TRANSFER_BYTES_MAX;
+    let mut total = 0usize;
+    let mut one = |index: usize| -> Result<Segment> {
+        // SAFETY: within the array, by the caller's word.
+        let vector = unsafe { start.add(index).read_unaligned() };
+        total = total.checked_add(vector.iov_len).filter(|total| *total <= isize::MAX as usize).ok_or(Errno::INVAL)?;
+        let length = vector.iov_len.min(left);
+        left -= length;
+        // SAFETY: by the caller's word.
+        unsafe { Segment::new(vector.iov_base.cast(), length) }
+    };
+    if count <= 8 {
+        let mut few = [Segment::of_slice(&[]); 8];
+        for (index, segment) in few.iter_mut().enumerate().take(count) {
+            *segment = one(index)?;
+        }
+        return Ok(Segments::Few(few, count));
+    }
+    (0..count).map(one).collect::<Result<Vec<_>>>().map(Segments::Many)
+}
+
+/// Where a call's relative path starts.
+pub struct Start {
+    descriptor: i32,
+    held: Option<Held>,
+}
+
+impl Start {
+    /// From a `dirfd` argument.
+    pub fn at(argument: u64) -> Self {
+        let descriptor = descriptor(argument);
+        let held = if descriptor == libc::AT_FDCWD { None } else { table::get(descriptor).ok().flatten() };
+        Self { descriptor, held }
+    }
+
+    /// From the working directory.
+    pub fn working_directory() -> Self {
+        Self { descriptor: libc::AT_FDCWD, held: None }
+    }
+
+    /// As the path layer takes it.
+    pub fn base(&self) -> Base<'_> {
+        match &self.held {
+            Some(held) => Base::Ours(held),
+            None if self.descriptor == libc::AT_FDCWD => Base::WorkingDirectory,
+            None => Base::Host(borrowed(self.descriptor)),
+        }
+    }
+
+    /// The description of ours that it is, if it is one.
+    pub fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
+    }
+
+    /// Whether it is the working directory.
+    pub fn is_working_directory(&self) -> bool {
+        self.descriptor == libc::AT_FDCWD
+    }
+}
+
+/// The kernel's part of a call, its failure as an errno.
+///
+/// # Safety
+/// As for any system call.
+pub unsafe fn kernel_result(call: &Call) -> Result<i64> {
+    // SAFETY: by the caller's word.
+    let result = unsafe { kernel(call) };
+    if (-4095..0).contains(&result) { Err(Errno::from_raw_os_error(-result as i32)) } else { Ok(result) }
+}

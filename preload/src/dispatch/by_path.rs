@@ -1,0 +1,229 @@
+//! Calls on paths: to the operation where the path is ours, to the kernel where it is not, and for the second look
+//! where the kernel finds nothing.
+
+use super::arguments::{self, Start};
+use super::{Call, Verdict};
+use crate::serve::kernel;
+use house::ground::{Errno, Result};
+use house::posix::path::route::second_look;
+use house::posix::path::{Last, Place, Route, Symlinks, route};
+use house::posix::report::{self, Class};
+
+/// Which of a call's arguments are directory and path.
+#[derive(Clone, Copy)]
+pub struct Where {
+    /// The `dirfd` argument, or `None` for the working directory.
+    pub directory: Option<usize>,
+    /// The path argument.
+    pub path: usize,
+    /// Whether a symlink in the last component is followed.
+    pub symlinks: Symlinks,
+}
+
+impl Where {
+    /// `path` from the working directory.
+    pub fn plain(path: usize, symlinks: Symlinks) -> Self {
+        Self { directory: None, path, symlinks }
+    }
+
+    /// `path` from `directory`.
+    pub fn at(directory: usize, path: usize, symlinks: Symlinks) -> Self {
+        Self { directory: Some(directory), path, symlinks }
+    }
+
+    /// Where the call's path starts.
+    pub fn start(&self, call: &Call) -> Start {
+        self.directory.map_or_else(Start::working_directory, |index| Start::at(call.arguments[index]))
+    }
+}
+
+/// What a path turned out to be.
+enum Turn {
+    /// Ours: the operation's result.
+    Ours(Result<i64>),
+    /// The host's, as it is.
+    Host,
+    /// The host's, elsewhere: the kernel's result there.
+    Elsewhere(i64),
+}
+
+/// Makes a call on one path.
+///
+/// # Safety
+/// The call's pointers are worth what a system call's are.
+pub unsafe fn on_path(call: &mut Call, place: Where, operation: impl FnMut(Place) -> Result<i64>) -> Verdict {
+    // SAFETY: by the caller's word.
+    unsafe { on_path_counted(call, place, Class::Name, operation) }
+}
+
+/// As [`on_path`], counted as something else.
+///
+/// # Safety
+/// As `on_path`.
+pub unsafe fn on_path_counted(
+    call: &mut Call,
+    place: Where,
+    class: Class,
+    mut operation: impl FnMut(Place) -> Result<i64>,
+) -> Verdict {
+    // A path that can't be read is the kernel's to refuse.
+    // SAFETY: by the caller's word.
+    let Ok(path) = (unsafe { arguments::path(call.arguments[place.path]) }) else { return Verdict::Pass };
+    let start = place.start(call);
+    let begun = report::begin();
+    let mut mount = usize::MAX;
+    let mut counted = |place: Place| {
+        mount = place.mount.index;
+        operation(place)
+    };
+    let routed = route(start.base(), path, place.symlinks);
+    // SAFETY: by the caller's word.
+    let turn = unsafe { follow(call, place, routed, &mut counted) };
+    let verdict = match turn {
+        Turn::Ours(outcome) => Verdict::of(outcome),
+        Turn::Elsewhere(result) => Verdict::Done(result),
+        Turn::Host => {
+            // SAFETY: by the caller's word.
+            let result = unsafe { kernel(call) };
+            if result != -i64::from(libc::ENOENT) {
+                return Verdict::Done(result);
+            }
+            match second_look(start.base(), path, place.symlinks) {
+                Ok(None) => Verdict::Done(result),
+                Err(error) => Verdict::of::<i64>(Err(error)),
+                // SAFETY: by the caller's word.
+                Ok(Some(found)) => match unsafe { follow(call, place, Ok(found), &mut counted) } {
+                    Turn::Ours(outcome) => Verdict::of(outcome),
+                    Turn::Elsewhere(elsewhere) => Verdict::Done(elsewhere),
+                    Turn::Host => Verdict::Done(result),
+                },
+            }
+        }
+    };
+    if let (Verdict::Done(result), true) = (verdict, mount != usize::MAX) {
+        report::end(begun, mount, class, result);
+    }
+    verdict
+}
+
+unsafe fn follow(
+    call: &Call,
+    place: Where,
+    routed: Result<Route>,
+    operation: &mut dyn FnMut(Place) -> Result<i64>,
+) -> Turn {
+    match routed {
+        Err(error) => Turn::Ours(Err(error)),
+        Ok(Route::Host) => Turn::Host,
+        Ok(Route::Ours(place)) => Turn::Ours(operation(place)),
+        Ok(Route::HostAt(path)) => {
+            let mut moved = *call;
+            if let Some(index) = place.directory {
+                moved.arguments[index] = libc::AT_FDCWD as u64;
+            }
+            moved.arguments[place.path] = path.as_c_str().as_ptr() as u64;
+            // SAFETY: the caller's word, and the path lives until the call is over.
+            Turn::Elsewhere(unsafe { kernel(&moved) })
+        }
+        // Its link in /proc is a symlink of the host's: as itself it is the kernel's.
+        Ok(Route::Descriptor(_)) if place.symlinks == Symlinks::Keep => Turn::Host,
+        Ok(Route::Descriptor(descriptor)) => match opened_place(descriptor) {
+            Ok(place) => Turn::Ours(operation(place)),
+            Err(error) => Turn::Ours(Err(error)),
+        },
+    }
+}
+
+/// What a descriptor of ours is open on, as a place without a name.
+///
+/// # Errors
+/// `EBADF`.
+pub fn opened_place(descriptor: i32) -> Result<Place> {
+    let held = house::posix::descriptor::table::get(descriptor)?.ok_or(Errno::BADF)?;
+    let connected = held.mount.connect()?;
+    Ok(Place::of_node(held.mount, connected, held.found(), Last::Root))
+}
+
+/// Where a path of a two-path call leads.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a place lives on the stack for one call; boxing it would cost an allocation"
+)]
+pub enum Side {
+    /// Under a prefix.
+    Ours(Place),
+    /// On the host, at the path that is put into the call instead.
+    Host(Option<house::posix::path::PathBuffer>),
+}
+
+/// One path of a two-path call.
+///
+/// # Safety
+/// As `on_path`.
+///
+/// # Errors
+/// Those of the resolution under a prefix, `EFAULT`, `ENAMETOOLONG`.
+pub unsafe fn side(call: &Call, place: Where, looks_twice: bool) -> Result<Side> {
+    // SAFETY: by the caller's word.
+    let path = unsafe { arguments::path(call.arguments[place.path]) }?;
+    let start = place.start(call);
+    let routed = match route(start.base(), path, place.symlinks)? {
+        Route::Host if looks_twice => second_look(start.base(), path, place.symlinks)?.unwrap_or(Route::Host),
+        routed => routed,
+    };
+    match routed {
+        Route::Host => Ok(Side::Host(None)),
+        Route::HostAt(path) => Ok(Side::Host(Some(path))),
+        Route::Ours(place) => Ok(Side::Ours(place)),
+        Route::Descriptor(_) if place.symlinks == Symlinks::Keep => Ok(Side::Host(None)),
+        Route::Descriptor(descriptor) => opened_place(descriptor).map(Side::Ours),
+    }
+}
+
+/// Makes a call on two paths. Between a prefix and the host it is `EXDEV`.
+///
+/// # Safety
+/// As `on_path`.
+pub unsafe fn on_two_paths(
+    call: &mut Call,
+    from: Where,
+    to: Where,
+    operation: impl Fn(&Place, &Place) -> Result<()>,
+) -> Verdict {
+    // SAFETY: by the caller's word.
+    let first = unsafe { attempt(call, from, to, false, &operation) };
+    if first != Verdict::Done(-i64::from(libc::ENOENT)) {
+        return first;
+    }
+    // SAFETY: by the caller's word.
+    unsafe { attempt(call, from, to, true, &operation) }
+}
+
+unsafe fn attempt(
+    call: &Call,
+    from: Where,
+    to: Where,
+    looks_twice: bool,
+    operation: &impl Fn(&Place, &Place) -> Result<()>,
+) -> Verdict {
+    // SAFETY: by the caller's word.
+    let sides = unsafe { (side(call, from, looks_twice), side(call, to, looks_twice)) };
+    match sides {
+        (Err(error), _) | (_, Err(error)) => Verdict::of::<i64>(Err(error)),
+        (Ok(Side::Ours(from)), Ok(Side::Ours(to))) => Verdict::of_nothing(operation(&from, &to)),
+        (Ok(Side::Ours(place)), Ok(Side::Host(_))) => Verdict::of::<i64>(place.existing().and(Err(Errno::XDEV))),
+        (Ok(Side::Host(_)), Ok(Side::Ours(_))) => Verdict::of::<i64>(Err(Errno::XDEV)),
+        (Ok(Side::Host(first)), Ok(Side::Host(second))) => {
+            let mut moved = *call;
+            for (place, path) in [(from, &first), (to, &second)] {
+                let Some(path) = path else { continue };
+                if let Some(index) = place.directory {
+                    moved.arguments[index] = libc::AT_FDCWD as u64;
+                }
+                moved.arguments[place.path] = path.as_c_str().as_ptr() as u64;
+            }
+            // SAFETY: by the caller's word.
+            Verdict::Done(unsafe { kernel(&moved) })
+        }
+    }
+}

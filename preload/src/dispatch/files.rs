@@ -1,0 +1,199 @@
+//! `open`, `truncate`, `access`, and the working directory.
+
+use super::arguments::{descriptor, path, pointer, take};
+use super::by_path::{Where, on_path, on_path_counted};
+use super::{Call, Verdict};
+use crate::serve::kernel;
+use house::ground::{Errno, Result};
+use house::posix::descriptor::table;
+use house::posix::operations::attributes::{self, Subject};
+use house::posix::operations::{open, space};
+use house::posix::path::{Place, Symlinks};
+use house::posix::permission::{self, Want};
+use house::posix::report::Class;
+use house::posix::{credentials, process, working_directory};
+use house::store::Kind;
+use rustix::fs::OFlags;
+
+/// `open_how`, as openat2 takes it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct OpenHow {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+/// The limits on resolution that openat2 can set and we honour: a container has no magic links and one mount.
+const RESOLVE_KNOWN: u64 = libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_XDEV | libc::RESOLVE_CACHED;
+
+/// `open(path, flags, mode)`, `creat(path, mode)`, `openat(dirfd, path, flags, mode)`, `openat2(dirfd, path, how, size)`
+///
+/// # Safety
+/// The call's pointers are worth what a system call's are; so in all of this module.
+pub unsafe fn open(call: &mut Call) -> Verdict {
+    let [_, second, third, fourth, ..] = call.arguments;
+    let (directory, path, flags, mode, resolve) = match call.number as i64 {
+        libc::SYS_open => (None, 0, second, third, 0),
+        libc::SYS_creat => (None, 0, (libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64, second, 0),
+        libc::SYS_openat => (Some(0), 1, third, fourth, 0),
+        _ => {
+            if (fourth as usize) < size_of::<OpenHow>() {
+                return Verdict::Pass;
+            }
+            // SAFETY: by the caller's word; the kernel judges a pointer that is bad.
+            match unsafe { take::<OpenHow>(third) } {
+                Ok(how) => (Some(0), 1, how.flags, how.mode, how.resolve),
+                Err(_) => return Verdict::Pass,
+            }
+        }
+    };
+    let flags = OFlags::from_bits_retain(flags as u32);
+    let keeps_symlink = flags.contains(OFlags::NOFOLLOW) || flags.contains(OFlags::CREATE | OFlags::EXCL);
+    let symlinks = if keeps_symlink { Symlinks::Keep } else { Symlinks::Follow };
+    // SAFETY: by the caller's word.
+    unsafe {
+        on_path_counted(call, Where { directory, path, symlinks }, Class::Open, |place| {
+            if resolve & !RESOLVE_KNOWN != 0 {
+                // Beneath, in-root and no-symlinks limit the walk itself, which is over: never pretend.
+                return Err(Errno::OPNOTSUPP);
+            }
+            open::open(place, flags, mode as u32).map(i64::from)
+        })
+    }
+}
+
+/// `truncate(path, length)`
+pub unsafe fn truncate(call: &mut Call) -> Verdict {
+    let length = call.arguments[1].cast_signed();
+    // SAFETY: by the caller's word.
+    unsafe { on_path(call, Where::plain(0, Symlinks::Follow), |place| space::truncate(&place, length).map(|()| 0)) }
+}
+
+/// `access(path, mode)`, `faccessat(dirfd, path, mode)`, `faccessat2(dirfd, path, mode, flags)`
+pub unsafe fn access(call: &mut Call) -> Verdict {
+    let (place, mode, flags) = match call.number as i64 {
+        libc::SYS_access => (Where::plain(0, Symlinks::Follow), call.arguments[1], 0),
+        libc::SYS_faccessat => (Where::at(0, 1, Symlinks::Follow), call.arguments[2], 0),
+        _ => (Where::at(0, 1, Symlinks::Follow), call.arguments[2], call.arguments[3] as i32),
+    };
+    let keeps = flags & libc::AT_SYMLINK_NOFOLLOW != 0;
+    let place = Where { symlinks: if keeps { Symlinks::Keep } else { Symlinks::Follow }, ..place };
+    let effective = flags & libc::AT_EACCESS != 0;
+    let check = |subject: Subject<'_>| attributes::access(subject, mode as u32, effective).map(|()| 0);
+    // SAFETY: by the caller's word.
+    unsafe {
+        on_empty_path(call, place, flags, check)
+            .unwrap_or_else(|| on_path(call, place, |place| check(Subject::At(&place))))
+    }
+}
+
+/// `AT_EMPTY_PATH`: the operation on the descriptor itself, where it is ours. `None`: no such call.
+///
+/// # Safety
+/// As for the call.
+pub unsafe fn on_empty_path(
+    call: &Call,
+    place: Where,
+    flags: i32,
+    operation: impl Fn(Subject<'_>) -> Result<i64>,
+) -> Option<Verdict> {
+    if flags & libc::AT_EMPTY_PATH == 0 {
+        return None;
+    }
+    // A null path means the same since Linux 6.11.
+    let text = call.arguments[place.path];
+    // SAFETY: by the caller's word.
+    if text != 0 && !unsafe { path(text) }.ok()?.is_empty() {
+        return None;
+    }
+    let start = place.start(call);
+    if let Some(held) = start.held() {
+        return Some(Verdict::of(operation(Subject::Open(held))));
+    }
+    if start.is_working_directory() {
+        return working_place().map(|place| Verdict::of(place.and_then(|place| operation(Subject::At(&place)))));
+    }
+    None
+}
+
+/// The working directory as a place, if it is ours.
+fn working_place() -> Option<Result<Place>> {
+    let (mount, node) = working_directory::current()?;
+    Some((|| {
+        let connected = mount.connect()?;
+        let attributes = connected.container.attributes(node).map_err(|_| Errno::NOENT)?;
+        let found = house::store::Found { node, generation: attributes.generation, kind: Kind::Directory };
+        Ok(Place::of_node(mount, connected, found, house::posix::path::Last::Dot))
+    })())
+}
+
+/// Makes a place the working directory.
+fn enter(place: &Place) -> Result<()> {
+    let found = place.existing()?;
+    if found.kind != Kind::Directory {
+        return Err(Errno::NOTDIR);
+    }
+    permission::check(&place.attributes_of(found.node)?, Want::SEARCH)?;
+    working_directory::enter(place.mount, found.node)
+}
+
+/// `chdir(path)`
+pub unsafe fn change_directory(call: &mut Call) -> Verdict {
+    let mut is_ours = false;
+    // SAFETY: by the caller's word.
+    let verdict = unsafe {
+        on_path(call, Where::plain(0, Symlinks::Follow), |place| {
+            is_ours = true;
+            enter(&place).map(|()| 0)
+        })
+    };
+    if !is_ours && verdict == Verdict::Done(0) {
+        working_directory::left();
+    }
+    verdict
+}
+
+/// `fchdir(fd)`
+pub unsafe fn change_directory_to(call: &Call) -> Verdict {
+    match table::get(descriptor(call.arguments[0])) {
+        Err(error) => Verdict::of::<i64>(Err(error)),
+        Ok(Some(held)) => Verdict::of_nothing((|| {
+            let place = Place::of_node(held.mount, held.mount.connect()?, held.found(), house::posix::path::Last::Dot);
+            enter(&place)
+        })()),
+        Ok(None) => {
+            // SAFETY: integers only.
+            let result = unsafe { kernel(call) };
+            if result == 0 {
+                working_directory::left();
+            }
+            Verdict::Done(result)
+        }
+    }
+}
+
+/// `getcwd(buffer, size)`: the bytes written, the NUL included.
+pub unsafe fn working_directory(call: &Call) -> Verdict {
+    let Some((mount, node)) = working_directory::current() else { return Verdict::Pass };
+    let [room, size, ..] = call.arguments;
+    Verdict::of((|| {
+        let path = working_directory::path_of(mount, node)?;
+        let bytes = path.as_c_str().to_bytes_with_nul();
+        if (size as usize) < bytes.len() {
+            return Err(Errno::RANGE);
+        }
+        let room = pointer::<u8>(room)?;
+        // SAFETY: the application's word for `size` bytes.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), room, bytes.len()) };
+        Ok(bytes.len() as i64)
+    })())
+}
+
+/// `umask(mask)`
+pub unsafe fn set_mask(call: &Call) -> Verdict {
+    if !process::is_guest() {
+        credentials::mask_was_set(call.arguments[0] as u32);
+    }
+    Verdict::Pass
+}

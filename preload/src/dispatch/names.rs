@@ -1,0 +1,165 @@
+//! `mkdir`, `mknod`, `unlink`, `rmdir`, `rename`, `link`, `symlink`, `readlink`.
+
+use super::arguments::{path, pointer};
+use super::by_path::{Where, on_path, on_two_paths};
+use super::{Call, Verdict};
+use house::ground::{Errno, Result};
+use house::posix::descriptor::table;
+use house::posix::operations::names;
+use house::posix::path::{Symlinks, special};
+use house::posix::working_directory::path_of;
+use house::store::{Kind, RenameMode};
+
+/// `mkdir(path, mode)`, `mkdirat(dirfd, path, mode)`
+///
+/// # Safety
+/// The call's pointers are worth what a system call's are; so in all of this module.
+pub unsafe fn make_directory(call: &mut Call) -> Verdict {
+    let (place, mode) = match call.number as i64 {
+        libc::SYS_mkdir => (Where::plain(0, Symlinks::Keep), call.arguments[1]),
+        _ => (Where::at(0, 1, Symlinks::Keep), call.arguments[2]),
+    };
+    // SAFETY: by the caller's word.
+    unsafe { on_path(call, place, |place| names::make_directory(&place, mode as u32).map(|()| 0)) }
+}
+
+/// `mknod(path, mode, device)`, `mknodat(dirfd, path, mode, device)`: regular files only.
+pub unsafe fn make_node(call: &mut Call) -> Verdict {
+    let (place, mode) = match call.number as i64 {
+        libc::SYS_mknod => (Where::plain(0, Symlinks::Keep), call.arguments[1]),
+        _ => (Where::at(0, 1, Symlinks::Keep), call.arguments[2]),
+    };
+    let mode = mode as u32;
+    // SAFETY: by the caller's word.
+    unsafe {
+        on_path(call, place, |place| match mode & libc::S_IFMT {
+            0 | libc::S_IFREG => names::make_file(&place, mode).map(|()| 0),
+            _ if place.found.is_some() => Err(Errno::EXIST),
+            libc::S_IFIFO | libc::S_IFSOCK | libc::S_IFCHR | libc::S_IFBLK => Err(Errno::PERM),
+            _ => Err(Errno::INVAL),
+        })
+    }
+}
+
+/// `unlink(path)`, `rmdir(path)`, `unlinkat(dirfd, path, flags)`
+pub unsafe fn remove(call: &mut Call) -> Verdict {
+    let (place, is_directory) = match call.number as i64 {
+        libc::SYS_unlink => (Where::plain(0, Symlinks::Keep), false),
+        libc::SYS_rmdir => (Where::plain(0, Symlinks::Keep), true),
+        _ => (Where::at(0, 1, Symlinks::Keep), call.arguments[2] as i32 & libc::AT_REMOVEDIR != 0),
+    };
+    // SAFETY: by the caller's word.
+    unsafe {
+        on_path(call, place, |place| {
+            if is_directory { names::remove_directory(&place) } else { names::unlink(&place) }.map(|()| 0)
+        })
+    }
+}
+
+/// `rename(from, to)`, `renameat(dirfd, from, dirfd, to)`, `renameat2(dirfd, from, dirfd, to, flags)`
+pub unsafe fn rename(call: &mut Call) -> Verdict {
+    let (from, to, flags) = match call.number as i64 {
+        libc::SYS_rename => (Where::plain(0, Symlinks::Keep), Where::plain(1, Symlinks::Keep), 0),
+        libc::SYS_renameat => (Where::at(0, 1, Symlinks::Keep), Where::at(2, 3, Symlinks::Keep), 0),
+        _ => (Where::at(0, 1, Symlinks::Keep), Where::at(2, 3, Symlinks::Keep), call.arguments[4] as u32),
+    };
+    // SAFETY: by the caller's word.
+    unsafe {
+        on_two_paths(call, from, to, |from, to| {
+            let mode = match flags {
+                0 => RenameMode::Replace,
+                libc::RENAME_NOREPLACE => RenameMode::NoReplace,
+                libc::RENAME_EXCHANGE => RenameMode::Exchange,
+                _ => return Err(Errno::INVAL),
+            };
+            names::rename(from, to, mode)
+        })
+    }
+}
+
+/// `link(from, to)`, `linkat(dirfd, from, dirfd, to, flags)`
+pub unsafe fn link(call: &mut Call) -> Verdict {
+    let (from, to) = match call.number as i64 {
+        libc::SYS_link => (Where::plain(0, Symlinks::Keep), Where::plain(1, Symlinks::Keep)),
+        _ => {
+            let flags = call.arguments[4] as i32;
+            let follows = flags & libc::AT_SYMLINK_FOLLOW != 0;
+            let symlinks = if follows { Symlinks::Follow } else { Symlinks::Keep };
+            (Where::at(0, 1, symlinks), Where::at(2, 3, Symlinks::Keep))
+        }
+    };
+    // SAFETY: by the caller's word.
+    unsafe { on_two_paths(call, from, to, names::link) }
+}
+
+/// `symlink(target, path)`, `symlinkat(target, dirfd, path)`
+pub unsafe fn symlink(call: &mut Call) -> Verdict {
+    let place = match call.number as i64 {
+        libc::SYS_symlink => Where::plain(1, Symlinks::Keep),
+        _ => Where::at(1, 2, Symlinks::Keep),
+    };
+    // SAFETY: by the caller's word.
+    let target = unsafe { path(call.arguments[0]) };
+    // SAFETY: by the caller's word.
+    unsafe { on_path(call, place, |place| names::make_symlink(target?, &place).map(|()| 0)) }
+}
+
+/// `readlink(path, buffer, size)`, `readlinkat(dirfd, path, buffer, size)`
+pub unsafe fn read_link(call: &mut Call) -> Verdict {
+    let (place, room, size) = match call.number as i64 {
+        libc::SYS_readlink => (Where::plain(0, Symlinks::Keep), call.arguments[1], call.arguments[2]),
+        _ => (Where::at(0, 1, Symlinks::Keep), call.arguments[2], call.arguments[3]),
+    };
+    let answer = |text: &[u8]| -> Result<i64> {
+        let room = pointer::<u8>(room)?;
+        let length = text.len().min(size as usize);
+        // SAFETY: the application's word for `size` bytes.
+        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), room, length) };
+        Ok(length as i64)
+    };
+    if size as i32 <= 0 {
+        return Verdict::Pass;
+    }
+    // SAFETY: by the caller's word.
+    if let Some(opened) = unsafe { path(call.arguments[place.path]) }.ok().and_then(special::descriptor_named) {
+        return Verdict::of(opened_path(opened).and_then(|path| answer(path.as_bytes())));
+    }
+    // SAFETY: by the caller's word.
+    unsafe {
+        on_path(call, place, |place| {
+            let mut text = [0u8; house::posix::path::buffer::PATH_BYTES_MAX];
+            let length = names::read_link(&place, &mut text)?;
+            answer(&text[..length])
+        })
+    }
+}
+
+/// What the kernel would say of `/proc/self/fd/N`: the path that it was opened by, as far as its directory has moved.
+fn opened_path(descriptor: i32) -> Result<house::posix::path::PathBuffer> {
+    let held = table::get(descriptor)?.ok_or(Errno::BADF)?;
+    if held.found().kind == Kind::Directory {
+        return path_of(held.mount, held.found().node);
+    }
+    let mut path = path_of(held.mount, held.directory)?;
+    path.push_component(&held.name)?;
+    if held.object.attributes()?.link_count == 0 {
+        path.push(b" (deleted)")?;
+    }
+    Ok(path)
+}
+
+/// Calls that a container can't serve: `inotify_add_watch`, `name_to_handle_at`, `chroot`.
+pub unsafe fn refuse(call: &mut Call) -> Verdict {
+    let (place, errno) = match call.number as i64 {
+        libc::SYS_inotify_add_watch => (Where::plain(1, Symlinks::Follow), Errno::OPNOTSUPP),
+        libc::SYS_chroot => (Where::plain(0, Symlinks::Follow), Errno::PERM),
+        _ => (Where::at(0, 1, Symlinks::Keep), Errno::OPNOTSUPP),
+    };
+    // SAFETY: by the caller's word.
+    unsafe {
+        on_path(call, place, |place| {
+            place.existing()?;
+            Err(errno)
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! The start of the library, and what a process does with itself: `fork`, `exec`, `exit`, `setuid`.
+
+use super::arguments::{descriptor, take};
+use super::by_path::{Side, Where, side};
+use super::{Call, Verdict, environment};
+use crate::serve::kernel;
+use house::ground::{Errno, Result, diagnostics, guard, mounts};
+use house::posix::descriptor::{handover, table};
+use house::posix::path::{Place, Symlinks};
+use house::posix::permission::{self, Want};
+use house::posix::{credentials, mount, process, report};
+use house::store::Kind;
+
+/// Reads the configuration. False: nothing is to be intercepted (turned off, or the mounts are malformed).
+pub fn start() -> bool {
+    if mounts::is_turned_off() {
+        return false;
+    }
+    let configured = match mounts::from_environment() {
+        Ok(configured) => configured,
+        Err(error) => {
+            diagnostics::say(&error.to_string());
+            return false;
+        }
+    };
+    process::start();
+    report::start();
+    environment::start(&mounts::to_text(&configured));
+    mount::start(configured);
+    if environment::says_inherited() {
+        handover::look_for_inherited();
+    }
+    true
+}
+
+/// `pthread_atfork`'s prepare handler. The calls that make a process hand over by themselves; here it is done before
+/// libc takes its own locks.
+pub fn before_fork() {
+    if !process::is_guest() {
+        handover::everything();
+    }
+}
+
+/// `pthread_atfork`'s parent handler.
+pub fn after_fork_in_parent() {}
+
+/// `pthread_atfork`'s child handler.
+pub fn after_fork_in_child() {
+    if process::is_new_after_fork() {
+        become_new_process();
+    }
+}
+
+/// What a fork child has to set right, whoever finds out that it is one.
+fn become_new_process() {
+    handover::after_fork_in_child();
+    mount::after_fork_in_child();
+    report::after_fork_in_child();
+}
+
+/// `fork()`, `vfork()`, `clone(flags, ...)`, `clone3(arguments, size)`: everything is handed over first, and the call
+/// runs in place.
+///
+/// # Safety
+/// The call's pointers are worth what a system call's are; so in all of this module.
+pub unsafe fn before_clone(call: &Call) -> Verdict {
+    let flags = match call.number as i64 {
+        libc::SYS_fork => 0,
+        libc::SYS_vfork => (libc::CLONE_VM | libc::CLONE_VFORK) as u64,
+        libc::SYS_clone => call.arguments[0],
+        // SAFETY: by the caller's word: the structure begins with the flags.
+        _ => unsafe { take::<u64>(call.arguments[0]) }.unwrap_or(0),
+    };
+    if flags & libc::CLONE_THREAD as u64 != 0 {
+        return Verdict::Pass;
+    }
+    match process::standing() {
+        process::Standing::Guest => return Verdict::Pass,
+        process::Standing::NewProcess => become_new_process(),
+        process::Standing::Owner => {}
+    }
+    mount::connect_wanted();
+    handover::everything();
+    if flags & libc::CLONE_VM as u64 != 0 {
+        guard::set_vfork_window(true);
+    }
+    Verdict::Pass
+}
+
+/// Which program an `exec` is to run.
+enum Program {
+    /// What the call says.
+    AsGiven,
+    /// A program of the host's at another path.
+    At(house::posix::path::PathBuffer),
+}
+
+/// Finds the program that the path leads to, where it leads through a prefix.
+unsafe fn find_program(call: &Call, place: Where, looks_twice: bool) -> Result<Program> {
+    // SAFETY: by the caller's word.
+    match unsafe { side(call, place, looks_twice) } {
+        // A path that can't be read is the kernel's to refuse.
+        Err(Errno::FAULT | Errno::NAMETOOLONG) | Ok(Side::Host(None)) => Ok(Program::AsGiven),
+        Err(error) => Err(error),
+        Ok(Side::Host(Some(path))) => Ok(Program::At(path)),
+        Ok(Side::Ours(place)) => Err(refusal(&place)),
+    }
+}
+
+/// Why a program in a container is not run: what is wrong with the path itself, or that a later version does it.
+fn refusal(place: &Place) -> Errno {
+    match place.attributes() {
+        Err(error) => error,
+        Ok(attributes) if attributes.kind != Kind::File => Errno::ACCESS,
+        Ok(attributes) => permission::check(&attributes, Want::SEARCH).err().unwrap_or(Errno::ACCESS),
+    }
+}
+
+/// `execve(path, argv, envp)`, `execveat(dirfd, path, argv, envp, flags)`
+pub unsafe fn exec(call: &Call) -> Verdict {
+    let (place, environment_index) = match call.number as i64 {
+        libc::SYS_execve => (Where::plain(0, Symlinks::Follow), 2),
+        _ => (Where::at(0, 1, Symlinks::Follow), 3),
+    };
+    if !process::is_guest() {
+        if process::standing() == process::Standing::NewProcess {
+            become_new_process();
+        }
+        handover::before_exec();
+    }
+    let is_ours = call.number as i64 == libc::SYS_execveat
+        && call.arguments[4] as i32 & libc::AT_EMPTY_PATH != 0
+        && table::is_ours(descriptor(call.arguments[0]));
+    if is_ours {
+        return Verdict::of::<i64>(Err(Errno::ACCESS));
+    }
+    let mut moved = *call;
+    // SAFETY: by the caller's word.
+    let completed = unsafe { environment::complete(call.arguments[environment_index]) };
+    if let Some(completed) = &completed {
+        moved.arguments[environment_index] = completed.as_ptr();
+    }
+    for looks_twice in [false, true] {
+        // SAFETY: by the caller's word.
+        let program = match unsafe { find_program(call, place, looks_twice) } {
+            Ok(program) => program,
+            Err(error) => return Verdict::of::<i64>(Err(error)),
+        };
+        if let Program::At(path) = &program {
+            moved.arguments[place.path] = path.as_c_str().as_ptr() as u64;
+            if let Some(index) = place.directory {
+                moved.arguments[index] = libc::AT_FDCWD as u64;
+            }
+        }
+        // Comes back only with an error.
+        // SAFETY: by the caller's word.
+        let result = unsafe { kernel(&moved) };
+        if result != -i64::from(libc::ENOENT) || looks_twice {
+            return Verdict::Done(result);
+        }
+    }
+    Verdict::of::<i64>(Err(Errno::NOENT))
+}
+
+/// `exit_group(status)`: the end of the process, unless it is a vfork child's.
+pub fn before_exit() -> Verdict {
+    if !process::is_guest() {
+        report::tell();
+        handover::before_exit();
+    }
+    Verdict::Pass
+}
+
+/// `setuid` and its kin: whose rights we check with is read again.
+pub unsafe fn change_credentials(call: &Call) -> Verdict {
+    // SAFETY: by the caller's word.
+    let result = unsafe { kernel(call) };
+    if !process::is_guest() {
+        credentials::forget();
+    }
+    Verdict::Done(result)
+}

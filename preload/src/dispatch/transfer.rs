@@ -1,0 +1,170 @@
+//! `sendfile`, `copy_file_range`, `splice`.
+
+use super::arguments::{descriptor, put, take};
+use super::{Call, Verdict};
+use house::ground::{Errno, Result};
+use house::posix::descriptor::placeholder::borrowed;
+use house::posix::descriptor::slots::Held;
+use house::posix::descriptor::table;
+use house::posix::operations::transfer::{End, check_ranges, transfer};
+use house::store::Kind;
+use rustix::fs::FileType;
+
+/// What a pipe holds: more is not read ahead for one, because it could not be put back.
+const PIPE_BYTES: usize = 64 << 10;
+
+/// An end of the transfer: a descriptor, and the offset that the application keeps for it, if it does.
+struct Side {
+    number: i32,
+    held: Option<Held>,
+    offset: Option<u64>,
+    /// Where the application keeps the offset.
+    place: u64,
+}
+
+impl Side {
+    /// # Safety
+    /// `place` is null or the application's word for an `off_t`.
+    unsafe fn new(number: u64, place: u64) -> Result<Self> {
+        let number = descriptor(number);
+        let offset = match place {
+            0 => None,
+            // SAFETY: by the caller's word.
+            _ => Some(u64::try_from(unsafe { take::<i64>(place) }?).map_err(|_| Errno::INVAL)?),
+        };
+        Ok(Self { number, held: table::get(number)?, offset, place })
+    }
+
+    fn end(&self) -> End<'_> {
+        match &self.held {
+            Some(held) => End::Ours(held, self.offset),
+            None => End::Host(self.number, self.offset),
+        }
+    }
+
+    /// # Safety
+    /// As `new`.
+    unsafe fn advance(&self, moved: usize) -> Result<()> {
+        match self.offset {
+            // SAFETY: by the caller's word.
+            Some(offset) => unsafe { put(self.place, offset + moved as u64) },
+            None => Ok(()),
+        }
+    }
+
+    fn check_data(&self) -> Result<()> {
+        match &self.held {
+            Some(held) if held.found().kind == Kind::Directory => Err(Errno::ISDIR),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Moves bytes between two sides, unless neither is ours.
+unsafe fn between(
+    from: Result<Side>,
+    to: Result<Side>,
+    length: u64,
+    step_bytes: usize,
+    checks_overlap: bool,
+) -> Verdict {
+    let (from, to) = match (from, to) {
+        (Ok(from), Ok(to)) => (from, to),
+        (Err(error), _) | (_, Err(error)) => return Verdict::of::<i64>(Err(error)),
+    };
+    if from.held.is_none() && to.held.is_none() {
+        return Verdict::Pass;
+    }
+    Verdict::of((|| {
+        if let Some(held) = &from.held {
+            held.check_readable()?;
+        }
+        if let Some(held) = &to.held {
+            held.check_writable()?;
+        }
+        from.check_data()?;
+        to.check_data()?;
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(isize::MAX as usize);
+        if let (true, Some(first), Some(second)) = (checks_overlap, &from.held, &to.held) {
+            let start = |side: &Side, held: &Held| side.offset.unwrap_or_else(|| held.cursor());
+            check_ranges((first, start(&from, first)), (second, start(&to, second)), length)?;
+            if second.appends() {
+                return Err(Errno::BADF);
+            }
+        }
+        let moved = transfer(&from.end(), &to.end(), length, step_bytes)?;
+        // SAFETY: by the caller's word.
+        unsafe {
+            from.advance(moved)?;
+            to.advance(moved)?;
+        }
+        Ok(moved as i64)
+    })())
+}
+
+/// `copy_file_range(from, offset, to, offset, length, flags)`
+///
+/// # Safety
+/// The call's pointers are worth what a system call's are; so in all of this module.
+pub unsafe fn copy_file_range(call: &Call) -> Verdict {
+    let [from, from_offset, to, to_offset, length, flags] = call.arguments;
+    if flags != 0 {
+        return Verdict::Pass;
+    }
+    // SAFETY: by the caller's word.
+    unsafe { between(Side::new(from, from_offset), Side::new(to, to_offset), length, usize::MAX, true) }
+}
+
+/// `sendfile(to, from, offset, count)`
+pub unsafe fn sendfile(call: &Call) -> Verdict {
+    let [to, from, offset, count, ..] = call.arguments;
+    // SAFETY: by the caller's word.
+    unsafe {
+        let from = Side::new(from, offset);
+        // What goes to a pipe or socket may be refused half way: no more is read than can be put back.
+        between(from, Side::new(to, 0), count, usize::MAX, false)
+    }
+}
+
+fn is_pipe(number: i32) -> bool {
+    rustix::fs::fstat(borrowed(number)).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+}
+
+/// Whether a pipe would make its reader or writer wait.
+fn would_block(number: i32, writes: bool) -> bool {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let wanted = if writes { PollFlags::OUT } else { PollFlags::IN };
+    let mut polled = [PollFd::from_borrowed_fd(borrowed(number), wanted)];
+    poll(&mut polled, Some(&rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0)
+}
+
+/// `splice(from, offset, to, offset, length, flags)`: between a pipe and a file of ours.
+pub unsafe fn splice(call: &Call) -> Verdict {
+    const SPLICE_F_NONBLOCK: u64 = 2;
+    let [from, from_offset, to, to_offset, length, flags] = call.arguments;
+    // SAFETY: by the caller's word.
+    let (source, target) = unsafe { (Side::new(from, from_offset), Side::new(to, to_offset)) };
+    let (Ok(first), Ok(second)) = (&source, &target) else {
+        // SAFETY: as above; one of the two is an error, which is the verdict.
+        return unsafe { between(source, target, length, PIPE_BYTES, false) };
+    };
+    let (pipe, writes, pipe_offset) = match (&first.held, &second.held) {
+        (None, None) => return Verdict::Pass,
+        (Some(_), Some(_)) => return Verdict::of::<i64>(Err(Errno::INVAL)),
+        (Some(_), None) => (second.number, true, second.offset),
+        (None, Some(_)) => (first.number, false, first.offset),
+    };
+    if !is_pipe(pipe) {
+        return Verdict::of::<i64>(Err(Errno::INVAL));
+    }
+    if pipe_offset.is_some() {
+        return Verdict::of::<i64>(Err(Errno::SPIPE));
+    }
+    if flags & SPLICE_F_NONBLOCK != 0 && would_block(pipe, writes) {
+        return Verdict::of::<i64>(Err(Errno::AGAIN));
+    }
+    // One pipe's worth: whoever asks for more waits for the other side in the kernel's splice too.
+    let length = length.min(PIPE_BYTES as u64);
+    // SAFETY: by the caller's word.
+    unsafe { between(source, target, length, PIPE_BYTES, false) }
+}

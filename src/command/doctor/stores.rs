@@ -1,0 +1,106 @@
+//! The mounts, and the stores behind them.
+
+use super::Finding;
+use crate::ground::mounts::{Mount, StoreUrl};
+use rustix::fs::{Access, access, statfs};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Less than this is soon full.
+const FREE_BYTES_MIN: u64 = 64 << 20;
+
+/// File systems of the network: memory mapped from them is not coherent between nodes, and locks may not be either.
+const NETWORK_FILE_SYSTEMS: &[(u64, &str)] = &[
+    (0x6969, "NFS"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x4750_4653, "GPFS"),
+    (0x1983_0326, "BeeGFS"),
+    (0x00c3_6400, "Ceph"),
+    (0x0102_1997, "9P"),
+    (0x6573_5546, "FUSE"),
+];
+
+/// Everything about one mount.
+pub(super) fn findings(mount: &Mount) -> Vec<Finding> {
+    let topic = String::from_utf8_lossy(&mount.prefix).into_owned();
+    let mut findings = vec![match &mount.url {
+        StoreUrl::Daos { pool, container } => Finding::trouble(
+            &topic,
+            format_args!("daos:{pool}/{container}: this version has no DAOS engine"),
+            "use a local: store; calls under this prefix answer with an error",
+        ),
+        StoreUrl::Local { directory } => local(&topic, mount, directory),
+    }];
+    let host = Path::new(OsStr::from_bytes(&mount.prefix));
+    if fs::read_dir(host).is_ok_and(|mut entries| entries.next().is_some()) {
+        let what = "the host has files there too; programs under Sidestep do not see them";
+        findings.push(Finding::note(&topic, what, "take another prefix if you need both"));
+    }
+    findings
+}
+
+/// An embedded store.
+fn local(topic: &str, mount: &Mount, directory: &Path) -> Finding {
+    let path = directory.display();
+    let data = match fs::metadata(directory) {
+        Ok(data) => data,
+        Err(error) if error.kind() == ErrorKind::NotFound => return absent(topic, mount, directory),
+        Err(error) => {
+            return Finding::trouble(topic, format_args!("local:{path}: {error}"), "make its path readable to you");
+        }
+    };
+    if !data.is_dir() {
+        return Finding::trouble(topic, format_args!("local:{path} is not a directory"), "name another place");
+    }
+    let user = rustix::process::geteuid();
+    if data.uid() != user.as_raw() && !user.is_root() {
+        let what = format!("local:{path} belongs to user {}", data.uid());
+        return Finding::trouble(topic, what, "use a store of your own: a store is for one user");
+    }
+    if !mount.options.readonly && access(directory, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        let remedy = "make it writable to you, or mount it with ?readonly";
+        return Finding::trouble(topic, format_args!("local:{path} is not writable"), remedy);
+    }
+    host(topic, directory, directory, "")
+}
+
+/// A store that the first use will make, if it can.
+fn absent(topic: &str, mount: &Mount, directory: &Path) -> Finding {
+    let path = directory.display();
+    if mount.options.readonly {
+        let what = format!("local:{path} is not there, and ?readonly will not make it");
+        return Finding::trouble(topic, what, "mend the path, or mount it once without ?readonly");
+    }
+    let Some(parent) = directory.ancestors().skip(1).find(|parent| parent.exists()) else {
+        return Finding::trouble(topic, format_args!("local:{path} has no parent"), "mend the path");
+    };
+    if access(parent, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        let what = format!("local:{path} is not there, and {} is not writable", parent.display());
+        return Finding::trouble(topic, what, "name a place that you may write to");
+    }
+    host(topic, directory, parent, " (made at first use)")
+}
+
+/// The host's file system below a store, or below the place where it is going to be.
+fn host(topic: &str, store: &Path, place: &Path, remark: &str) -> Finding {
+    let path = store.display();
+    let what = format!("local:{path}{remark}");
+    let Ok(system) = statfs(place) else { return Finding::well(topic, what) };
+    // The type is signed on some C libraries; only its low 32 bits have a meaning.
+    let magic = system.f_type as u64 & 0xffff_ffff;
+    if let Some((_, name)) = NETWORK_FILE_SYSTEMS.iter().find(|(known, _)| *known == magic) {
+        let what = format!("{what} lies on {name}, where a store cannot be shared between machines");
+        return Finding::note(topic, what, "take a local disk or /dev/shm; on a network use one machine at a time");
+    }
+    let free = system.f_bavail.saturating_mul(system.f_bsize as u64);
+    if free < FREE_BYTES_MIN {
+        return Finding::trouble(topic, format_args!("{what}: {} MiB free", free >> 20), "make room on that disk");
+    }
+    Finding::well(topic, format_args!("{what}, {} GiB free", free >> 30))
+}

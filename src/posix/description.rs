@@ -1,0 +1,247 @@
+//! The open file description: what `open` made and every `dup` of it shares.
+#![allow(unsafe_code)]
+
+use super::mount::Mount;
+use crate::ground::kernel::{self, Parked};
+use crate::ground::{Errno, Result};
+use crate::store::{ArrayObject, Found, NodeId};
+use rustix::fs::OFlags;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+/// The flags that `fcntl(F_SETFL)` may change.
+pub const CHANGEABLE: OFlags = OFlags::APPEND
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::DIRECT)
+    .union(OFlags::NOATIME)
+    .union(OFlags::from_bits_retain(libc::O_ASYNC as u32));
+
+/// What the descriptors of one description share, between processes too once it has been handed over.
+#[repr(C)]
+pub struct Shared {
+    /// The cursor: a file's next byte, a directory's position. With [`MOVED`] set, the truth is in a page elsewhere.
+    pub cursor: AtomicU64,
+    /// Status flags, `O_*`.
+    pub flags: AtomicU32,
+}
+
+/// Set in a cursor that moved to the hand-over's page: offsets are below 2^63.
+pub const MOVED: u64 = 1 << 63;
+
+/// What a description may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// `read` and its kin.
+    pub read: bool,
+    /// `write` and its kin.
+    pub write: bool,
+    /// `O_PATH`: neither, and no attributes are changed through it either.
+    pub path_only: bool,
+}
+
+impl Access {
+    /// From the flags of `open`.
+    pub fn of_flags(flags: OFlags) -> Self {
+        let mode = flags.bits() & libc::O_ACCMODE.cast_unsigned();
+        let path_only = flags.contains(OFlags::PATH);
+        let (read, write) = match mode.cast_signed() {
+            libc::O_RDONLY => (true, false),
+            libc::O_WRONLY => (false, true),
+            libc::O_RDWR => (true, true),
+            // 3 asks for both rights and gets neither, for ioctl only.
+            _ => (false, false),
+        };
+        Self { read: read && !path_only, write: write && !path_only, path_only }
+    }
+}
+
+/// An open file description of ours.
+pub struct Description {
+    /// The mount that it was opened through.
+    pub mount: &'static Mount,
+    /// The open node.
+    pub object: Box<dyn ArrayObject>,
+    /// What may be done with it.
+    pub access: Access,
+    /// The flags of `open` that stay: access mode, `O_DIRECTORY`, `O_SYNC`...
+    pub fixed_flags: OFlags,
+    /// Where it was opened: the directory, and the name below.
+    pub directory: NodeId,
+    /// The last name of its path; empty for a directory opened as itself.
+    pub name: Box<[u8]>,
+    own: Shared,
+    /// The page of the hand-over, once there is one.
+    page: AtomicPtr<Shared>,
+    /// The descriptor that keeps the node alive across processes, or -1.
+    hold: AtomicI32,
+}
+
+impl Description {
+    /// A new description with its cursor at 0.
+    pub fn new(
+        mount: &'static Mount,
+        object: Box<dyn ArrayObject>,
+        flags: OFlags,
+        directory: NodeId,
+        name: &[u8],
+    ) -> Self {
+        Self {
+            mount,
+            object,
+            access: Access::of_flags(flags),
+            fixed_flags: flags
+                .difference(CHANGEABLE)
+                .difference(OFlags::CREATE | OFlags::EXCL | OFlags::TRUNC | OFlags::NOCTTY | OFlags::CLOEXEC),
+            directory,
+            name: name.into(),
+            own: Shared { cursor: AtomicU64::new(0), flags: AtomicU32::new((flags & CHANGEABLE).bits()) },
+            page: AtomicPtr::new(std::ptr::null_mut()),
+            hold: AtomicI32::new(-1),
+        }
+    }
+
+    /// The node.
+    pub fn found(&self) -> Found {
+        self.object.found()
+    }
+
+    /// The shared part, wherever it is now.
+    #[inline(always)]
+    pub fn shared(&self) -> &Shared {
+        let page = self.page.load(Ordering::Acquire);
+        if page.is_null() {
+            return &self.own;
+        }
+        // SAFETY: a page mapped by the hand-over, which stays mapped until this description is dropped.
+        unsafe { &*page }
+    }
+
+    /// Whether the shared part is in a page that other processes may have.
+    pub fn is_handed_over(&self) -> bool {
+        !self.page.load(Ordering::Acquire).is_null()
+    }
+
+    /// Moves the shared part to a page. Calls under way find the mark in the old cursor and go on with the new one.
+    /// False: somebody else moved it first.
+    ///
+    /// # Safety
+    /// `page` stays mapped, shared and writable until [`Description`]'s drop unmaps it.
+    pub unsafe fn move_to(&self, page: *mut Shared, hold: Option<Parked>) -> bool {
+        if self.own.cursor.load(Ordering::Acquire) & MOVED != 0 {
+            return false;
+        }
+        let cursor = self.own.cursor.swap(self.own.cursor.load(Ordering::Acquire) | MOVED, Ordering::AcqRel);
+        // SAFETY: by the caller's word.
+        let target = unsafe { &*page };
+        target.cursor.store(cursor & !MOVED, Ordering::Release);
+        target.flags.store(self.own.flags.load(Ordering::Acquire), Ordering::Release);
+        self.hold.store(hold.map_or(-1, Parked::into_number), Ordering::Release);
+        self.page.store(page, Ordering::Release);
+        true
+    }
+
+    /// Takes on a page that another process filled.
+    ///
+    /// # Safety
+    /// As `move_to`.
+    pub unsafe fn adopt_page(&self, page: *mut Shared, hold: i32) {
+        self.own.cursor.store(MOVED, Ordering::Release);
+        self.hold.store(hold, Ordering::Release);
+        self.page.store(page, Ordering::Release);
+    }
+
+    /// Leaves the hold to whoever opens the page next.
+    pub fn leave_hold(&self) {
+        self.hold.store(-1, Ordering::Release);
+    }
+
+    /// Where the cursor is.
+    #[inline]
+    pub fn cursor(&self) -> u64 {
+        loop {
+            let cursor = self.shared().cursor.load(Ordering::Acquire);
+            if cursor & MOVED == 0 {
+                return cursor;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Sets the cursor from `from` to `to`; the cursor as it is now if it was not at `from`.
+    #[inline]
+    pub fn move_cursor(&self, from: u64, to: u64) -> std::result::Result<(), u64> {
+        match self.shared().cursor.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(()),
+            Err(current) if current & MOVED != 0 => Err(self.cursor()),
+            Err(current) => Err(current),
+        }
+    }
+
+    /// Sets the cursor, whatever it was.
+    pub fn set_cursor(&self, to: u64) {
+        let mut from = self.cursor();
+        while let Err(current) = self.move_cursor(from, to) {
+            from = current;
+        }
+    }
+
+    /// All status flags, as `F_GETFL` tells them.
+    pub fn flags(&self) -> OFlags {
+        self.fixed_flags | OFlags::from_bits_retain(self.shared().flags.load(Ordering::Relaxed))
+    }
+
+    /// `F_SETFL`.
+    pub fn set_flags(&self, flags: OFlags) {
+        self.shared().flags.store((flags & CHANGEABLE).bits(), Ordering::Relaxed);
+    }
+
+    /// Whether writes go to the end.
+    #[inline(always)]
+    pub fn appends(&self) -> bool {
+        self.shared().flags.load(Ordering::Relaxed) & OFlags::APPEND.bits() != 0
+    }
+
+    /// Whether each write is to be on stable storage when it returns.
+    #[inline(always)]
+    pub fn is_synchronous(&self) -> bool {
+        self.fixed_flags.bits() & (libc::O_SYNC | libc::O_DSYNC).cast_unsigned() != 0
+    }
+
+    /// Checks that data may be read.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    #[inline(always)]
+    pub fn check_readable(&self) -> Result<()> {
+        if self.access.read { Ok(()) } else { Err(Errno::BADF) }
+    }
+
+    /// Checks that data may be written.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    #[inline(always)]
+    pub fn check_writable(&self) -> Result<()> {
+        if self.access.write { Ok(()) } else { Err(Errno::BADF) }
+    }
+
+    /// Checks that it is more than a path.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn check_open(&self) -> Result<()> {
+        if self.access.path_only { Err(Errno::BADF) } else { Ok(()) }
+    }
+}
+
+impl Drop for Description {
+    fn drop(&mut self) {
+        let page = *self.page.get_mut();
+        if !page.is_null() {
+            super::descriptor::page::unmap(page);
+        }
+        let hold = *self.hold.get_mut();
+        if hold >= 0 {
+            kernel::close_number(hold);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The kernel's descriptors that stand for ours: duplicates of an `O_PATH` one on an empty memfd. So numbers are unique
+//! and lowest-first, limits hold, and a call that slips past the doors fails with `EBADF`.
+
+use crate::ground::guard::Quiet;
+use crate::ground::{Errno, Result, kernel};
+use crate::posix::path::host::descriptor_link;
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// The name of the memfds of placeholders, as `/proc/self/fd` shows it.
+pub const NAME: &std::ffi::CStr = c"sidestep";
+
+/// What a link in `/proc/self/fd` to one of them says.
+pub const LINK: &[u8] = b"/memfd:sidestep (deleted)";
+
+/// The descriptor that placeholders are duplicates of, or -1.
+static ORIGINAL: AtomicI32 = AtomicI32::new(-1);
+
+/// A descriptor number as something to call the kernel with.
+#[allow(unsafe_code)]
+pub fn borrowed(descriptor: i32) -> BorrowedFd<'static> {
+    // SAFETY: -1 is the one value that a borrowed descriptor may not have; everything else the kernel judges itself,
+    // and a number that was closed in between answers EBADF.
+    unsafe { BorrowedFd::borrow_raw(if descriptor == -1 { i32::MAX } else { descriptor }) }
+}
+
+/// A descriptor number that is ours to close.
+#[allow(unsafe_code)]
+pub fn owned(descriptor: i32) -> OwnedFd {
+    // SAFETY: the caller has just got it from the kernel, or takes it out of a place that owned it.
+    unsafe { OwnedFd::from_raw_fd(descriptor) }
+}
+
+/// The `O_PATH` view of a memfd: what stands under a number of ours.
+///
+/// # Errors
+/// `EMFILE`, `ENFILE`, `ENOMEM`.
+pub fn path_view(memory: BorrowedFd<'_>) -> Result<OwnedFd> {
+    rustix::fs::openat(CWD, descriptor_link(memory)?.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn original() -> Result<BorrowedFd<'static>> {
+    let known = ORIGINAL.load(Ordering::Acquire);
+    if known >= 0 {
+        return Ok(borrowed(known));
+    }
+    let _quiet = Quiet::enter();
+    let memory = rustix::fs::memfd_create(NAME, MemfdFlags::CLOEXEC)?;
+    let parked = kernel::park(path_view(memory.as_fd())?)?.into_number();
+    match ORIGINAL.compare_exchange(-1, parked, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => Ok(borrowed(parked)),
+        Err(theirs) => {
+            kernel::close_number(parked);
+            Ok(borrowed(theirs))
+        }
+    }
+}
+
+/// A new placeholder under the lowest free number, or the lowest from `minimum` on.
+///
+/// # Errors
+/// `EMFILE` as the application's own limit has it, `ENFILE`, `EINVAL` for a minimum beyond the limit.
+pub fn make(minimum: i32, close_on_exec: bool) -> Result<OwnedFd> {
+    let placeholder = duplicate(original()?, minimum, close_on_exec)?;
+    if placeholder.as_raw_fd() as usize >= super::entries::DESCRIPTORS_COUNT_MAX {
+        return Err(Errno::MFILE);
+    }
+    Ok(placeholder)
+}
+
+/// A duplicate of a placeholder.
+///
+/// # Errors
+/// As `make`.
+pub fn duplicate(placeholder: BorrowedFd<'_>, minimum: i32, close_on_exec: bool) -> Result<OwnedFd> {
+    if minimum < 0 {
+        return Err(Errno::INVAL);
+    }
+    if close_on_exec {
+        rustix::io::fcntl_dupfd_cloexec(placeholder, minimum)
+    } else {
+        duplicate_kept(placeholder, minimum)
+    }
+}
+
+/// `F_DUPFD`, which rustix leaves out on purpose: a descriptor that an exec keeps is what the application asked for.
+#[allow(unsafe_code)]
+fn duplicate_kept(placeholder: BorrowedFd<'_>, minimum: i32) -> Result<OwnedFd> {
+    let outcome: isize;
+    // SAFETY: fcntl with integers only.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") libc::SYS_fcntl as isize => outcome,
+            in("rdi") placeholder.as_raw_fd(),
+            in("rsi") libc::F_DUPFD,
+            in("rdx") minimum,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    if outcome < 0 { Err(Errno::from_raw_os_error(-outcome as i32)) } else { Ok(owned(outcome as i32)) }
+}

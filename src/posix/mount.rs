@@ -1,0 +1,201 @@
+//! The mounts of this process: prefixes, and the containers behind them, connected on first touch.
+
+use super::process;
+use crate::ground::guard::Quiet;
+use crate::ground::mounts::{Mount as Configuration, StoreUrl};
+use crate::ground::{Errno, Result, diagnostics};
+use crate::store::Container;
+use crate::store::local::LocalContainer;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
+
+/// A mount: a prefix and its container.
+pub struct Mount {
+    /// Its place in the list; what a hand-over calls it by.
+    pub index: usize,
+    /// As configured.
+    pub configuration: Configuration,
+    /// Whether something stands at the prefix on the host too: then a host path may succeed where it should not.
+    pub is_on_host: bool,
+    container: AtomicPtr<Connected>,
+    /// The errno of a connection that failed; tried again by no one, so that a dead store costs its message once.
+    failure: AtomicI32,
+    connecting: AtomicBool,
+    /// A child on this memory wanted the container, and the parent should open it for the next one.
+    is_wanted: AtomicBool,
+    guest: AtomicPtr<Connected>,
+    guest_id: AtomicU32,
+}
+
+/// A container, and what is asked of it so often that it is kept.
+pub struct Connected {
+    /// The container itself.
+    pub container: Box<dyn Container>,
+    /// What tells it from other containers.
+    pub id: u64,
+    /// `st_dev` of everything in it.
+    pub device: u64,
+}
+
+/// All mounts, longest prefix first. Set once by `start`.
+static MOUNTS: AtomicPtr<Vec<Mount>> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Sets the mounts. Called once, before any door is open.
+pub fn start(configurations: Vec<Configuration>) {
+    let mut configurations = configurations;
+    configurations.sort_by_key(|configuration| std::cmp::Reverse(configuration.prefix.len()));
+    let mounts: Vec<Mount> = configurations
+        .into_iter()
+        .enumerate()
+        .map(|(index, configuration)| Mount {
+            index,
+            is_on_host: rustix::fs::lstat(configuration.prefix.as_slice()).is_ok(),
+            configuration,
+            container: AtomicPtr::default(),
+            failure: AtomicI32::new(0),
+            connecting: AtomicBool::new(false),
+            is_wanted: AtomicBool::new(false),
+            guest: AtomicPtr::default(),
+            guest_id: AtomicU32::new(0),
+        })
+        .collect();
+    MOUNTS.store(Box::into_raw(Box::new(mounts)), Ordering::Release);
+}
+
+/// The mounts, longest prefix first.
+#[inline]
+pub fn all() -> &'static [Mount] {
+    super::leaked(&MOUNTS).map_or(&[], Vec::as_slice)
+}
+
+impl Mount {
+    /// What is left of `path` below the prefix, if it is at or below it; by the bytes, without any normalising.
+    #[inline]
+    pub fn below<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        let rest = path.strip_prefix(self.configuration.prefix.as_slice())?;
+        match rest.first() {
+            None => Some(rest),
+            Some(b'/') => Some(rest),
+            Some(_) => None,
+        }
+    }
+
+    /// Whether the path `rest` below the prefix stays with the host.
+    pub fn is_excluded(&self, rest: &[u8]) -> bool {
+        self.configuration.options.excludes(rest.strip_prefix(b"/").unwrap_or(rest))
+    }
+
+    /// The container, connected on first touch.
+    ///
+    /// # Errors
+    /// Why it can't be reached, the same each time; the message went to standard error once.
+    #[inline]
+    pub fn connect(&'static self) -> Result<&'static Connected> {
+        match super::leaked(&self.container) {
+            Some(connected) => Ok(connected),
+            None => self.connect_first(),
+        }
+    }
+
+    /// The container, if it was connected already.
+    pub fn connected(&'static self) -> Option<&'static Connected> {
+        super::leaked(&self.container)
+    }
+
+    #[cold]
+    fn connect_first(&'static self) -> Result<&'static Connected> {
+        if process::is_guest() {
+            return self.connect_as_guest();
+        }
+        let _quiet = Quiet::enter();
+        while self.connecting.swap(true, Ordering::Acquire) {
+            rustix::thread::sched_yield();
+        }
+        let outcome = match (super::leaked(&self.container), self.failure.load(Ordering::Acquire)) {
+            (Some(connected), _) => Ok(connected),
+            (None, 0) => self.open().inspect_err(|error| self.failure.store(error.raw_os_error(), Ordering::Release)),
+            (None, errno) => Err(Errno::from_raw_os_error(errno)),
+        };
+        if let Ok(connected) = outcome {
+            self.container.store(std::ptr::from_ref(connected).cast_mut(), Ordering::Release);
+        }
+        self.connecting.store(false, Ordering::Release);
+        outcome
+    }
+
+    /// A vfork child may not leave descriptors of its own in its parent's memory: it opens the container for itself,
+    /// and asks the parent to open it before the next child needs it.
+    fn connect_as_guest(&'static self) -> Result<&'static Connected> {
+        let _quiet = Quiet::enter();
+        let id = rustix::process::getpid().as_raw_pid().cast_unsigned();
+        if self.guest_id.load(Ordering::Acquire) == id
+            && let Some(connected) = super::leaked(&self.guest)
+        {
+            return Ok(connected);
+        }
+        let connected = self.open()?;
+        self.guest.store(std::ptr::from_ref(connected).cast_mut(), Ordering::Release);
+        self.guest_id.store(id, Ordering::Release);
+        self.is_wanted.store(true, Ordering::Release);
+        Ok(connected)
+    }
+
+    fn open(&self) -> Result<&'static Connected> {
+        let container: Box<dyn Container> = match &self.configuration.url {
+            StoreUrl::Local { directory } => match LocalContainer::open(directory, &self.configuration.options) {
+                Ok(container) => Box::new(container),
+                Err(error) => return Err(self.refuse(error.errno(), &error.to_string())),
+            },
+            StoreUrl::Daos { .. } => {
+                return Err(
+                    self.refuse(Errno::OPNOTSUPP, "this build of Sidestep has no DAOS engine; use a local: store")
+                );
+            }
+        };
+        let id = container.capacity().map_or(0, |capacity| capacity.id);
+        Ok(Box::leak(Box::new(Connected { container, id, device: id & 0xffff_ffff })))
+    }
+
+    fn refuse(&self, errno: Errno, why: &str) -> Errno {
+        let prefix = String::from_utf8_lossy(&self.configuration.prefix);
+        diagnostics::say(&format!("mount {prefix}: {why}"));
+        errno
+    }
+}
+
+/// Connects what a vfork child of this process had to connect for itself.
+pub fn connect_wanted() {
+    for mount in all() {
+        if mount.is_wanted.swap(false, Ordering::AcqRel) {
+            // A failure was told by the child, and is told by the first real use.
+            let _ = mount.connect();
+        }
+    }
+}
+
+/// Tells every connected container that this is a fork child.
+pub fn after_fork_in_child() {
+    for mount in all() {
+        mount.connecting.store(false, Ordering::Release);
+        if let Some(connected) = mount.connected() {
+            connected.container.after_fork_in_child();
+        }
+    }
+}
+
+/// Whether a descriptor's link leads to the file on which an embedded store's holds are kept.
+pub fn is_hold_link(link: &[u8]) -> bool {
+    all().iter().any(|mount| match &mount.configuration.url {
+        StoreUrl::Local { directory } => {
+            let is_live = link.strip_suffix(b"/live");
+            is_live.is_some_and(|store| directory.file_name().is_some_and(|name| store.ends_with(name.as_bytes())))
+        }
+        StoreUrl::Daos { .. } => false,
+    })
+}
+
+/// The mount that an absolute path is below, by its bytes, and the rest of the path.
+#[inline]
+pub fn find(path: &[u8]) -> Option<(&'static Mount, &[u8])> {
+    all().iter().find_map(|mount| mount.below(path).map(|rest| (mount, rest)))
+}

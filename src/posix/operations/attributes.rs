@@ -1,0 +1,170 @@
+//! Attributes: `stat`, `access`, `chmod`, `chown`, `utimensat` and their kin, by path and by descriptor.
+
+use crate::ground::{Errno, Result, kernel};
+use crate::posix::credentials;
+use crate::posix::description::Description;
+use crate::posix::mount::Connected;
+use crate::posix::path::Place;
+use crate::posix::permission::{self, Want};
+use crate::store::{Attributes, Changes, Kind, Timestamp};
+
+/// What `stat` tells: the attributes, and the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The node's attributes.
+    pub attributes: Attributes,
+    /// `st_dev`.
+    pub device: u64,
+}
+
+/// Whose attributes: something at a path, or something open.
+#[derive(Clone, Copy)]
+pub enum Subject<'a> {
+    /// What is at a place.
+    At(&'a Place),
+    /// What a descriptor is open on.
+    Open(&'a Description),
+}
+
+impl Subject<'_> {
+    fn connected(&self) -> Result<&'static Connected> {
+        match self {
+            Self::At(place) => Ok(place.connected),
+            Self::Open(description) => description.mount.connect(),
+        }
+    }
+
+    fn attributes(&self) -> Result<Attributes> {
+        match self {
+            Self::At(place) => place.attributes(),
+            Self::Open(description) => description.object.attributes(),
+        }
+    }
+
+    fn change(&self, changes: &Changes) -> Result<()> {
+        match self {
+            Self::At(place) => place.connected.container.change(place.existing()?.node, changes),
+            Self::Open(description) => description.object.change(changes),
+        }
+    }
+
+    /// The attributes before a change, once it is clear that one may be made at all.
+    fn changeable(&self) -> Result<Attributes> {
+        if let Self::Open(description) = self {
+            description.check_open()?;
+        }
+        let attributes = self.attributes()?;
+        if self.connected()?.container.is_read_only() {
+            return Err(Errno::ROFS);
+        }
+        Ok(attributes)
+    }
+}
+
+/// `stat`, `fstat`, `statx`.
+///
+/// # Errors
+/// `ENOENT`, `ENOTDIR`.
+#[inline]
+pub fn status(subject: Subject<'_>) -> Result<Status> {
+    Ok(Status { attributes: subject.attributes()?, device: subject.connected()?.device })
+}
+
+/// `access` and its kin: `wanted` in the bits of access(2), 0 for existence alone.
+///
+/// # Errors
+/// `EACCES`, `EROFS`, `EINVAL`.
+pub fn access(subject: Subject<'_>, wanted: u32, effective: bool) -> Result<()> {
+    if wanted & !7 != 0 {
+        return Err(Errno::INVAL);
+    }
+    let attributes = subject.attributes()?;
+    let want = Want(wanted);
+    if wanted & Want::WRITE.0 != 0 && subject.connected()?.container.is_read_only() {
+        return Err(Errno::ROFS);
+    }
+    if effective { permission::check(&attributes, want) } else { permission::check_real(&attributes, want) }
+}
+
+/// `chmod` and its kin.
+///
+/// # Errors
+/// `EPERM`, `EROFS`, `EOPNOTSUPP` for a symlink itself.
+pub fn change_mode(subject: Subject<'_>, mode: u32) -> Result<()> {
+    const SET_GROUP_ID: u32 = 0o2000;
+    let attributes = subject.changeable()?;
+    if attributes.kind == Kind::Symlink {
+        return Err(Errno::OPNOTSUPP);
+    }
+    permission::check_owner(&attributes)?;
+    let mut mode = mode & 0o7777;
+    if credentials::user() != 0 && !credentials::is_in_group(attributes.gid) {
+        mode &= !SET_GROUP_ID;
+    }
+    subject.change(&Changes { mode: Some(mode), ..Changes::default() })
+}
+
+/// `chown` and its kin; `None` leaves one as it is.
+///
+/// # Errors
+/// `EPERM`, `EROFS`.
+pub fn change_owner(subject: Subject<'_>, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
+    let attributes = subject.changeable()?;
+    if credentials::user() != 0 {
+        let is_owner = credentials::user() == attributes.uid;
+        let keeps_user = uid.is_none_or(|uid| uid == attributes.uid && is_owner);
+        let may_give = gid.is_none_or(|gid| is_owner && (gid == attributes.gid || credentials::is_in_group(gid)));
+        if !keeps_user || !may_give {
+            return Err(Errno::PERM);
+        }
+    }
+    // A file that changes hands loses what it could do in its owner's name.
+    let mode =
+        (attributes.kind == Kind::File && (uid.is_some() || gid.is_some())).then(|| without_set_ids(attributes.mode));
+    subject.change(&Changes { mode, uid, gid, ..Changes::default() })
+}
+
+fn without_set_ids(mode: u32) -> u32 {
+    let group_runs_it = mode & 0o010 != 0;
+    mode & !0o4000 & if group_runs_it { !0o2000 } else { !0 }
+}
+
+/// One of the two times of `utimensat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewTime {
+    /// `UTIME_NOW`.
+    Now,
+    /// `UTIME_OMIT`.
+    Omit,
+    /// This one.
+    At(Timestamp),
+}
+
+/// `utimensat` and its kin.
+///
+/// # Errors
+/// `EPERM` for somebody else's file and given times, `EACCES` for the time of now without the right to write.
+pub fn change_times(subject: Subject<'_>, accessed: NewTime, modified: NewTime) -> Result<()> {
+    if let Subject::Open(description) = subject
+        && description.access.path_only
+    {
+        return Err(Errno::BADF);
+    }
+    if accessed == NewTime::Omit && modified == NewTime::Omit {
+        return subject.attributes().map(drop);
+    }
+    let attributes = subject.changeable()?;
+    if permission::check_owner(&attributes).is_err() {
+        if (accessed, modified) != (NewTime::Now, NewTime::Now) {
+            return Err(Errno::PERM);
+        }
+        permission::check(&attributes, Want::WRITE)?;
+    }
+    let now = Timestamp(kernel::now());
+    let resolve = |time: NewTime| match time {
+        NewTime::Now => Some(now),
+        NewTime::Omit => None,
+        NewTime::At(time) => Some(time),
+    };
+    subject.change(&Changes { accessed: resolve(accessed), modified: resolve(modified), ..Changes::default() })
+}

@@ -1,0 +1,76 @@
+//! `close` and `close_range`.
+
+use crate::ground::{Errno, Result, kernel};
+use crate::posix::descriptor::entries::{PARKED, entry};
+use crate::posix::descriptor::table::{self, Lookup};
+use crate::posix::process;
+use std::sync::atomic::Ordering;
+
+/// What a close left to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Nothing.
+    Wholly,
+    /// The kernel's part: the number was not ours.
+    NotOurs,
+}
+
+/// Closes a descriptor.
+///
+/// # Errors
+/// `EBADF` for a descriptor that the library keeps for itself: the application never opened it.
+pub fn close(descriptor: i32) -> Result<Closed> {
+    let Some(word) = entry(descriptor).map(|entry| entry.load(Ordering::Acquire)) else { return Ok(Closed::NotOurs) };
+    if word == PARKED {
+        return Err(Errno::BADF);
+    }
+    if process::is_guest() {
+        return Ok(Closed::NotOurs);
+    }
+    let held = match table::look_up(descriptor) {
+        Lookup::Ours(held) => Some(held),
+        Lookup::NotOurs => None,
+        Lookup::Parked => return Err(Errno::BADF),
+    };
+    // Our entry first: once the kernel has closed it, the number may be another thread's.
+    table::set(descriptor, None);
+    kernel::close(descriptor);
+    drop(held);
+    Ok(Closed::Wholly)
+}
+
+/// Closes the descriptors from `first` to `last`, or marks them close-on-exec where `only_marks`; `kernel` does the
+/// kernel's part for a range, in which the library keeps nothing.
+///
+/// # Errors
+/// What `kernel` says.
+pub fn close_range(
+    first: u32,
+    last: u32,
+    only_marks: bool,
+    mut kernel: impl FnMut(u32, u32) -> Result<()>,
+) -> Result<()> {
+    if !only_marks && !process::is_guest() {
+        table::each_set(first as usize, (last as usize).min(table::sweep_end()), |descriptor, word| {
+            if word != PARKED {
+                // Adopted before it is closed, so that what holds its node goes with it.
+                let held = table::look_up(descriptor);
+                table::set(descriptor, None);
+                drop(held);
+            }
+        });
+    }
+    let mut from = first;
+    let mut outcome = Ok(());
+    table::each_set(first as usize, (last as usize).min(table::sweep_end()), |descriptor, word| {
+        let descriptor = descriptor.cast_unsigned();
+        if word == PARKED && outcome.is_ok() {
+            if descriptor > from {
+                outcome = kernel(from, descriptor - 1);
+            }
+            from = descriptor + 1;
+        }
+    });
+    outcome?;
+    if from <= last { kernel(from, last) } else { Ok(()) }
+}

@@ -1,0 +1,178 @@
+//! Names: `mkdir`, `unlink`, `rmdir`, `rename`, `symlink`, `readlink`, `link`.
+
+use super::open::new_node;
+use crate::ground::{Errno, Result};
+use crate::posix::credentials;
+use crate::posix::path::{Last, Place};
+use crate::posix::permission::{self, Want};
+use crate::store::{Attributes, Kind, NewNode, RenameMode};
+
+/// `mkdir`.
+///
+/// # Errors
+/// As mkdir(2).
+pub fn make_directory(place: &Place, mode: u32) -> Result<()> {
+    if !place.is_named() || place.found.is_some() {
+        return Err(Errno::EXIST);
+    }
+    let directory = place.check_directory_may_change()?;
+    let new = new_node(&directory, Kind::Directory, mode & 0o1777);
+    place.connected.container.create(place.directory, place.name(), &new).map(drop)
+}
+
+/// `mknod` of a regular file: the one kind of node besides `open`'s that a container has.
+///
+/// # Errors
+/// As mknod(2).
+pub fn make_file(place: &Place, mode: u32) -> Result<()> {
+    if !place.is_named() || place.found.is_some() {
+        return Err(Errno::EXIST);
+    }
+    let directory = place.check_directory_may_change()?;
+    if place.must_be_directory {
+        return Err(Errno::NOENT);
+    }
+    let new = new_node(&directory, Kind::File, mode & 0o7777);
+    place.connected.container.create(place.directory, place.name(), &new).map(drop)
+}
+
+/// `symlink`.
+///
+/// # Errors
+/// As symlink(2).
+pub fn make_symlink(target: &[u8], place: &Place) -> Result<()> {
+    if target.is_empty() {
+        return Err(Errno::NOENT);
+    }
+    if !place.is_named() || place.found.is_some() {
+        return Err(Errno::EXIST);
+    }
+    if place.must_be_directory {
+        return Err(Errno::NOENT);
+    }
+    let directory = place.check_directory_may_change()?;
+    let new = NewNode { mode: 0o777, target, ..new_node(&directory, Kind::Symlink, 0o777) };
+    place.connected.container.create(place.directory, place.name(), &new).map(drop)
+}
+
+/// Checks that the name at `place` may be taken away; the attributes of what it leads to.
+fn check_removable(place: &Place) -> Result<Attributes> {
+    let found = place.found.ok_or(Errno::NOENT)?;
+    let directory = place.check_directory_may_change()?;
+    let entry = place.attributes_of(found.node)?;
+    permission::check_sticky(&directory, &entry)?;
+    Ok(entry)
+}
+
+/// `unlink`.
+///
+/// # Errors
+/// As unlink(2).
+pub fn unlink(place: &Place) -> Result<()> {
+    if !place.is_named() {
+        return Err(Errno::ISDIR);
+    }
+    let found = place.found.ok_or(Errno::NOENT)?;
+    if place.must_be_directory && found.kind != Kind::Directory {
+        return Err(Errno::NOTDIR);
+    }
+    if credentials::user() == 0 && found.kind != Kind::Directory && !place.connected.container.is_read_only() {
+        // The superuser may, whatever the attributes say: they need not be asked.
+        return place.connected.container.unlink(place.directory, place.name());
+    }
+    check_removable(place)?;
+    if found.kind == Kind::Directory {
+        return Err(Errno::ISDIR);
+    }
+    place.connected.container.unlink(place.directory, place.name())
+}
+
+/// `rmdir`.
+///
+/// # Errors
+/// As rmdir(2).
+pub fn remove_directory(place: &Place) -> Result<()> {
+    match place.last {
+        Last::Root => return Err(Errno::BUSY),
+        Last::Dot => return Err(Errno::INVAL),
+        Last::DotDot => return Err(Errno::NOTEMPTY),
+        Last::Name => {}
+    }
+    let entry = check_removable(place)?;
+    if entry.kind != Kind::Directory {
+        return Err(Errno::NOTDIR);
+    }
+    place.connected.container.remove_directory(place.directory, place.name())
+}
+
+/// `rename`, `renameat2`.
+///
+/// # Errors
+/// As rename(2); `EXDEV` between two mounts.
+pub fn rename(from: &Place, to: &Place, mode: RenameMode) -> Result<()> {
+    if !std::ptr::eq(from.connected, to.connected) {
+        return Err(Errno::XDEV);
+    }
+    if !from.is_named() || !to.is_named() {
+        return Err(Errno::BUSY);
+    }
+    let moved = from.found.ok_or(Errno::NOENT)?;
+    if mode == RenameMode::NoReplace && to.found.is_some() {
+        return Err(Errno::EXIST);
+    }
+    if mode == RenameMode::Exchange && to.found.is_none() {
+        return Err(Errno::NOENT);
+    }
+    let other_is_directory = to.found.is_some_and(|found| found.kind == Kind::Directory);
+    if moved.kind != Kind::Directory {
+        let asks_for_directory = from.must_be_directory || (to.must_be_directory && mode != RenameMode::Exchange);
+        if asks_for_directory || (to.must_be_directory && !other_is_directory) {
+            return Err(Errno::NOTDIR);
+        }
+    }
+    let entry = check_removable(from)?;
+    check_parent_link(from, to, &entry)?;
+    match to.found {
+        None => drop(to.check_directory_may_change()?),
+        Some(found) if found.node == moved.node => drop(to.check_directory_may_change()?),
+        Some(_) => {
+            let replaced = check_removable(to)?;
+            if mode == RenameMode::Exchange {
+                check_parent_link(to, from, &replaced)?;
+            }
+        }
+    }
+    from.connected.container.rename((from.directory, from.name()), (to.directory, to.name()), mode)
+}
+
+/// A directory that moves to another parent gets another `..`: that is a change of the directory itself.
+fn check_parent_link(from: &Place, to: &Place, entry: &Attributes) -> Result<()> {
+    if entry.kind == Kind::Directory && from.directory != to.directory {
+        return permission::check(entry, Want::WRITE);
+    }
+    Ok(())
+}
+
+/// `link`: a container has no hard links (yet), and says so as file systems without them do.
+///
+/// # Errors
+/// `EPERM`, after what link(2) finds wrong with the names themselves.
+pub fn link(from: &Place, to: &Place) -> Result<()> {
+    from.existing()?;
+    if !to.is_named() || to.found.is_some() {
+        return Err(Errno::EXIST);
+    }
+    Err(Errno::PERM)
+}
+
+/// `readlink`: the bytes copied to `room`.
+///
+/// # Errors
+/// `EINVAL` for what is no symlink.
+pub fn read_link(place: &Place, room: &mut [u8]) -> Result<usize> {
+    let found = place.existing()?;
+    if found.kind != Kind::Symlink {
+        return Err(Errno::INVAL);
+    }
+    place.connected.container.read_link(found.node, room)
+}

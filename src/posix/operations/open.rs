@@ -1,0 +1,132 @@
+//! `open`, in all its forms.
+
+use crate::ground::{Errno, Result};
+use crate::posix::credentials;
+use crate::posix::description::{Access, Description};
+use crate::posix::descriptor::table;
+use crate::posix::path::Place;
+use crate::posix::permission::{self, Want};
+use crate::store::{Attributes, Found, Kind, NewNode};
+use rustix::fs::OFlags;
+
+/// Lookups that are made again because the file was unlinked between its being found and its being opened.
+const ATTEMPTS_COUNT_MAX: u32 = 64;
+
+/// Opens what is at `place`, or makes it. `mode` is the application's, without the mask.
+///
+/// # Errors
+/// As open(2). `EOPNOTSUPP` for `O_TMPFILE`.
+pub fn open(mut place: Place, flags: OFlags, mode: u32) -> Result<i32> {
+    if flags.contains(OFlags::TMPFILE) {
+        return Err(Errno::OPNOTSUPP);
+    }
+    for _ in 0..ATTEMPTS_COUNT_MAX {
+        match attempt(&mut place, flags, mode) {
+            Err(Attempt::Again) => place.look_again()?,
+            Err(Attempt::Failed(error)) => return Err(error),
+            Ok(descriptor) => return Ok(descriptor),
+        }
+    }
+    Err(Errno::STALE)
+}
+
+enum Attempt {
+    /// The name leads to something else by now.
+    Again,
+    Failed(Errno),
+}
+
+impl From<Errno> for Attempt {
+    fn from(error: Errno) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn attempt(place: &mut Place, flags: OFlags, mode: u32) -> std::result::Result<i32, Attempt> {
+    let close_on_exec = flags.contains(OFlags::CLOEXEC);
+    let (found, reservation, truncates) = match place.found {
+        Some(found) => {
+            let attributes = check(place, found, flags)?;
+            let truncates = flags.contains(OFlags::TRUNC)
+                && !flags.contains(OFlags::PATH)
+                && found.kind == Kind::File
+                && attributes.size_bytes > 0;
+            (found, table::reserve(close_on_exec)?, truncates)
+        }
+        None => {
+            if !flags.contains(OFlags::CREATE) || flags.contains(OFlags::PATH) {
+                return Err(Errno::NOENT.into());
+            }
+            if place.must_be_directory {
+                return Err(Errno::ISDIR.into());
+            }
+            let directory = place.check_directory_may_change()?;
+            let reservation = table::reserve(close_on_exec)?;
+            let new = new_node(&directory, Kind::File, mode & 0o7777);
+            match place.connected.container.create(place.directory, place.name(), &new) {
+                Ok(found) => (found, reservation, false),
+                Err(Errno::EXIST) if !flags.contains(OFlags::EXCL) => return Err(Attempt::Again),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    };
+    let container = place.connected.container.as_ref();
+    // A file reached through its own open descriptor may have no name left.
+    let opened = if place.is_named() { container.open(found) } else { container.adopt(found) };
+    let object = match opened {
+        Err(Errno::NOENT | Errno::STALE) if place.is_named() => return Err(Attempt::Again),
+        Err(error) => return Err(error.into()),
+        Ok(object) => object,
+    };
+    if truncates {
+        object.set_size(0)?;
+    }
+    let description = Description::new(place.mount, object, flags, place.directory, place.name());
+    Ok(reservation.install(description)?)
+}
+
+/// Checks that what is there may be opened so.
+fn check(place: &Place, found: Found, flags: OFlags) -> Result<Attributes> {
+    if flags.contains(OFlags::CREATE | OFlags::EXCL) && !flags.contains(OFlags::PATH) {
+        return Err(Errno::EXIST);
+    }
+    let access = Access::of_flags(flags);
+    match found.kind {
+        Kind::Symlink if flags.contains(OFlags::DIRECTORY) || place.must_be_directory => return Err(Errno::NOTDIR),
+        Kind::Symlink if !access.path_only => return Err(Errno::LOOP),
+        Kind::Directory if !access.path_only && (access.write || flags.contains(OFlags::CREATE)) => {
+            return Err(Errno::ISDIR);
+        }
+        Kind::File if flags.contains(OFlags::DIRECTORY) || place.must_be_directory => return Err(Errno::NOTDIR),
+        _ => {}
+    }
+    let attributes = place.attributes_of(found.node)?;
+    if access.path_only {
+        return Ok(attributes);
+    }
+    let changes = access.write || flags.contains(OFlags::TRUNC);
+    if changes && place.connected.container.is_read_only() {
+        return Err(Errno::ROFS);
+    }
+    let wanted = if access.read { Want::READ.0 } else { 0 } | if changes { Want::WRITE.0 } else { 0 };
+    permission::check(&attributes, Want(wanted))?;
+    if flags.contains(OFlags::NOATIME) {
+        permission::check_owner(&attributes)?;
+    }
+    Ok(attributes)
+}
+
+/// A node that this process makes in `directory`: its own, but a set-group-id directory gives its group on, and a
+/// directory the bit as well.
+pub fn new_node(directory: &Attributes, kind: Kind, mode: u32) -> NewNode<'static> {
+    const SET_GROUP_ID: u32 = 0o2000;
+    let inherits = directory.mode & SET_GROUP_ID != 0;
+    let gid = if inherits { directory.gid } else { credentials::group() };
+    let mut mode = mode & !credentials::mask();
+    if kind == Kind::Directory && inherits {
+        mode |= SET_GROUP_ID;
+    } else if mode & SET_GROUP_ID != 0 && credentials::user() != 0 && !credentials::is_in_group(gid) {
+        mode &= !SET_GROUP_ID;
+    }
+    NewNode { kind, mode, uid: credentials::user(), gid, target: &[] }
+}

@@ -1,0 +1,157 @@
+//! The host's paths that lead into a prefix: through a symlink, through `..`, or from a directory above it.
+
+use super::buffer::{PathBuffer, is_finished, split_first};
+use super::walk::{SYMLINKS_COUNT_MAX, Symlinks};
+use crate::ground::{Errno, Result};
+use crate::posix::mount;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use std::os::fd::BorrowedFd;
+
+/// Where the kernel's relative paths start from `base`.
+///
+/// # Errors
+/// `EBADF`, or what `getcwd` says.
+pub fn starting_point(base: Option<BorrowedFd<'_>>) -> Result<PathBuffer> {
+    let mut path = PathBuffer::new();
+    let length = match base {
+        None => working_directory(path.room())?,
+        Some(directory) => {
+            let link = descriptor_link(directory)?;
+            rustix::fs::readlinkat_raw(CWD, link.as_c_str(), path.room())?
+        }
+    };
+    path.set_length(length);
+    if path.as_bytes().starts_with(b"/") { Ok(path) } else { Err(Errno::NOENT) }
+}
+
+/// `/proc/self/fd/N` of a kernel descriptor.
+pub fn descriptor_link(descriptor: BorrowedFd<'_>) -> Result<PathBuffer> {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    let mut text = [0u8; 32];
+    let mut cursor = std::io::Cursor::new(&mut text[..]);
+    write!(cursor, "/proc/self/fd/{}", descriptor.as_raw_fd()).map_err(|_| Errno::NAMETOOLONG)?;
+    let length = cursor.position() as usize;
+    PathBuffer::of(&text[..length])
+}
+
+/// The kernel's working directory, by the bare system call; the length without the NUL.
+#[allow(unsafe_code)]
+pub fn working_directory(room: &mut [u8]) -> Result<usize> {
+    let length: isize;
+    // SAFETY: getcwd writes at most `room.len()` bytes.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") libc::SYS_getcwd as isize => length,
+            in("rdi") room.as_mut_ptr(),
+            in("rsi") room.len(),
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    usize::try_from(length - 1).map_err(|_| Errno::from_raw_os_error((-length) as i32))
+}
+
+/// Whether a path that the kernel did not find can lead into a prefix only in ways that its text does not show: one
+/// system call where there is no symlink on the way, which is nearly always.
+fn has_no_symlink(path: &PathBuffer) -> bool {
+    let outcome = rustix::fs::openat2(
+        CWD,
+        path.as_c_str(),
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::NO_SYMLINKS,
+    );
+    matches!(outcome, Err(Errno::NOENT))
+}
+
+/// An absolute path below a prefix that the host path `path`, taken from `base`, leads to, if it does.
+///
+/// # Errors
+/// `ELOOP`, `ENAMETOOLONG`: then it leads nowhere at all.
+pub fn into_prefix(base: Option<BorrowedFd<'_>>, path: &[u8], symlinks: Symlinks) -> Result<Option<PathBuffer>> {
+    let mut rest = PathBuffer::of(path)?;
+    let mut here = if path.starts_with(b"/") { PathBuffer::of(b"/")? } else { starting_point(base)? };
+    if path.starts_with(b"/") && !has_dots(path) && has_no_symlink(&rest) {
+        return Ok(None);
+    }
+    let mut walked = 0;
+    let mut links = 0;
+    loop {
+        let (name, behind) = split_first(&rest.as_bytes()[walked..]);
+        let after = rest.as_bytes().len() - behind.len();
+        match name {
+            b"" => return Ok(None),
+            b"." => {
+                walked = after;
+                continue;
+            }
+            b".." => {
+                here.pop_component();
+                walked = after;
+                continue;
+            }
+            _ => here.push_component(name)?,
+        }
+        if let Some((_, below)) = mount::find(here.as_bytes())
+            && below.is_empty()
+        {
+            here.push(behind)?;
+            return Ok(Some(here));
+        }
+        if is_finished(behind) && behind.is_empty() && symlinks == Symlinks::Keep {
+            return Ok(None);
+        }
+        let mut target = PathBuffer::new();
+        match rustix::fs::readlinkat_raw(CWD, here.as_c_str(), target.room()) {
+            Ok(length) => {
+                target.set_length(length);
+                links += 1;
+                if links > SYMLINKS_COUNT_MAX {
+                    return Err(Errno::LOOP);
+                }
+                target.push(behind)?;
+                here.pop_component();
+                if target.as_bytes().starts_with(b"/") {
+                    here = PathBuffer::of(b"/")?;
+                }
+                rest = target;
+                walked = 0;
+            }
+            // A plain file or directory, or something that only exists as the way to a prefix.
+            Err(Errno::INVAL) => walked = after,
+            Err(_) if is_above_a_prefix(here.as_bytes()) => walked = after,
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// Whether a directory of the host can be read as the way to some prefix.
+fn is_above_a_prefix(path: &[u8]) -> bool {
+    mount::all()
+        .iter()
+        .any(|mount| mount.configuration.prefix.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/")))
+}
+
+/// Whether a path holds `.`, `..` or a doubled slash, so that its text is not its meaning.
+fn has_dots(path: &[u8]) -> bool {
+    path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
+}
+
+/// Whether the last name of a host path is the last name of a prefix: then a call that makes it could make the prefix.
+pub fn ends_like_a_prefix(path: &[u8]) -> bool {
+    let last = |text: &[u8]| -> usize { text.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1) };
+    let trimmed = &path[..path.iter().rposition(|byte| *byte != b'/').map_or(0, |end| end + 1)];
+    let name = &trimmed[last(trimmed)..];
+    mount::all().iter().any(|mount| {
+        let prefix = &mount.configuration.prefix;
+        &prefix[last(prefix)..] == name
+    })
+}
+
+/// Whether a host path exists, without following a last symlink.
+pub fn exists(path: &PathBuffer) -> bool {
+    rustix::fs::statat(CWD, path.as_c_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}

@@ -1,0 +1,148 @@
+//! Which world a path leads to.
+
+use super::buffer::PathBuffer;
+use super::walk::{Place, Symlinks, Walked, walk};
+use super::{host, special};
+use crate::ground::{Errno, Result};
+use crate::posix::description::Description;
+use crate::posix::{mount, working_directory};
+use crate::store::Kind;
+use std::os::fd::BorrowedFd;
+
+/// Where a relative path starts.
+#[derive(Clone, Copy)]
+pub enum Base<'a> {
+    /// `AT_FDCWD`.
+    WorkingDirectory,
+    /// A directory of ours.
+    Ours(&'a Description),
+    /// A descriptor of the host, good or bad.
+    Host(BorrowedFd<'a>),
+}
+
+/// Where a call on a path has to go.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a place lives on the stack for one call; boxing it would cost an allocation"
+)]
+pub enum Route {
+    /// To the kernel, as it is. Where the kernel finds nothing, ask [`second_look`].
+    Host,
+    /// To the kernel, with this absolute path in the place of directory and path.
+    HostAt(PathBuffer),
+    /// Here.
+    Ours(Place),
+    /// To an open file: `/dev/stdin`, `/proc/self/fd/7`.
+    Descriptor(i32),
+}
+
+/// The times a resolution may cross from one world to the other.
+const CROSSINGS_COUNT_MAX: u32 = 40;
+
+/// Where `path`, taken from `base`, leads. Not-ours absolute paths cost a comparison with each prefix.
+///
+/// # Errors
+/// Those of a resolution that ends under a prefix: `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `ENAMETOOLONG`, or what
+/// keeps the container from being connected.
+pub fn route(base: Base<'_>, path: &[u8], symlinks: Symlinks) -> Result<Route> {
+    let mut links = 0;
+    if path.first() == Some(&b'/') {
+        if let Some((mount, rest)) = mount::find(path) {
+            if mount.is_excluded(rest) {
+                return Ok(Route::Host);
+            }
+            let connected = mount.connect()?;
+            let walked = walk(mount, connected, connected.container.root(), rest, symlinks, &mut links)?;
+            return settle(walked, symlinks, &mut links);
+        }
+        if let Some(descriptor) = special::descriptor_named(path) {
+            return Ok(Route::Descriptor(descriptor));
+        }
+        return unlikely_route(base, path, symlinks, &mut links);
+    }
+    if path.is_empty() {
+        return match base {
+            Base::Ours(_) => Err(Errno::NOENT),
+            _ => Ok(Route::Host),
+        };
+    }
+    match base {
+        Base::WorkingDirectory => match working_directory::current() {
+            None => unlikely_route(base, path, symlinks, &mut links),
+            Some((mount, node)) => {
+                let connected = mount.connect()?;
+                let walked = walk(mount, connected, node, path, symlinks, &mut links)?;
+                settle(walked, symlinks, &mut links)
+            }
+        },
+        Base::Ours(directory) => {
+            if directory.found().kind != Kind::Directory {
+                return Err(Errno::NOTDIR);
+            }
+            let (mount, connected) = (directory.mount, directory.mount.connect()?);
+            let walked = walk(mount, connected, directory.found().node, path, symlinks, &mut links)?;
+            settle(walked, symlinks, &mut links)
+        }
+        Base::Host(_) => unlikely_route(base, path, symlinks, &mut links),
+    }
+}
+
+/// A host path: nearly always left alone. Where the prefix is there on the host too, or could be made by this call,
+/// the kernel would not fail where it should, and the path is followed beforehand.
+fn unlikely_route(base: Base<'_>, path: &[u8], symlinks: Symlinks, links: &mut u32) -> Result<Route> {
+    let is_doubtful = mount::all().iter().any(|mount| mount.is_on_host) || host::ends_like_a_prefix(path);
+    if !is_doubtful {
+        return Ok(Route::Host);
+    }
+    Ok(follow_host(base, path, symlinks, links)?.unwrap_or(Route::Host))
+}
+
+/// After the kernel answered `ENOENT` or `ENOTDIR`: the place under a prefix that the path leads to in a roundabout
+/// way, if it does.
+///
+/// # Errors
+/// Those of the resolution under the prefix; the kernel's answer stands where there is none.
+pub fn second_look(base: Base<'_>, path: &[u8], symlinks: Symlinks) -> Result<Option<Route>> {
+    if path.is_empty() || matches!(base, Base::Ours(_)) {
+        return Ok(None);
+    }
+    follow_host(base, path, symlinks, &mut 0)
+}
+
+fn follow_host(base: Base<'_>, path: &[u8], symlinks: Symlinks, links: &mut u32) -> Result<Option<Route>> {
+    let base = match base {
+        Base::Host(descriptor) => Some(descriptor),
+        _ => None,
+    };
+    let Ok(Some(inside)) = host::into_prefix(base, path, symlinks) else { return Ok(None) };
+    let Some((mount, rest)) = mount::find(inside.as_bytes()) else { return Ok(None) };
+    if mount.is_excluded(rest) {
+        return Ok(Some(Route::HostAt(inside)));
+    }
+    let connected = mount.connect()?;
+    let walked = walk(mount, connected, connected.container.root(), rest, symlinks, links)?;
+    settle(walked, symlinks, links).map(Some)
+}
+
+/// Goes on where a walk has left its container.
+fn settle(walked: Walked, symlinks: Symlinks, links: &mut u32) -> Result<Route> {
+    let mut walked = walked;
+    for _ in 0..CROSSINGS_COUNT_MAX {
+        let path = match walked {
+            Walked::Here(place) => return Ok(Route::Ours(place)),
+            Walked::Elsewhere(path) => path,
+        };
+        let inside = match mount::find(path.as_bytes()) {
+            Some(_) => Some(path.clone()),
+            None => host::into_prefix(None, path.as_bytes(), symlinks)?,
+        };
+        let Some(inside) = inside else { return Ok(Route::HostAt(path)) };
+        let Some((mount, rest)) = mount::find(inside.as_bytes()) else { return Ok(Route::HostAt(path)) };
+        if mount.is_excluded(rest) {
+            return Ok(Route::HostAt(inside));
+        }
+        let connected = mount.connect()?;
+        walked = walk(mount, connected, connected.container.root(), rest, symlinks, links)?;
+    }
+    Err(Errno::LOOP)
+}

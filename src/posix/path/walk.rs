@@ -1,0 +1,271 @@
+//! Through a container, component by component.
+
+use super::buffer::{PathBuffer, is_finished, split_first};
+use crate::ground::{Errno, Result};
+use crate::posix::mount::{Connected, Mount};
+use crate::posix::permission::{self, Want};
+use crate::store::{Attributes, Found, Kind, NodeId};
+
+/// `NAME_MAX`.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Symlinks that are followed in one path, as on Linux.
+pub const SYMLINKS_COUNT_MAX: u32 = 40;
+
+/// Whether a symlink in the last component is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Symlinks {
+    /// It is.
+    Follow,
+    /// The symlink itself is meant.
+    Keep,
+}
+
+/// What a path ended in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// A name.
+    Name,
+    /// Nothing: it was the starting point itself.
+    Root,
+    /// `.`
+    Dot,
+    /// `..`
+    DotDot,
+}
+
+/// Where in a container a path leads.
+pub struct Place {
+    /// The mount.
+    pub mount: &'static Mount,
+    /// Its container.
+    pub connected: &'static Connected,
+    /// The directory that holds the last name.
+    pub directory: NodeId,
+    /// What the name leads to; `None` where the name is free.
+    pub found: Option<Found>,
+    /// A slash stood behind the name: only a directory will do.
+    pub must_be_directory: bool,
+    /// What the path ended in. Where that is no name, `directory` is what `found` tells.
+    pub last: Last,
+    name: [u8; NAME_BYTES_MAX],
+    name_length: u8,
+}
+
+impl Place {
+    /// The last name.
+    pub fn name(&self) -> &[u8] {
+        &self.name[..usize::from(self.name_length)]
+    }
+
+    /// What is there.
+    ///
+    /// # Errors
+    /// `ENOENT` where nothing is, `ENOTDIR` where a directory had to be.
+    pub fn existing(&self) -> Result<Found> {
+        let found = self.found.ok_or(Errno::NOENT)?;
+        if self.must_be_directory && found.kind != Kind::Directory { Err(Errno::NOTDIR) } else { Ok(found) }
+    }
+
+    /// The attributes of what is there.
+    ///
+    /// # Errors
+    /// As `existing`.
+    pub fn attributes(&self) -> Result<Attributes> {
+        let found = self.existing()?;
+        self.attributes_of(found.node)
+    }
+
+    /// The attributes of any node of this container; one that went away in between was never there.
+    pub fn attributes_of(&self, node: NodeId) -> Result<Attributes> {
+        self.connected
+            .container
+            .attributes(node)
+            .map_err(|error| if error == Errno::STALE { Errno::NOENT } else { error })
+    }
+
+    /// Checks that names may be made and removed in the directory; its attributes.
+    ///
+    /// # Errors
+    /// `EACCES`, `EROFS`.
+    pub fn check_directory_may_change(&self) -> Result<Attributes> {
+        if self.connected.container.is_read_only() {
+            return Err(Errno::ROFS);
+        }
+        let attributes = self.attributes_of(self.directory)?;
+        permission::check(&attributes, Want::CHANGE_NAMES)?;
+        Ok(attributes)
+    }
+
+    /// Looks the name up again, where another process may have changed it.
+    ///
+    /// # Errors
+    /// What the lookup says but `ENOENT`.
+    pub fn look_again(&mut self) -> Result<()> {
+        self.found = match self.connected.container.lookup(self.directory, self.name()) {
+            Ok(found) => Some(found),
+            Err(Errno::NOENT) => None,
+            Err(Errno::STALE) => return Err(Errno::NOENT),
+            Err(error) => return Err(error),
+        };
+        Ok(())
+    }
+
+    /// Whether the path ended in a name.
+    pub fn is_named(&self) -> bool {
+        self.last == Last::Name
+    }
+
+    /// The place of a node itself, without a name.
+    pub fn of_node(mount: &'static Mount, connected: &'static Connected, found: Found, last: Last) -> Self {
+        Self {
+            mount,
+            connected,
+            directory: found.node,
+            found: Some(found),
+            must_be_directory: false,
+            last,
+            name: [0; NAME_BYTES_MAX],
+            name_length: 0,
+        }
+    }
+}
+
+/// Where a walk ended.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a place lives on the stack for one call; boxing it would cost an allocation"
+)]
+pub enum Walked {
+    /// In the container.
+    Here(Place),
+    /// Outside: an absolute path to be routed again, with everything that was still to be walked.
+    Elsewhere(PathBuffer),
+}
+
+/// Follows `path` from `start`, a directory of the container. `links` counts the symlinks of the whole resolution.
+///
+/// # Errors
+/// `ENOENT`, `ENOTDIR`, `EACCES` for a directory that may not be passed through, `ELOOP`, `ENAMETOOLONG`.
+pub fn walk(
+    mount: &'static Mount,
+    connected: &'static Connected,
+    start: NodeId,
+    path: &[u8],
+    symlinks: Symlinks,
+    links: &mut u32,
+) -> Result<Walked> {
+    let container = connected.container.as_ref();
+    let mut directory = start;
+    // What is still to be walked: the caller's bytes, until a symlink puts others before them.
+    let mut expanded: Option<PathBuffer> = None;
+    let mut walked = 0;
+    let mut last = Last::Root;
+    loop {
+        let rest = &expanded.as_ref().map_or(path, PathBuffer::as_bytes)[walked..];
+        let (name, behind) = split_first(rest);
+        let after = rest.len() - behind.len() + walked;
+        match name {
+            b"" => return Ok(Walked::Here(nameless(mount, connected, directory, last)?)),
+            b"." => {
+                search(connected, directory)?;
+                walked = after;
+                last = Last::Dot;
+                continue;
+            }
+            b".." => {
+                search(connected, directory)?;
+                if directory == container.root() {
+                    return outside(mount, behind).map(Walked::Elsewhere);
+                }
+                directory = container.whereabouts(directory, &mut [0; NAME_BYTES_MAX])?.0;
+                walked = after;
+                last = Last::DotDot;
+                continue;
+            }
+            _ if name.len() > NAME_BYTES_MAX => return Err(Errno::NAMETOOLONG),
+            _ => {}
+        }
+        search(connected, directory)?;
+        let is_last = is_finished(behind);
+        let found = match container.lookup(directory, name) {
+            Ok(found) => Some(found),
+            Err(Errno::NOENT) if is_last => None,
+            // The directory was removed under us.
+            Err(Errno::STALE) => return Err(Errno::NOENT),
+            Err(error) => return Err(error),
+        };
+        if let Some(link) = found
+            && link.kind == Kind::Symlink
+            && (!is_last || symlinks == Symlinks::Follow || !behind.is_empty())
+        {
+            *links += 1;
+            if *links > SYMLINKS_COUNT_MAX {
+                return Err(Errno::LOOP);
+            }
+            let next = expand(connected, link.node, behind)?;
+            if next.as_bytes().starts_with(b"/") {
+                return Ok(Walked::Elsewhere(next));
+            }
+            expanded = Some(next);
+            walked = 0;
+            continue;
+        }
+        if is_last {
+            let mut place = Place {
+                mount,
+                connected,
+                directory,
+                found,
+                must_be_directory: !behind.is_empty(),
+                last: Last::Name,
+                name: [0; NAME_BYTES_MAX],
+                name_length: name.len() as u8,
+            };
+            place.name[..name.len()].copy_from_slice(name);
+            return Ok(Walked::Here(place));
+        }
+        match found {
+            Some(Found { node, kind: Kind::Directory, .. }) => directory = node,
+            Some(_) => return Err(Errno::NOTDIR),
+            None => return Err(Errno::NOENT),
+        }
+        walked = after;
+        last = Last::Root;
+    }
+}
+
+/// A symlink's target, and what stood behind the symlink.
+fn expand(connected: &Connected, link: NodeId, behind: &[u8]) -> Result<PathBuffer> {
+    let mut next = PathBuffer::new();
+    let length = connected.container.read_link(link, next.room())?;
+    next.set_length(length);
+    next.push(behind)?;
+    Ok(next)
+}
+
+/// The host's path for what stands behind a `..` above the prefix.
+fn outside(mount: &Mount, behind: &[u8]) -> Result<PathBuffer> {
+    let mut path = PathBuffer::of(&mount.configuration.prefix)?;
+    path.pop_component();
+    path.push(behind)?;
+    Ok(path)
+}
+
+fn nameless(mount: &'static Mount, connected: &'static Connected, directory: NodeId, last: Last) -> Result<Place> {
+    let attributes = connected.container.attributes(directory).map_err(|_| Errno::NOENT)?;
+    let found = Found { node: directory, generation: attributes.generation, kind: attributes.kind };
+    Ok(Place::of_node(mount, connected, found, last))
+}
+
+/// The superuser passes through any directory; for everybody else its bits are asked.
+fn search(connected: &Connected, directory: NodeId) -> Result<()> {
+    if crate::posix::credentials::user() == 0 {
+        return Ok(());
+    }
+    match connected.container.attributes(directory) {
+        Ok(attributes) => permission::check(&attributes, Want::SEARCH),
+        Err(Errno::STALE) => Err(Errno::NOENT),
+        Err(error) => Err(error),
+    }
+}

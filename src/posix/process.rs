@@ -1,0 +1,79 @@
+//! Which process this is: the one that our tables belong to, a fork child that inherited them, or a vfork child that
+//! runs on its parent's memory and must leave them alone.
+#![allow(unsafe_code)]
+
+use crate::ground::guard;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+/// The page that the kernel wipes in a fork child (`MADV_WIPEONFORK`): it holds the process id, or 0 in a new process.
+static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Where the process id stands when no page could be had: a fork child is then known by `after_fork_in_child` only.
+static FALLBACK: AtomicU32 = AtomicU32::new(0);
+
+/// This process's id, by the kernel.
+fn kernel_id() -> u32 {
+    rustix::process::getpid().as_raw_pid().cast_unsigned()
+}
+
+fn word() -> &'static AtomicU32 {
+    let page = PAGE.load(Ordering::Acquire);
+    // SAFETY: null, or the page that `start` mapped for good.
+    unsafe { page.as_ref() }.unwrap_or(&FALLBACK)
+}
+
+/// Called once, when the library starts.
+pub fn start() {
+    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
+    // SAFETY: a fresh private page that nobody else knows; it is never unmapped.
+    unsafe {
+        if let Ok(page) =
+            mmap_anonymous(std::ptr::null_mut(), 4096, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+            && madvise(page, 4096, Advice::LinuxWipeOnFork).is_ok()
+        {
+            PAGE.store(page.cast(), Ordering::Release);
+        }
+    }
+    word().store(kernel_id(), Ordering::Release);
+}
+
+/// Whose memory this is, and who runs on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The process that the tables belong to.
+    Owner,
+    /// A fork child that uses its copy of the tables for the first time: it has to be told so once.
+    NewProcess,
+    /// A vfork or `CLONE_VM` child: the tables are its parent's.
+    Guest,
+}
+
+/// Finds out. Costs a load, or a system call from the moment a vfork was begun until it is known to be over.
+#[inline]
+pub fn standing() -> Standing {
+    let known = word().load(Ordering::Acquire);
+    if known == 0 {
+        guard::set_vfork_window(false);
+        word().store(kernel_id(), Ordering::Release);
+        return Standing::NewProcess;
+    }
+    if guard::in_vfork_window() {
+        if kernel_id() != known {
+            return Standing::Guest;
+        }
+        guard::set_vfork_window(false);
+    }
+    Standing::Owner
+}
+
+/// Whether a child on its parent's memory asks.
+#[inline]
+pub fn is_guest() -> bool {
+    guard::in_vfork_window() && standing() == Standing::Guest
+}
+
+/// The fork handler's word that this is a new process; true the first time it is said.
+pub fn is_new_after_fork() -> bool {
+    FALLBACK.store(0, Ordering::Release);
+    word().load(Ordering::Acquire) == 0 && standing() == Standing::NewProcess
+}

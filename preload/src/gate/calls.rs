@@ -115,8 +115,6 @@ const ALWAYS: &[c_long] = &[
     SYS_umask,
     SYS_dup2,
     SYS_dup3,
-<<<<<<< HEAD
-=======
     SYS_setuid,
     SYS_setgid,
     SYS_setreuid,
@@ -126,7 +124,6 @@ const ALWAYS: &[c_long] = &[
     SYS_setfsuid,
     SYS_setfsgid,
     SYS_setgroups,
->>>>>>> main
     SYS_close_range,
     SYS_copy_file_range,
     SYS_sendfile,

@@ -9,6 +9,7 @@ use sidestep::store::{Container, Found, Kind, NewNode};
 use std::fs::{self, File, OpenOptions};
 use std::hint::black_box;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Instant;
@@ -144,8 +145,8 @@ fn creations_alone(container: &LocalContainer) {
 }
 
 fn large_file(directory: &Path, container: &LocalContainer) {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true);
-    let file = file.clone().open(directory.join("large")).unwrap();
+    let file = File::create_new(directory.join("large")).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap();
     let new = NewNode { kind: Kind::File, mode: 0o644, uid: 0, gid: 0, target: b"" };
     let node = container.open(container.create(container.root(), b"large", &new).unwrap()).unwrap();
     let mut page = vec![5u8; PAGE];

@@ -1,6 +1,7 @@
 //! The embedded engine alone, without doors and descriptors: nanoseconds per operation, next to the kernel's tmpfs.
 //!
-//! `cargo bench --bench store [DIRECTORY]`; the directory is best on tmpfs, which is where `/dev/shm` is.
+//! `cargo bench --bench store [-- DIRECTORY [PART]]`; the directory is best on tmpfs, which is where `/dev/shm` is. The parts
+//! are `small`, `names` and `large`.
 
 use sidestep::ground::buffer::Segment;
 use sidestep::ground::mounts::MountOptions;
@@ -220,13 +221,21 @@ fn large_file(directory: &Path, container: &LocalContainer) {
 }
 
 fn main() {
-    let base = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let base = base.unwrap_or_else(|| "/dev/shm".to_owned());
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+    let base = arguments.next().unwrap_or_else(|| "/dev/shm".to_owned());
+    let part = arguments.next();
+    let is_wanted = |name: &str| part.as_ref().is_none_or(|part| part == name);
     let directory = tempfile::tempdir_in(base).unwrap();
     let host = directory.path().join("host");
     fs::create_dir(&host).unwrap();
     let container = LocalContainer::open(&directory.path().join("store"), &MountOptions::default()).unwrap();
-    small_files(&host, &container);
-    creations_alone(&container);
-    large_file(&host, &container);
+    if is_wanted("small") {
+        small_files(&host, &container);
+    }
+    if is_wanted("names") {
+        creations_alone(&container);
+    }
+    if is_wanted("large") {
+        large_file(&host, &container);
+    }
 }

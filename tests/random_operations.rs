@@ -133,12 +133,8 @@ struct Server {
 
 impl Server {
     fn start(world: &World) -> Self {
-        let mut child = world
-            .command(&world.scratch().join("bin/oracle").display().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program was compiled");
+        let mut command = world.command(&world.scratch().join("bin/oracle").display().to_string());
+        let mut child = common::process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let orders = child.stdin.take().expect("piped");
         let output = child.stdout.take().expect("piped");
         let (sender, answers) = mpsc::channel();

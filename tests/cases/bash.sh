@@ -53,7 +53,8 @@ echo to substitution > >(cat > "$P/c"); for i in 1 2 3 4 5 6 7 8 9; do [ -s "$P/
 
 ### globbing
 cd "$P" && mkdir -p d/e && touch a.txt b.txt c.md d/x.txt d/e/y.txt .dot 'sp ace'; echo *; echo *.txt d/*; echo .*t; echo [ab]*; echo none*; echo "$P"/*.md | sed "s|$P|P|"
-shopt -s globstar nullglob dotglob extglob; echo **; echo **/*.txt; echo none*; echo *; echo !(*.txt); for f in *; do [ -f "$f" ] && echo "file $f"; [ -d "$f" ] && echo "dir $f"; done; compgen -G '*.txt'; cd d/e && echo ../../*.md
+shopt -s globstar nullglob dotglob extglob
+echo **; echo **/*.txt; echo none*; echo *; echo !(*.txt); for f in *; do [ -f "$f" ] && echo "file $f"; [ -d "$f" ] && echo "dir $f"; done; compgen -G '*.txt'; cd d/e && echo ../../*.md
 
 ### cd_and_pwd
 cd "$P" && pwd && /bin/pwd && echo "$PWD" && mkdir -p a/b && cd a/b && pwd && cd .. && pwd && /bin/pwd && cd - && cd ../.. && pwd && ls

@@ -173,7 +173,7 @@ print(os.copy_file_range(a, b, 1000, 0, 5000), os.posix_fallocate(b, 0, 100000),
 print(os.lseek(b, 0, os.SEEK_DATA), tried(os.lseek, b, 70000, os.SEEK_DATA), os.fsync(b), os.fdatasync(b), os.posix_fadvise(b, 0, 0, os.POSIX_FADV_WILLNEED), os.isatty(b))
 os.dup2(b, 50); print(os.lseek(50, 7, 0), os.lseek(b, 0, 1), os.get_inheritable(50), os.get_inheritable(b), os.dup2(b, 51, inheritable=False), os.get_inheritable(51), os.get_blocking(b))
 r, w = os.pipe(); print(os.splice(a, w, 1000, 5), len(os.read(r, 2000)), os.sendfile(w, a, 0, 100), os.read(r, 5))
-print(os.eventfd(1) > 0, hashlib.md5(got("b")).hexdigest(), os.preadv(a, [bytearray(4)], 0, os.RWF_NOWAIT) if hasattr(os, "RWF_NOWAIT") else 4)
+print(os.eventfd(1) > 0, hashlib.md5(got("b")).hexdigest())
 
 ### os_name_calls
 os.makedirs("x/y/z", mode=0o750); print(oct(os.stat("x/y").st_mode), tried(os.makedirs, "x/y")[:2], os.makedirs("x/y", exist_ok=True)); put("x/f"); os.symlink("f", "x/l"); os.symlink("y", "x/dl")

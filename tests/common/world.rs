@@ -97,7 +97,7 @@ impl Pair {
         let mut pair = Self { native: world("a"), ours: world("b"), base: base.clone() };
         fs::create_dir(pair.native.prefix()).expect("tmpfs is writable");
         fs::create_dir(base.join("bin")).expect("tmpfs is writable");
-        if std::env::var_os("SIDESTEP_TEST_SELF").is_some() {
+        if super::is_self_check() {
             fs::create_dir(pair.ours.prefix()).expect("tmpfs is writable");
         } else {
             // A copy, because the target directory may be out of another user's reach.

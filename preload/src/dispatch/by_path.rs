@@ -82,6 +82,8 @@ pub unsafe fn on_path_counted(
     let verdict = match turn {
         Turn::Ours(outcome) => Verdict::of(outcome),
         Turn::Elsewhere(result) => Verdict::Done(result),
+        // SAFETY: by the caller's word.
+        Turn::Host if matches!(class, Class::Open) && unsafe { blocks_in_place(call, place) } => Verdict::Pass,
         Turn::Host => {
             // SAFETY: by the caller's word.
             let result = unsafe { kernel(call) };
@@ -104,6 +106,23 @@ pub unsafe fn on_path_counted(
         report::end(begun, mount, class, result);
     }
     verdict
+}
+
+/// Whether an open is left to the kernel for good, because it may block (a FIFO, a terminal), and a thread that blocks
+/// in here can't be cancelled. Only what is not there gets a second look, so one look before is enough; it costs some
+/// 280 ns, where there are threads.
+///
+/// # Safety
+/// As `on_path`.
+unsafe fn blocks_in_place(call: &Call, place: Where) -> bool {
+    if crate::cancellation::is_single_threaded() {
+        return false;
+    }
+    let directory = place.directory.map_or(libc::AT_FDCWD as u64, |index| call.arguments[index]);
+    let arguments = [directory, call.arguments[place.path], libc::F_OK as u64, 0, 0, 0];
+    let look = Call { number: libc::SYS_faccessat as u64, arguments };
+    // SAFETY: by the caller's word.
+    unsafe { kernel(&look) != -i64::from(libc::ENOENT) }
 }
 
 unsafe fn follow(

@@ -3,7 +3,7 @@
 
 use super::header::Pool;
 use super::journal::AllocationJournal;
-use super::record::{HAS_OBJECT, RECORD_BYTES, Record};
+use super::record::{HAS_OBJECT, OBJECT_BEGUN, RECORD_BYTES, Record};
 use super::shared_lock::Acquired;
 use super::store::{SLOT_BYTES, Store};
 use crate::ground::guard::Quiet;
@@ -97,7 +97,7 @@ impl Store {
             if record.kind() == Some(Kind::Directory) {
                 self.remove_stand_in(node, generation, record);
             }
-            if record.has(HAS_OBJECT) {
+            if record.has(HAS_OBJECT | OBJECT_BEGUN) {
                 super::object::remove(self, node, generation);
             }
             // An error leaves the slot to fsck: there is nobody to tell.

@@ -2,7 +2,7 @@
 
 use super::super::layout::{STAND_INS, TARGETS};
 use super::super::object::Placement;
-use super::super::record::{HAS_OBJECT, Record, STANDS_IN};
+use super::super::record::{HAS_OBJECT, OBJECT_BEGUN, Record, STANDS_IN};
 use super::super::store::{ROOT, Store};
 use super::{Checker, Severity};
 use crate::ground::kernel::Low;
@@ -115,7 +115,8 @@ impl Checker<'_> {
         for directory in list(self.store, &path)? {
             for name in list(self.store, &format!("{path}/{directory}"))? {
                 let owner = parse(&name).filter(|&(node, generation)| {
-                    owner_of(self.store, node, generation, Kind::File).is_some_and(|record| record.has(HAS_OBJECT))
+                    owner_of(self.store, node, generation, Kind::File)
+                        .is_some_and(|record| record.has(HAS_OBJECT | OBJECT_BEGUN))
                 });
                 // While others live, a file may be on its way into its objects.
                 if owner.is_none() && !self.summary.others_live {

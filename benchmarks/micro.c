@@ -62,7 +62,7 @@ static double fastest(void (*batch)(int, long), int fd, long count) {
     return best;
 }
 
-/* Calls on descriptors that are none of Sidestep's business. */
+/* Calls that are none of Sidestep's business. */
 
 static void read_bytes(int fd, long count) {
     while (count--) check(read(fd, buffer, 1) == 1, "read of one byte");
@@ -72,11 +72,27 @@ static void write_bytes(int fd, long count) {
     while (count--) check(write(fd, buffer, 1) == 1, "write of one byte");
 }
 
+static void open_null(int fd, long count) {
+    (void)fd;
+    while (count--) {
+        int opened = open("/dev/null", O_RDONLY);
+        check(opened >= 0 && close(opened) == 0, "open and close of /dev/null");
+    }
+}
+
+static void stat_null(int fd, long count) {
+    (void)fd;
+    struct stat attributes;
+    while (count--) check(stat("/dev/null", &attributes) == 0, "stat of /dev/null");
+}
+
 static void foreign(void) {
     int zero = open("/dev/zero", O_RDONLY), null = open("/dev/null", O_WRONLY);
     check(zero >= 0 && null >= 0, "/dev/zero and /dev/null");
     report("foreign_read", fastest(read_bytes, zero, 400000));
     report("foreign_write", fastest(write_bytes, null, 400000));
+    report("foreign_open", fastest(open_null, -1, 40000));
+    report("foreign_stat", fastest(stat_null, -1, 100000));
 }
 
 /* A process that ends at once. */

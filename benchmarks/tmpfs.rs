@@ -15,6 +15,8 @@ mod memory;
 mod report;
 #[path = "tmpfs/sides.rs"]
 mod sides;
+#[path = "tmpfs/tree.rs"]
+mod tree;
 
 #[allow(dead_code)]
 #[path = "../tests/common/build.rs"]
@@ -47,7 +49,11 @@ fn main() -> ExitCode {
         for round in 0..settings.rounds {
             // Each side goes first in every other round: a warm cache or a falling clock favours neither.
             for side in if round % 2 == 0 { [&sides.native, &sides.ours] } else { [&sides.ours, &sides.native] } {
-                let figures = if *group == memory::GROUP { memory::run(side) } else { sides.run(side, group) };
+                let figures = match *group {
+                    memory::GROUP => memory::run(side),
+                    tree::GROUP => tree::run(side),
+                    group => sides.run(side, group),
+                };
                 for (name, value) in figures {
                     let measure = MEASURES.iter().find(|measure| measure.name == name);
                     let measure = measure.unwrap_or_else(|| panic!("micro.c measures {name}, measure.rs does not"));

@@ -1,7 +1,9 @@
 //! What is measured, and what is promised of it.
 
-/// The groups of `micro.c`, and the one that is measured from outside.
-pub const GROUPS: &[&str] = &["foreign", "spawn", "hot", "small", "large", "mdtest", super::memory::GROUP];
+use super::{memory, tree};
+
+/// The groups of `micro.c`, and those that are measured from outside.
+pub const GROUPS: &[&str] = &["foreign", "spawn", "hot", "small", "large", "mdtest", memory::GROUP, tree::GROUP];
 
 /// What a figure is held against.
 pub enum Goal {
@@ -38,6 +40,8 @@ const fn measure(name: &'static str, title: &'static str, unit: (f64, &'static s
 pub const MEASURES: &[Measure] = &[
     measure("foreign_read", "`read` of 1 byte, not ours", NS, Goal::AddedAtMost(10.0)),
     measure("foreign_write", "`write` of 1 byte, not ours", NS, Goal::AddedAtMost(10.0)),
+    measure("foreign_open", "open and close, not ours", NS, Goal::None),
+    measure("foreign_stat", "`stat`, not ours", NS, Goal::None),
     measure("spawn", "`posix_spawn` and wait of `true`", MS, Goal::AddedAtMost(0.5)),
     measure("private_dirty", "private memory of an idle `cat`", KB, Goal::AddedAtMost(500.0)),
     measure("pread_4k_hot", "4 KiB `pread`, hot", NS, Goal::TimesAsFast(5.0)),
@@ -52,4 +56,9 @@ pub const MEASURES: &[Measure] = &[
     measure("stat", "stat (10,000 files)", NS, Goal::TimesAsFast(3.0)),
     measure("open_read_close", "open, read, close (10,000 files)", US, Goal::TimesAsFast(2.0)),
     measure("unlink", "unlink (10,000 files)", US, Goal::TimesAsFast(3.0)),
+    measure("tree_copy", "`cp -a /usr/include`", MS, Goal::None),
+    measure("tree_compare", "`diff -r` of the copy", MS, Goal::None),
+    measure("tree_list", "`ls -lR` of the copy", MS, Goal::None),
+    measure("tree_archive", "`tar c` of the copy", MS, Goal::None),
+    measure("tree_remove", "`rm -r` of the copy", MS, Goal::None),
 ];

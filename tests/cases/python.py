@@ -173,7 +173,7 @@ print(os.copy_file_range(a, b, 1000, 0, 5000), os.posix_fallocate(b, 0, 100000),
 print(os.lseek(b, 0, os.SEEK_DATA), tried(os.lseek, b, 70000, os.SEEK_DATA), os.fsync(b), os.fdatasync(b), os.posix_fadvise(b, 0, 0, os.POSIX_FADV_WILLNEED), os.isatty(b))
 os.dup2(b, 50); print(os.lseek(50, 7, 0), os.lseek(b, 0, 1), os.get_inheritable(50), os.get_inheritable(b), os.dup2(b, 51, inheritable=False), os.get_inheritable(51), os.get_blocking(b))
 r, w = os.pipe(); print(os.splice(a, w, 1000, 5), len(os.read(r, 2000)), os.sendfile(w, a, 0, 100), os.read(r, 5))
-print(os.eventfd(1) > 0, hashlib.md5(got("b")).hexdigest(), os.preadv(a, [bytearray(4)], 0, os.RWF_NOWAIT) if hasattr(os, "RWF_NOWAIT") else 4)
+print(os.eventfd(1) > 0, hashlib.md5(got("b")).hexdigest())
 
 ### os_name_calls
 os.makedirs("x/y/z", mode=0o750); print(oct(os.stat("x/y").st_mode), tried(os.makedirs, "x/y")[:2], os.makedirs("x/y", exist_ok=True)); put("x/f"); os.symlink("f", "x/l"); os.symlink("y", "x/dl")
@@ -188,7 +188,7 @@ os.chdir("x/y"); print(os.getcwd().replace(P, "P"), os.getcwdb() == os.fsencode(
 ### pathlib_and_glob
 r = pathlib.Path("root"); (r / "a/b").mkdir(parents=True); (r / "a/f.txt").write_text("hello"); (r / "g.txt").write_bytes(b"1"); (r / "l").symlink_to("a"); (r / "a/b/.h").touch(mode=0o600)
 print(sorted(map(str, r.rglob("*"))), sorted(map(str, r.glob("**/*.txt"))), (r / "l/f.txt").resolve() == (r / "a/f.txt").resolve(), (r / "a").is_dir(), (r / "l").is_symlink(), (r / "none").exists(), (r / "g.txt").stat().st_size, (r / "g.txt").owner())
-(r / "g.txt").rename(r / "h.txt"); (r / "h.txt").replace(r / "a/f.txt"); print((r / "a/f.txt").read_text(), sorted(p.name for p in r.iterdir())); (r / "a/f.txt").unlink(); (r / "none").unlink(missing_ok=True); print(glob.glob("root/*"), sorted(glob.glob("root/**", recursive=True)), sorted(glob.glob(P.replace("p", "[p]") + "/root/[al]")) != [])
+(r / "g.txt").rename(r / "h.txt"); (r / "h.txt").replace(r / "a/f.txt"); print((r / "a/f.txt").read_text(), sorted(p.name for p in r.iterdir())); (r / "a/f.txt").unlink(); (r / "none").unlink(missing_ok=True); print(sorted(glob.glob("root/*")), sorted(glob.glob("root/**", recursive=True)))
 print(tried((r / "x/y").touch)[:2], tried((r / "a").rmdir)[:2], (r / "a").samefile(r / "l"), pathlib.Path.cwd() == pathlib.Path(P))
 
 ### multiprocessing_and_concurrent

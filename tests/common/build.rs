@@ -73,7 +73,7 @@ pub fn program(name: &str) -> PathBuf {
         .args([&binary, &source])
         // The cases hand in null pointers on purpose, use old calls, and compare what an unchecked call left.
         .args(["-Wno-nonnull", "-Wno-deprecated-declarations", "-Wno-unused-result", "-Wno-stringop-overflow"])
-        .args(["-Wno-stringop-overread", "-fno-diagnostics-show-caret"])
+        .args(["-Wno-stringop-overread", "-Wno-format-truncation", "-fno-diagnostics-show-caret"])
         .output()
         .expect("cc starts: a C compiler is needed (tests/setup installs it)");
     assert!(output.status.success(), "cc {name}.c:\n{}", String::from_utf8_lossy(&output.stderr));

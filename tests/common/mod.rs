@@ -46,3 +46,21 @@ pub fn run_in(world: &World, program: &str, arguments: &[String]) -> Outcome {
     outcome.normalise(world);
     outcome
 }
+
+/// Whether both sides are the kernel's this time (`SIDESTEP_TEST_SELF=1`): then there is no store to speak of.
+pub fn is_self_check() -> bool {
+    std::env::var_os("SIDESTEP_TEST_SELF").is_some()
+}
+
+/// A script, run by bash in Sidestep's world with other mounts than the pair's own.
+pub fn shell_with(pair: &mut Pair, mounts: &str, script: &str) -> Outcome {
+    pair.ours.environment = world::preload(&pair.base().join("libsidestep.so"), mounts);
+    run_in(&pair.ours, "/bin/bash", &["-c".to_owned(), script.to_owned()])
+}
+
+/// Asserts on an outcome that went well, and gives what it said.
+#[track_caller]
+pub fn said(outcome: &Outcome) -> &str {
+    assert_eq!((outcome.status.as_str(), outcome.stderr.as_str()), ("exit 0", ""), "{}", outcome.stdout);
+    outcome.stdout.as_str()
+}

@@ -56,7 +56,7 @@ impl World {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .process_group(0);
         if let Some(user) = self.user {
-            command.uid(user).gid(user);
+            command.uid(user).gid(user).env("XDG_CACHE_HOME", self.scratch().join("cache"));
         }
         command
     }
@@ -97,7 +97,7 @@ impl Pair {
         let mut pair = Self { native: world("a"), ours: world("b"), base: base.clone() };
         fs::create_dir(pair.native.prefix()).expect("tmpfs is writable");
         fs::create_dir(base.join("bin")).expect("tmpfs is writable");
-        if std::env::var_os("SIDESTEP_TEST_SELF").is_some() {
+        if super::is_self_check() {
             fs::create_dir(pair.ours.prefix()).expect("tmpfs is writable");
         } else {
             // A copy, because the target directory may be out of another user's reach.
@@ -107,7 +107,8 @@ impl Pair {
             pair.ours.environment = preload(&base.join("libsidestep.so"), &mounts);
         }
         if let Some(user) = user {
-            for name in ["", "a", "b", "a/h", "b/h", "a/p", "b/p"] {
+            fs::create_dir(base.join("cache")).expect("tmpfs is writable");
+            for name in ["", "a", "b", "a/h", "b/h", "a/p", "b/p", "cache"] {
                 let path = base.join(name);
                 if path.exists() {
                     chown(&path, Some(user), Some(user)).expect("root may give away");

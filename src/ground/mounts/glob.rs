@@ -74,7 +74,7 @@ struct Retry {
 
 /// Whether the whole of `text` matches. Only the last `*` and the last `**` can need another try: what stands before
 /// a star is best matched as early as possible, because the star takes whatever follows.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<Retry> = None;
     let mut deep: Option<Retry> = None;

@@ -203,3 +203,53 @@ fn a_hostile_pattern_ends_soon() {
     assert!(!glob::covers(pattern.as_bytes(), "a/".repeat(1500).as_bytes()));
     assert!(!glob::covers(("*a".repeat(100) + "b").as_bytes(), "a".repeat(4000).as_bytes()));
 }
+
+/// What the patterns mean, written down the plain way: as a recursion that tries everything.
+fn naive(pattern: &[u8], text: &[u8], at_start: bool) -> bool {
+    match pattern {
+        [] => text.is_empty(),
+        [b'*', b'*', b'/', rest @ ..] if at_start => {
+            let after_slash = |at: usize| at == 0 || text[at - 1] == b'/';
+            (0..=text.len()).any(|at| after_slash(at) && naive(rest, &text[at..], true))
+        }
+        [b'*', b'*', rest @ ..] => (0..=text.len()).any(|at| naive(rest, &text[at..], false)),
+        [b'*', rest @ ..] => {
+            let end = text.iter().position(|&byte| byte == b'/').unwrap_or(text.len());
+            (0..=end).any(|at| naive(rest, &text[at..], false))
+        }
+        [b'?', rest @ ..] => text.first().is_some_and(|&byte| byte != b'/') && naive(rest, &text[1..], false),
+        [byte, rest @ ..] => text.first() == Some(byte) && naive(rest, &text[1..], *byte == b'/'),
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "[/ab=:,?&%0-9A-Za-z.*-]{0,60}", bytes: Vec<u8>) {
+        let _ = parse(&bytes);
+        let _ = parse(text.as_bytes()).map_err(|error| error.to_string());
+    }
+
+    #[test]
+    fn what_is_read_is_written_the_same(
+        prefixes in proptest::collection::hash_set("(/[a-c,&=%? ]{1,3}){1,3}", 1..4),
+        chunk in proptest::option::of(2u64..2000),
+        readonly: bool,
+    ) {
+        let options = MountOptions { chunk_bytes: chunk.map(|count| count * 512), readonly, ..MountOptions::default() };
+        let mount = |prefix: String| Mount {
+            prefix: prefix.into_bytes(),
+            url: StoreUrl::Local { directory: "/outside/of all".into() },
+            options: options.clone(),
+        };
+        let mounts: Vec<Mount> = prefixes.into_iter().map(mount).collect();
+        proptest::prop_assert_eq!(parse(&to_text(&mounts)).unwrap(), mounts);
+    }
+
+    #[test]
+    fn patterns_mean_what_they_say(pattern in "(a|b|/|\\*|\\*\\*|\\*\\*/|\\?){1,8}", text in "[ab/]{1,10}") {
+        let text = text.trim_matches('/');
+        // Three stars in a row, and a `**/` that something precedes in its component, read either way.
+        proptest::prop_assume!(!text.is_empty() && !text.contains("//") && !pattern.contains("***"));
+        proptest::prop_assert_eq!(glob::matches(pattern.as_bytes(), text.as_bytes()), naive(pattern.as_bytes(), text.as_bytes(), true));
+    }
+}

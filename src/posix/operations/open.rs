@@ -20,6 +20,12 @@ pub fn open(mut place: Place, flags: OFlags, mode: u32) -> Result<i32> {
     if flags.contains(OFlags::TMPFILE) {
         return Err(Errno::OPNOTSUPP);
     }
+    if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) && !flags.contains(OFlags::PATH) {
+        return Err(Errno::INVAL);
+    }
+    if flags.contains(OFlags::CREATE) && place.must_be_directory && !flags.contains(OFlags::PATH) {
+        return Err(Errno::ISDIR);
+    }
     for _ in 0..ATTEMPTS_COUNT_MAX {
         match attempt(&mut place, flags, mode) {
             Err(Attempt::Again) => place.look_again()?,
@@ -57,9 +63,6 @@ fn attempt(place: &mut Place, flags: OFlags, mode: u32) -> std::result::Result<i
             if !flags.contains(OFlags::CREATE) || flags.contains(OFlags::PATH) {
                 return Err(Errno::NOENT.into());
             }
-            if place.must_be_directory {
-                return Err(Errno::ISDIR.into());
-            }
             let directory = place.check_directory_may_change()?;
             let reservation = table::reserve(close_on_exec)?;
             let new = new_node(&directory, Kind::File, mode & 0o7777);
@@ -94,7 +97,7 @@ fn check(place: &Place, found: Found, flags: OFlags) -> Result<Attributes> {
     match found.kind {
         Kind::Symlink if flags.contains(OFlags::DIRECTORY) || place.must_be_directory => return Err(Errno::NOTDIR),
         Kind::Symlink if !access.path_only => return Err(Errno::LOOP),
-        Kind::Directory if !access.path_only && (access.write || flags.contains(OFlags::CREATE)) => {
+        Kind::Directory if !access.path_only && (access.write || flags.intersects(OFlags::CREATE | OFlags::TRUNC)) => {
             return Err(Errno::ISDIR);
         }
         Kind::File if flags.contains(OFlags::DIRECTORY) || place.must_be_directory => return Err(Errno::NOTDIR),

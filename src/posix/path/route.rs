@@ -70,7 +70,13 @@ pub fn route(base: Base<'_>, path: &[u8], rules: impl Into<Rules>) -> Result<Rou
         return unlikely_route(base, path, rules, &mut links);
     }
     if path.is_empty() {
-        return Err(Errno::NOENT);
+        // With AT_EMPTY_PATH it is the host's descriptor itself (glibc's fstat), without it the kernel refuses it.
+        let is_host = match base {
+            Base::Host(_) => true,
+            Base::WorkingDirectory => working_directory::current().is_none(),
+            Base::Ours(_) => false,
+        };
+        return if is_host { Ok(Route::Host) } else { Err(Errno::NOENT) };
     }
     match base {
         Base::WorkingDirectory => match working_directory::current() {

@@ -28,6 +28,7 @@ fn facts() -> String {
     });
     let (door, refused) = match (gate::status(), &status.refused) {
         (None, _) => ("none", "nothing is to be intercepted"),
+        (Some(status), None) if !status.is_whole() => ("gate+symbols", "threads were already running"),
         (Some(_), None) => ("gate", ""),
         (Some(_), Some(refused)) => ("symbols", refused.0),
     };
@@ -40,12 +41,13 @@ fn facts() -> String {
     };
     format!(
         "door={door}\nrefused={refused}\nlibc={}\nbuild_id={build_id}\nglibc={}\nsites={}\npatched={}\nleft_alone={}\n\
-         cache={cache}\nstart_us={}\n",
+         left_to_threads={}\ncache={cache}\nstart_us={}\n",
         String::from_utf8_lossy(&status.libc_path),
         version.to_string_lossy(),
         status.sites,
         status.patched,
         status.left_alone,
+        status.left_to_threads,
         status.start_us,
     )
 }

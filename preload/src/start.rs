@@ -20,7 +20,7 @@ extern "C" fn start() {
         if dispatch::start() {
             diagnostics::tell_panics();
             doors::fork::start();
-            if gate::install(gate_is_wanted()).refused.is_some() {
+            if !gate::install(gate_is_wanted()).is_whole() {
                 doors::widen();
             }
         }

@@ -6,8 +6,9 @@
 
 use super::buffer::Segment;
 use super::{Errno, Result, parked};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU32;
 
 /// Up to this soft limit, kept descriptors go above it, where the application can have none.
@@ -64,13 +65,7 @@ pub fn close_number(number: RawFd) {
 /// # Errors
 /// `EMFILE` where no number is left; the descriptor is closed then.
 pub fn park(descriptor: OwnedFd) -> Result<Parked> {
-    let low = Low(descriptor.into_raw_fd());
-    let high = duplicate_high(borrow(low.0))?.into_raw_fd();
-    if !parked::insert(high) {
-        drop(Low(high));
-        return Err(Errno::MFILE);
-    }
-    Ok(Parked(high))
+    Low(descriptor.into_raw_fd()).park()
 }
 
 /// Parks a descriptor that a new program is to inherit: not close-on-exec.
@@ -88,8 +83,50 @@ pub fn close(number: RawFd) {
     drop(Low(number));
 }
 
-/// A descriptor that is closed by the raw call: `OwnedFd` would go through libc.
-struct Low(RawFd);
+/// A copy of a descriptor, out of the application's way.
+///
+/// # Errors
+/// `EMFILE`.
+pub fn park_copy(descriptor: BorrowedFd<'_>) -> Result<Parked> {
+    Low(duplicate_high(descriptor)?.into_raw_fd()).into_parked()
+}
+
+/// A descriptor for a moment, closed by the raw call: `OwnedFd` would go through libc.
+#[derive(Debug)]
+pub struct Low(RawFd);
+
+impl Low {
+    /// openat(2), close-on-exec.
+    ///
+    /// # Errors
+    /// As openat(2).
+    pub fn open<P: rustix::path::Arg>(directory: BorrowedFd<'_>, path: P, flags: OFlags, mode: Mode) -> Result<Self> {
+        rustix::fs::openat(directory, path, flags | OFlags::CLOEXEC, mode).map(|owned| Self(owned.into_raw_fd()))
+    }
+
+    /// Moves it out of the application's way for good.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn park(self) -> Result<Parked> {
+        park_copy(self.as_fd())
+    }
+
+    fn into_parked(self) -> Result<Parked> {
+        if !parked::insert(self.0) {
+            return Err(Errno::MFILE);
+        }
+        let number = self.0;
+        std::mem::forget(self);
+        Ok(Parked(number))
+    }
+}
+
+impl AsFd for Low {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        borrow(self.0)
+    }
+}
 
 impl Drop for Low {
     fn drop(&mut self) {
@@ -183,6 +220,17 @@ pub fn lock_range(descriptor: BorrowedFd<'_>, lock: RangeLock, start: u64, lengt
     }
 }
 
+/// Sets the process's shared lock on a range (`F_SETLK`), as LMDB does on its lock file.
+///
+/// # Errors
+/// As fcntl(2).
+pub fn lock_process_range(descriptor: BorrowedFd<'_>, start: u64, length: u64) -> Result<()> {
+    let mut range = range(RangeLock::Read, start, length);
+    let arguments = [descriptor.as_raw_fd() as usize, libc::F_SETLK as usize, (&raw mut range) as usize, 0];
+    // SAFETY: fcntl with a live `struct flock`.
+    unsafe { call(libc::SYS_fcntl, arguments) }.map(drop)
+}
+
 /// Whether another open file description has any lock on a range (`F_OFD_GETLK`).
 ///
 /// # Errors
@@ -215,6 +263,26 @@ pub fn write_at(descriptor: RawFd, segment: &Segment, offset: u64) -> Result<usi
     unsafe { call(libc::SYS_pwrite64, arguments) }
 }
 
+/// Gives a range its space on the disk, the file growing to its end.
+///
+/// # Errors
+/// `ENOSPC` and its like.
+pub fn allocate(file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), offset, length) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+        done => return done,
+    }
+    // A file system without fallocate: what lies beyond the end gets its space by being written.
+    let zeros = [0u8; 4096];
+    let end = offset + length;
+    let mut at = rustix::fs::fstat(file)?.st_size.cast_unsigned().max(offset);
+    while at < end {
+        let count = (end - at).min(zeros.len() as u64) as usize;
+        at += write_at(file.as_raw_fd(), &Segment::of_slice(&zeros[..count]), at)? as u64;
+    }
+    Ok(())
+}
+
 /// read(2) into memory.
 ///
 /// # Errors
@@ -243,15 +311,6 @@ pub fn write(descriptor: RawFd, segment: &Segment) -> Result<usize> {
 pub unsafe fn advise(start: *mut u8, length: usize, advice: i32) -> Result<()> {
     // SAFETY: the caller's word.
     unsafe { call(libc::SYS_madvise, [start as usize, length, advice as usize, 0]) }.map(drop)
-}
-
-/// A new descriptor as an owned one.
-///
-/// # Safety
-/// The number is open and nobody else's.
-pub unsafe fn own(number: RawFd) -> OwnedFd {
-    // SAFETY: the caller's word.
-    unsafe { OwnedFd::from_raw_fd(number) }
 }
 
 /// Waits until a word in shared memory is no longer `value`, or somebody wakes us, or the time is over.

@@ -30,7 +30,7 @@ pub enum Outcome {
 }
 
 /// Written first in each file; the last digits are the format's version.
-const MAGIC: &[u8; 8] = b"SDSTEP01";
+const MAGIC: &[u8; 8] = b"SDSTEP02";
 
 /// A record: eight bytes of small fields and three offsets, then the bytes from the window's start to its end.
 const RECORD_BYTES: usize = 20 + TEXT_BYTES;
@@ -68,7 +68,7 @@ pub fn load_or(objects: &[Object; 2], decode: impl Fn(&[Object; 2]) -> Found) ->
 
 /// What a list is good for: these two objects, unchanged on disk, and this table of calls.
 fn key(objects: &[Object; 2]) -> Option<Vec<u8>> {
-    let mut key = calls::fingerprint().to_le_bytes().to_vec();
+    let mut key = [*MAGIC, calls::fingerprint().to_le_bytes()].concat();
     for object in objects {
         if object.build_id.is_empty() {
             return None;
@@ -177,7 +177,16 @@ fn encode(found: &Found, key: &[u8], objects: &[Object; 2]) -> Vec<u8> {
         let (displacement, next) = site.relative.unwrap_or((u8::MAX, u8::MAX));
         let class = site.class.map_or(u8::MAX, |class| class as u8);
         let text = text(site, objects).unwrap_or_default();
-        file.extend_from_slice(&[site.object, class, displacement, next, text.len() as u8, 0, 0, 0]);
+        file.extend_from_slice(&[
+            site.object,
+            class,
+            displacement,
+            next,
+            text.len() as u8,
+            u8::from(site.is_one_instruction),
+            0,
+            0,
+        ]);
         for offset in [site.start, site.syscall, site.end] {
             file.extend_from_slice(&offset.to_le_bytes());
         }
@@ -235,6 +244,7 @@ fn site(record: &[u8], objects: &[Object; 2]) -> Option<Site> {
         start: offset(8)?,
         syscall: offset(12)?,
         end: offset(16)?,
+        is_one_instruction: record[5] == 1,
         relative: if record[2] == u8::MAX { None } else { Some((record[2], record[3])) },
     };
     let window = site.end.checked_sub(site.start)? as usize;

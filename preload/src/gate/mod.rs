@@ -3,14 +3,8 @@
 //! 1. [`objects`] finds libc and ld.so in memory.
 //! 2. [`cache`] has the list of their sites by build id, or [`sites`] decodes them (8 ms, once per libc).
 //! 3. [`trampoline`] writes a piece of code for each site into a [`room`] within reach.
-//! 4. Each site's first five bytes become a jump to its trampoline.
+//! 4. Each site's first five bytes become a jump to its trampoline ([`text`]).
 //! 5. At run time a trampoline tests the descriptor, and only what may be ours goes through [`entry`] into Rust.
-//!
-//! The text is made writable *and* executable for the 0.1 ms that step 4 takes, then read-only again. Writable alone
-//! would be a trap: a signal handler or another thread that runs libc's code meanwhile would crash, and where a policy
-//! forbids the way back to executable, so would everything. This way there is one step that may be refused, before
-//! anything has changed.
-#![allow(unsafe_code)]
 
 pub mod cache;
 pub mod calls;
@@ -18,14 +12,14 @@ pub mod entry;
 pub mod objects;
 pub mod room;
 pub mod sites;
+pub mod text;
 pub mod trampoline;
 
 use objects::Object;
 use room::Room;
-use rustix::mm::{MprotectFlags, mprotect};
-use sites::Site;
 use std::sync::OnceLock;
 use std::time::Instant;
+use text::Company;
 
 /// Why the gate was not installed; then the symbol doors are the whole door.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +40,19 @@ pub struct Status {
     pub patched: u32,
     /// Of these, not rewritten, as nothing around them can be moved.
     pub left_alone: u32,
+    /// Of these, not rewritten, as threads were there that might have been in the middle.
+    pub left_to_threads: u32,
     /// Where the list came from.
     pub cache: cache::Outcome,
     /// Microseconds that it took.
     pub start_us: u32,
+}
+
+impl Status {
+    /// Whether the gate misses nothing, so that the symbols need not be doors.
+    pub fn is_whole(&self) -> bool {
+        self.refused.is_none() && self.left_to_threads == 0
+    }
 }
 
 static STATUS: OnceLock<Status> = OnceLock::new();
@@ -73,9 +76,6 @@ fn rewrite(status: &mut Status) -> Result<(), &'static str> {
     let objects = objects::find()?;
     status.libc_path.clone_from(&objects[0].path);
     status.libc_build_id.clone_from(&objects[0].build_id);
-    if !is_alone() {
-        return Err("threads were already running");
-    }
     let (list, outcome) = cache::load_or(&objects, decode);
     status.cache = outcome;
     status.sites = list.sites.len() as u32 + list.left_alone;
@@ -90,17 +90,16 @@ fn rewrite(status: &mut Status) -> Result<(), &'static str> {
     let room = Room::near(&texts, trampoline::bytes_max(list.sites.len()))?;
     let (code, addresses) = trampoline::build(room.start(), &list.sites, &objects);
     room.seal(&code)?;
+    let company = Company::now();
     for (number, object) in objects.iter().enumerate() {
-        let mine = list.sites.iter().zip(&addresses).filter(|(site, _)| usize::from(site.object) == number);
-        status.patched += patch(object, mine)?;
+        let pairs = list.sites.iter().zip(addresses.iter().copied());
+        let mine = pairs.filter(|(site, _)| usize::from(site.object) == number);
+        let (allowed, left): (Vec<_>, Vec<_>) = mine.partition(|(site, _)| company.allows(site));
+        text::write(object, company, &allowed)?;
+        status.patched += allowed.len() as u32;
+        status.left_to_threads += left.len() as u32;
     }
     Ok(())
-}
-
-/// Whether this thread is the only one: nobody can be in the middle of a displaced instruction sequence.
-fn is_alone() -> bool {
-    crate::cancellation::is_single_threaded()
-        || std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
 /// Decodes both objects: what the cache saves.
@@ -120,31 +119,6 @@ fn decode(objects: &[Object; 2]) -> sites::Found {
         all.wide_registers |= found.wide_registers;
     }
     all
-}
-
-/// Writes the jumps of one object's sites; says how many.
-fn patch<'a>(object: &Object, sites: impl Iterator<Item = (&'a Site, &'a usize)>) -> Result<u32, &'static str> {
-    let start = object.text.start & !4095;
-    let bytes = object.text.end.next_multiple_of(4096) - start;
-    let mut patched = 0;
-    // SAFETY: the range is the object's executable segment. It stays executable throughout; no other thread runs, and
-    // what is written was verified to be the start of a sequence that may be displaced.
-    unsafe {
-        let writable = MprotectFlags::READ | MprotectFlags::WRITE | MprotectFlags::EXEC;
-        mprotect(start as *mut _, bytes, writable).map_err(|_| "the kernel does not allow rewriting libc's text")?;
-        for (site, &trampoline) in sites {
-            let address = object.text.start + site.start as usize;
-            let jump = trampoline::jump_bytes(address, trampoline);
-            // By hand: a call of memcpy would run the text that is being rewritten.
-            let [opcode, distance @ ..] = jump;
-            (address as *mut u8).write_volatile(opcode);
-            ((address + 1) as *mut u32).write_unaligned(u32::from_le_bytes(distance));
-            patched += 1;
-        }
-        // Taking a right away can't be refused.
-        let _ = mprotect(start as *mut _, bytes, MprotectFlags::READ | MprotectFlags::EXEC);
-    }
-    Ok(patched)
 }
 
 /// A checksum against accidents (a torn or truncated file), not against malice: FNV-1a over 8-byte words.

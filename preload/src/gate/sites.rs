@@ -34,6 +34,8 @@ pub struct Site {
     pub syscall: u32,
     /// The end of what is displaced: `syscall` itself, or past it.
     pub end: u32,
+    /// Whether the window is one instruction, so that nobody can be in the middle of it.
+    pub is_one_instruction: bool,
     /// The one displaced instruction with an operand relative to rip: where its displacement is, and where the
     /// instruction ends, both counted from `start`.
     pub relative: Option<(u8, u8)>,
@@ -124,8 +126,9 @@ pub fn find(number: u8, object: &Object) -> Found {
         };
         found.wide_registers |= inside(&wide);
         match window(text, &before, &targets, inside(&indirect)) {
-            Some((start, end, relative)) => {
-                found.sites.push(Site { object: number, class, start, syscall: call.ip() as u32, end, relative });
+            Some(Window { start, end, is_one_instruction, relative }) => {
+                let syscall = call.ip() as u32;
+                found.sites.push(Site { object: number, class, start, syscall, end, is_one_instruction, relative });
             }
             None => found.left_alone += 1,
         }
@@ -192,7 +195,13 @@ fn call_number(before: &[Instruction], targets: &Targets) -> Option<u64> {
     None
 }
 
-type Window = (u32, u32, Option<(u8, u8)>);
+/// The displaced part of a [`Site`].
+struct Window {
+    start: u32,
+    end: u32,
+    is_one_instruction: bool,
+    relative: Option<(u8, u8)>,
+}
 
 /// What to displace for the `syscall` that ends `before`.
 fn window(text: &[u8], before: &[Instruction], targets: &Targets, indirect: bool) -> Option<Window> {
@@ -274,5 +283,5 @@ fn fit(instructions: &[Instruction], targets: &Targets, indirect: bool, text: &[
             relative = Some((at as u8, (instruction.next_ip() - start) as u8));
         }
     }
-    Some((start as u32, end as u32, relative))
+    Some(Window { start: start as u32, end: end as u32, is_one_instruction: instructions.len() == 1, relative })
 }

@@ -1,0 +1,90 @@
+//! New nodes.
+
+use super::journal::Field;
+use super::key::{self, Key};
+use super::record::{Extent, Record};
+use super::store::{ROOT, Store};
+use crate::ground::{Result, kernel};
+use crate::store::{Found, Kind, NewNode, NodeId};
+use std::sync::atomic::Ordering;
+
+impl Store {
+    /// Makes a node under a new name.
+    ///
+    /// # Errors
+    /// `EEXIST`, `ENOSPC`, `ENOENT` where the directory was removed.
+    pub fn create(&self, directory: NodeId, name: &[u8], new: &NewNode<'_>, chunk_bytes: u64) -> Result<Found> {
+        let names = self.lock_names()?;
+        let parent = self.directory_record(directory)?;
+        let position = self.with_reader(|look| self.free_position(look, directory, name))?;
+        let (node, record) = self.take_node()?;
+        let now = kernel::now();
+        fill(record, new, chunk_bytes, now);
+        let found = Found { node: NodeId(node), generation: record.generation.load(Ordering::Relaxed), kind: new.kind };
+        let journal = &self.header().names_lock.journal;
+        let is_directory = new.kind == Kind::Directory;
+        journal.list(directory.0, Field::Entries, u64::from(parent.entries.load(Ordering::Relaxed)) + 1);
+        if is_directory {
+            journal.list(directory.0, Field::Links, u64::from(parent.links.load(Ordering::Relaxed)) + 1);
+        }
+        journal.list(directory.0, Field::Modified, now.cast_unsigned());
+        names.commit(false, |writing| {
+            writing.put(&Key::of_entry(directory.0, position, name), &key::entry_value(found))?;
+            match new.kind {
+                Kind::File => Ok(()),
+                Kind::Directory => writing.put(&Key::of_directory(node), &whereabouts(directory, name)),
+                Kind::Symlink => writing.put(&Key::of_symlink(node), new.target),
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Makes the root directory of a new store. Nobody else lives.
+    ///
+    /// # Errors
+    /// `ENOSPC`.
+    pub fn make_root(&self) -> Result<()> {
+        let names = self.lock_names()?;
+        let (node, record) = self.take_node()?;
+        debug_assert_eq!(node, ROOT);
+        let new = NewNode {
+            kind: Kind::Directory,
+            mode: 0o755,
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            target: b"",
+        };
+        fill(record, &new, 0, kernel::now());
+        names.commit(false, |writing| writing.put(&Key::of_directory(ROOT), &whereabouts(NodeId(ROOT), b"")))
+    }
+}
+
+/// A directory's value in the tree.
+pub fn whereabouts(parent: NodeId, name: &[u8]) -> Vec<u8> {
+    let mut value = parent.0.to_le_bytes().to_vec();
+    value.extend_from_slice(name);
+    value
+}
+
+/// Fills in a record that nobody refers to yet. The generation and the count of removals go on from the node before:
+/// what others remember of that one must not fit this one. So does the count of opens: it is 0 but for those who are just
+/// finding out that the node before is gone.
+fn fill(record: &Record, new: &NewNode<'_>, chunk_bytes: u64, now: i64) {
+    record.uid.store(new.uid, Ordering::Relaxed);
+    record.gid.store(new.gid, Ordering::Relaxed);
+    record.links.store(if new.kind == Kind::Directory { 2 } else { 1 }, Ordering::Relaxed);
+    record.flags.store(0, Ordering::Relaxed);
+    record.extent.store(Extent::new(0, new.target.len() as u64).0, Ordering::Relaxed);
+    for time in [&record.accessed, &record.modified, &record.changed, &record.born] {
+        time.store(now, Ordering::Relaxed);
+    }
+    record.sequence.store(0, Ordering::Relaxed);
+    record.lock.reset();
+    record.slot.store(0, Ordering::Relaxed);
+    record.set_chunk_bytes(chunk_bytes);
+    record.dirty_end.store(0, Ordering::Relaxed);
+    record.dense_end.store(0, Ordering::Relaxed);
+    record.entries.store(0, Ordering::Relaxed);
+    record.next_free.store(0, Ordering::Relaxed);
+    record.set_kind(Some(new.kind), new.mode);
+}

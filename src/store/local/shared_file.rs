@@ -1,0 +1,137 @@
+//! A file that is mapped piece by piece, shared with every process of the store, and never shrinks.
+#![allow(unsafe_code)]
+
+use crate::ground::{Errno, Result, kernel};
+use rustix::fs::{Mode, OFlags};
+use rustix::mm::{MapFlags, ProtFlags};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// The file, and the segments of it that this process has mapped.
+///
+/// Only what is known to have its space on the disk is ever touched: see [`SharedFile::allocate`].
+pub struct SharedFile {
+    directory: RawFd,
+    name: &'static str,
+    segment_bytes: usize,
+    writable: bool,
+    segments: Box<[AtomicPtr<u8>]>,
+}
+
+impl SharedFile {
+    /// The file `name` in `directory` (which outlives this), in segments of `segment_bytes`, `segments_count` at most.
+    pub fn new(
+        directory: BorrowedFd<'_>,
+        name: &'static str,
+        segment_bytes: usize,
+        segments_count: usize,
+        writable: bool,
+    ) -> Self {
+        use std::os::fd::AsRawFd;
+        let segments = (0..segments_count).map(|_| AtomicPtr::new(std::ptr::null_mut())).collect();
+        Self { directory: directory.as_raw_fd(), name, segment_bytes, writable, segments }
+    }
+
+    /// Bytes that it can grow to.
+    pub fn bytes_max(&self) -> u64 {
+        (self.segment_bytes * self.segments.len()) as u64
+    }
+
+    /// Where the file's byte `offset` is in memory. It has its space, the caller knows.
+    ///
+    /// # Errors
+    /// `EIO` past the last segment, `ENOMEM`, or what opening the file answers.
+    #[inline]
+    pub fn at(&self, offset: u64) -> Result<*mut u8> {
+        let index = (offset / self.segment_bytes as u64) as usize;
+        let within = (offset % self.segment_bytes as u64) as usize;
+        let segment = self.segments.get(index).ok_or(Errno::IO)?;
+        let mut start = segment.load(Ordering::Acquire);
+        if start.is_null() {
+            start = self.map(index)?;
+        }
+        Ok(start.wrapping_add(within))
+    }
+
+    #[cold]
+    fn map(&self, index: usize) -> Result<*mut u8> {
+        let (access, protection) = if self.writable {
+            (OFlags::RDWR, ProtFlags::READ | ProtFlags::WRITE)
+        } else {
+            (OFlags::RDONLY, ProtFlags::READ)
+        };
+        let file = self.open(access)?;
+        let offset = (index * self.segment_bytes) as u64;
+        // SAFETY: a new mapping of a file of the store.
+        let start = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                self.segment_bytes,
+                protection,
+                MapFlags::SHARED,
+                file.as_fd(),
+                offset,
+            )
+        }?;
+        match self.segments[index].compare_exchange(
+            std::ptr::null_mut(),
+            start.cast(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            Ok(_) => Ok(start.cast()),
+            Err(other) => {
+                // SAFETY: our own mapping, that nobody has seen.
+                let _ = unsafe { rustix::mm::munmap(start, self.segment_bytes) };
+                Ok(other)
+            }
+        }
+    }
+
+    fn open(&self, access: OFlags) -> Result<kernel::Low> {
+        kernel::Low::open(kernel::borrow(self.directory), self.name, access, Mode::empty())
+    }
+
+    /// Gives the range its space on the disk; the file grows to its end.
+    ///
+    /// # Errors
+    /// `ENOSPC` and its like.
+    pub fn allocate(&self, offset: u64, length: u64) -> Result<()> {
+        if offset + length > self.bytes_max() {
+            return Err(Errno::NOSPC);
+        }
+        let file = self.open(OFlags::RDWR)?;
+        kernel::allocate(file.as_fd(), offset, length)
+    }
+
+    /// Waits until some mapped bytes are on stable storage.
+    ///
+    /// # Errors
+    /// As msync(2).
+    pub fn sync_range(&self, start: *mut u8, length: usize) -> Result<()> {
+        const PAGE_BYTES: usize = 4096;
+        let skew = start as usize % PAGE_BYTES;
+        // SAFETY: whole pages of a mapping of ours: segments begin and end at pages.
+        unsafe { rustix::mm::msync(start.wrapping_sub(skew).cast(), length + skew, rustix::mm::MsyncFlags::SYNC) }
+    }
+
+    /// Waits until the whole file is on stable storage.
+    ///
+    /// # Errors
+    /// As fdatasync(2).
+    pub fn sync(&self) -> Result<()> {
+        rustix::fs::fdatasync(self.open(OFlags::RDWR)?)
+    }
+}
+
+impl Drop for SharedFile {
+    fn drop(&mut self) {
+        for segment in &self.segments {
+            let start = segment.load(Ordering::Acquire);
+            if !start.is_null() {
+                // SAFETY: mapped by `map`; whoever points into it holds the store.
+                let _ = unsafe { rustix::mm::munmap(start.cast(), self.segment_bytes) };
+            }
+        }
+    }
+}

@@ -216,6 +216,17 @@ fn fsck_finds_a_sound_store_sound() {
     }
     let (code, report, _) = output(sidestep(&home).arg("doctor"));
     assert_eq!(code, Some(0), "{report}");
+    // From a shell that is itself in the store: to check is allowed, to mend is not.
+    let inside = |options: &str| {
+        let command = build::command().display().to_string();
+        let script = format!("cd /daos/d && {command} fsck {options} {}; exit $?", store.display());
+        output(sidestep(&home).args(["run", "--", "sh", "-c", &script]))
+    };
+    let (code, report, complaint) = inside("");
+    assert_eq!((code, complaint.as_str()), (Some(0), ""), "{report}");
+    let (code, _, complaint) = inside("--repair");
+    assert_eq!(code, Some(8));
+    assert!(complaint.contains("other processes use the store"), "{complaint}");
 }
 
 #[test]

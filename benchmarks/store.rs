@@ -1,6 +1,7 @@
 //! The embedded engine alone, without doors and descriptors: nanoseconds per operation, next to the kernel's tmpfs.
 //!
-//! `cargo bench --bench store [DIRECTORY]`; the directory is best on tmpfs, which is where `/dev/shm` is.
+//! `cargo bench --bench store [-- DIRECTORY [PART]]`; the directory is best on tmpfs, which is where `/dev/shm` is. The parts
+//! are `small`, `names` and `large`.
 
 use sidestep::ground::buffer::Segment;
 use sidestep::ground::mounts::MountOptions;
@@ -9,6 +10,7 @@ use sidestep::store::{Container, Found, Kind, NewNode};
 use std::fs::{self, File, OpenOptions};
 use std::hint::black_box;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Instant;
@@ -144,8 +146,8 @@ fn creations_alone(container: &LocalContainer) {
 }
 
 fn large_file(directory: &Path, container: &LocalContainer) {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true);
-    let file = file.clone().open(directory.join("large")).unwrap();
+    let file = File::create_new(directory.join("large")).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap();
     let new = NewNode { kind: Kind::File, mode: 0o644, uid: 0, gid: 0, target: b"" };
     let node = container.open(container.create(container.root(), b"large", &new).unwrap()).unwrap();
     let mut page = vec![5u8; PAGE];
@@ -219,13 +221,21 @@ fn large_file(directory: &Path, container: &LocalContainer) {
 }
 
 fn main() {
-    let base = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let base = base.unwrap_or_else(|| "/dev/shm".to_owned());
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+    let base = arguments.next().unwrap_or_else(|| "/dev/shm".to_owned());
+    let part = arguments.next();
+    let is_wanted = |name: &str| part.as_ref().is_none_or(|part| part == name);
     let directory = tempfile::tempdir_in(base).unwrap();
     let host = directory.path().join("host");
     fs::create_dir(&host).unwrap();
     let container = LocalContainer::open(&directory.path().join("store"), &MountOptions::default()).unwrap();
-    small_files(&host, &container);
-    creations_alone(&container);
-    large_file(&host, &container);
+    if is_wanted("small") {
+        small_files(&host, &container);
+    }
+    if is_wanted("names") {
+        creations_alone(&container);
+    }
+    if is_wanted("large") {
+        large_file(&host, &container);
+    }
 }

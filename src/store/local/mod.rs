@@ -40,6 +40,7 @@ mod shared_lock;
 mod stand_in;
 mod store;
 mod tree;
+mod window;
 mod write;
 
 #[cfg(test)]

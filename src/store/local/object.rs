@@ -2,9 +2,11 @@
 //!
 //! Chunk `i` of an object lies on target `(h + i) % targets`, `h` being a hash of the node and its generation, there
 //! at `i / targets` chunks from the start. With one target the object file is the file.
+#![allow(unsafe_code)]
 
 use super::record::Record;
 use super::store::Store;
+use super::window::{self, COPY_BYTES_MAX, Windows};
 use crate::ground::buffer::Segment;
 use crate::ground::kernel::{self, Low};
 use crate::ground::{Errno, Result};
@@ -109,7 +111,13 @@ pub struct ObjectFiles {
     generation: u32,
     /// How the chunks lie on them.
     pub placement: Placement,
-    numbers: Box<[AtomicI32]>,
+    targets: Box<[Target]>,
+}
+
+/// One target's object file.
+struct Target {
+    number: AtomicI32,
+    windows: Windows,
 }
 
 /// No file yet.
@@ -120,8 +128,8 @@ impl ObjectFiles {
     pub fn new(store: &Store, node: u64, generation: u32, record: &Record) -> Self {
         let targets = store.header().targets.load(Ordering::Relaxed);
         let placement = Placement::of(targets, node, generation, record.chunk_bytes());
-        let numbers = (0..targets).map(|_| AtomicI32::new(UNOPENED)).collect();
-        Self { node, generation, placement, numbers }
+        let target = |_| Target { number: AtomicI32::new(UNOPENED), windows: Windows::default() };
+        Self { node, generation, placement, targets: (0..targets).map(target).collect() }
     }
 
     /// The object file on a target; `None` where there is none and none is to be made.
@@ -130,7 +138,7 @@ impl ObjectFiles {
     /// As open(2).
     #[inline]
     pub fn file(&self, store: &Store, target: u32, make: bool) -> Result<Option<i32>> {
-        let number = self.numbers[target as usize].load(Ordering::Acquire);
+        let number = self.targets[target as usize].number.load(Ordering::Acquire);
         if number >= 0 { Ok(Some(number)) } else { self.open(store, target, make) }
     }
 
@@ -152,7 +160,7 @@ impl ObjectFiles {
             opened => opened?,
         };
         let number = file.park()?.into_number();
-        let place = &self.numbers[target as usize];
+        let place = &self.targets[target as usize].number;
         match place.compare_exchange(UNOPENED, number, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Ok(Some(number)),
             Err(other) => {
@@ -162,18 +170,45 @@ impl ObjectFiles {
         }
     }
 
+    /// A window on a piece, if it is to be used.
+    #[inline]
+    fn window(&self, store: &Store, file: i32, piece: Piece, length: usize) -> Option<*mut u8> {
+        if length > COPY_BYTES_MAX {
+            return None;
+        }
+        self.targets[piece.target as usize].windows.at(file, !store.is_frozen(), piece.offset, length)
+    }
+
     /// Reads a range into `segments`; returns the bytes read. Holes, and what lies beyond an object file's end, are
-    /// zeros.
+    /// zeros. Before `dense_end` there are no holes.
     ///
     /// # Errors
     /// As pread(2), with nothing read.
-    pub fn read(&self, store: &Store, offset: u64, length: usize, segments: &[Segment]) -> Result<usize> {
+    #[inline]
+    pub fn read(
+        &self,
+        store: &Store,
+        offset: u64,
+        length: usize,
+        segments: &[Segment],
+        dense_end: u64,
+    ) -> Result<usize> {
         for_each_part(segments, length, |part, at| {
             let mut done = 0;
             while done < part.len() {
                 let piece = self.placement.piece(offset + (at + done) as u64, (part.len() - done) as u64);
                 let rest = part.part(done, piece.length as usize);
-                let count = match self.file(store, piece.target, false)? {
+                let file = self.file(store, piece.target, false)?;
+                if let Some(file) = file
+                    && offset + (at + done + rest.len()) as u64 <= dense_end
+                    && let Some(start) = self.window(store, file, piece, rest.len())
+                {
+                    // SAFETY: mapped memory that has its space, of the part's length.
+                    unsafe { rest.fill_from(start) };
+                    done += rest.len();
+                    continue;
+                }
+                let count = match file {
                     Some(file) => kernel::read_at(file, &rest, piece.offset)?,
                     None => 0,
                 };
@@ -186,17 +221,36 @@ impl ObjectFiles {
         })
     }
 
-    /// Writes `segments` to a range; returns the bytes that found space.
+    /// Writes `segments` to a range; returns the bytes that found space. Before `dense_end` all have it.
     ///
     /// # Errors
     /// As pwrite(2), with nothing written.
-    pub fn write(&self, store: &Store, offset: u64, length: usize, segments: &[Segment]) -> Result<usize> {
+    #[inline]
+    pub fn write(
+        &self,
+        store: &Store,
+        offset: u64,
+        length: usize,
+        segments: &[Segment],
+        dense_end: u64,
+    ) -> Result<usize> {
         for_each_part(segments, length, |part, at| {
             let mut done = 0;
             while done < part.len() {
                 let piece = self.placement.piece(offset + (at + done) as u64, (part.len() - done) as u64);
                 let rest = part.part(done, piece.length as usize);
                 let file = self.file(store, piece.target, true)?.ok_or(Errno::IO)?;
+                if offset + (at + done + rest.len()) as u64 <= dense_end
+                    && let Some(start) = self.window(store, file, piece, rest.len())
+                {
+                    // SAFETY: mapped memory that has its space, of the part's length.
+                    unsafe {
+                        window::touch(start, rest.len());
+                        rest.copy_to(start);
+                    }
+                    done += rest.len();
+                    continue;
+                }
                 match kernel::write_at(file, &rest, piece.offset) {
                     Ok(0) => return Ok(done),
                     Ok(count) => done += count,
@@ -228,7 +282,7 @@ impl ObjectFiles {
     /// As open(2).
     pub fn existing(&self, store: &Store) -> Result<Vec<(u32, BorrowedFd<'static>)>> {
         let mut files = Vec::new();
-        for target in 0..self.numbers.len() as u32 {
+        for target in 0..self.targets.len() as u32 {
             if let Some(number) = self.file(store, target, false)? {
                 files.push((target, kernel::borrow(number)));
             }
@@ -239,8 +293,8 @@ impl ObjectFiles {
 
 impl Drop for ObjectFiles {
     fn drop(&mut self) {
-        for number in &self.numbers {
-            let number = number.load(Ordering::Acquire);
+        for target in &self.targets {
+            let number = target.number.load(Ordering::Acquire);
             if number >= 0 {
                 kernel::close_number(number);
             }

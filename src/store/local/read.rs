@@ -31,7 +31,8 @@ impl OpenNode {
             }
             let length = wanted.min(size - offset) as usize;
             let count = if record.has(HAS_OBJECT) {
-                self.objects().read(&self.store, offset, length, segments)?
+                let dense_end = record.dense_end.load(Ordering::Acquire);
+                self.objects().read(&self.store, offset, length, segments, dense_end)?
             } else {
                 self.read_slot(offset, length, segments)?
             };

@@ -109,9 +109,14 @@ impl OpenNode {
         }
         let record = self.record();
         if record.has(HAS_OBJECT) {
-            return guard.change_layout(|| match self.punch(from, to) {
-                Err(Errno::OPNOTSUPP) => self.clear_objects(from, to),
-                punched => punched,
+            return guard.change_layout(|| {
+                if !self.may_punch(from) {
+                    return self.clear_by_writing(from, to);
+                }
+                match self.punch(from, to) {
+                    Err(Errno::OPNOTSUPP) => self.clear_by_writing(from, to),
+                    punched => punched,
+                }
             });
         }
         guard.change_layout(|| {
@@ -122,6 +127,14 @@ impl OpenNode {
             }
             Ok(())
         })
+    }
+
+    /// Whether a hole from `from` on can be made without taking a page from under somebody who is copying from a window: there
+    /// is no dense part, or nobody else has the file open.
+    pub fn may_punch(&self, from: u64) -> bool {
+        let record = self.record();
+        from >= record.dense_end.load(Ordering::Acquire)
+            || self.store.open_count(record) <= 1 && kernel::is_single_threaded()
     }
 
     /// A hole in the object files. `sequence` is odd, or nobody else has the file open.

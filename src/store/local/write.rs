@@ -133,7 +133,7 @@ impl OpenNode {
             record.dirty_end.fetch_max(end, Ordering::AcqRel);
         }
         let dense_end = record.dense_end.load(Ordering::Acquire);
-        let count = self.objects().write(&self.store, offset, length, segments)?;
+        let count = self.objects().write(&self.store, offset, length, segments, dense_end)?;
         let end = offset + count as u64;
         if offset <= dense_end && end > dense_end {
             // Not if it moved: a hole may have been punched meanwhile.
@@ -248,9 +248,17 @@ impl OpenNode {
     /// # Errors
     /// As pwrite(2).
     pub fn clear_objects(&self, from: u64, to: u64) -> Result<()> {
-        if to - from > CLEARED_BY_WRITING_BYTES_MAX && self.punch(from, to).is_ok() {
+        if to - from > CLEARED_BY_WRITING_BYTES_MAX && self.may_punch(from) && self.punch(from, to).is_ok() {
             return Ok(());
         }
+        self.clear_by_writing(from, to)
+    }
+
+    /// Zeros over a range of the object files, written.
+    ///
+    /// # Errors
+    /// As pwrite(2).
+    pub fn clear_by_writing(&self, from: u64, to: u64) -> Result<()> {
         let zeros = Segment::of_slice(&ZEROS);
         let mut at = from;
         while at < to {

@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 /// Past this a file is about more than one thing.
 const LINES_MAX: usize = 500;
 
-/// rustfmt's own width, which it does not enforce on comments.
-const COLUMNS_MAX: usize = 120;
+/// rustfmt does not wrap comments; one may hang a little over its width of 120.
+const COLUMNS_MAX: usize = 130;
 
 /// The files of the root crate, tests included, that may hold `unsafe`. All of `preload/` may: it is C pointers.
 const UNSAFE_ALLOWED: &[&str] = &[
@@ -36,6 +36,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/posix/process.rs",
     "src/store/local/layout.rs",
     "src/store/local/numbers.rs",
+    "src/store/local/object.rs",
     "src/store/local/open_node.rs",
     "src/store/local/process.rs",
     "src/store/local/read.rs",
@@ -44,6 +45,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/local/shared_file.rs",
     "src/store/local/store.rs",
     "src/store/local/tree.rs",
+    "src/store/local/window.rs",
     "src/store/local/write.rs",
 ];
 
@@ -83,7 +85,7 @@ fn lines_are_clean() {
                 complain("space at the end");
             }
             if line.trim_start().starts_with("//") && line.chars().count() > COLUMNS_MAX {
-                complain("longer than 120 columns");
+                complain("a comment over 130 columns");
             }
         }
         if !file.text.is_empty() && !file.text.ends_with('\n') {

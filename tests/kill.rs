@@ -141,13 +141,8 @@ fn pattern(seed: u32, length: u32) -> Vec<u8> {
 /// Runs the workload for a while, kills it, and gives what each writer announced and confirmed.
 fn run_and_kill(pair: &Pair, seed: u64, pause: Duration) -> Vec<(usize, Vec<String>)> {
     let program = pair.base().join("bin/workload").display().to_string();
-    let mut child = pair
-        .ours
-        .command(&program)
-        .args(["run", &seed.to_string()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the workload was compiled");
+    let mut command = pair.ours.command(&program);
+    let mut child = common::process::spawn(command.args(["run", &seed.to_string()]).stdout(Stdio::piped()));
     let output = child.stdout.take().expect("piped");
     let reader = std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).collect::<Vec<_>>());
     std::thread::sleep(pause);

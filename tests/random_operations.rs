@@ -62,7 +62,8 @@ fn open_flags() -> impl Strategy<Value = i32> {
 }
 
 fn data_operation() -> impl Strategy<Value = String> {
-    let modes = vec![0, 1, 3, 16, 17];
+    // Not FALLOC_FL_ZERO_RANGE: tmpfs has not got it, and we have.
+    let modes = vec![0, 1, 3];
     prop_oneof![
         4 => (slot(), length()).prop_map(|(s, n)| format!("read {s} {n}")),
         4 => (slot(), length(), length()).prop_map(|(s, n, at)| format!("pread {s} {n} {at}")),
@@ -70,7 +71,8 @@ fn data_operation() -> impl Strategy<Value = String> {
         4 => (slot(), length(), length(), any::<u16>()).prop_map(|(s, n, at, seed)| format!("pwrite {s} {n} {at} {seed}")),
         1 => (slot(), length()).prop_map(|(s, n)| format!("readv {s} {n}")),
         1 => (slot(), length(), any::<u16>()).prop_map(|(s, n, seed)| format!("writev {s} {n} {seed}")),
-        3 => (slot(), -10_000i32..100_000, 0..5).prop_map(|(s, at, whence)| format!("lseek {s} {at} {whence}")),
+        // Not SEEK_DATA and SEEK_HOLE: tmpfs tells holes in pages, others as they like.
+        3 => (slot(), -10_000i32..100_000, 0..3).prop_map(|(s, at, whence)| format!("lseek {s} {at} {whence}")),
         2 => (slot(), length()).prop_map(|(s, n)| format!("ftruncate {s} {n}")),
         1 => (slot(), prop::sample::select(modes), length(), length())
             .prop_map(|(s, mode, at, n)| format!("fallocate {s} {mode} {at} {n}")),
@@ -133,12 +135,8 @@ struct Server {
 
 impl Server {
     fn start(world: &World) -> Self {
-        let mut child = world
-            .command(&world.scratch().join("bin/oracle").display().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program was compiled");
+        let mut command = world.command(&world.scratch().join("bin/oracle").display().to_string());
+        let mut child = common::process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let orders = child.stdin.take().expect("piped");
         let output = child.stdout.take().expect("piped");
         let (sender, answers) = mpsc::channel();
@@ -229,7 +227,7 @@ fn play_random(options: &str, share: u32) {
         max_shrink_iters: 3_000,
         ..Config::default()
     };
-    let script = prop::collection::vec(line(), 5..60);
+    let script = prop::collection::vec(line(), 1..60);
     let mut runner = TestRunner::new(config);
     if let Err(error) = runner.run(&script, |script| stage.borrow_mut().play(&script)) {
         panic!("{error}");

@@ -13,21 +13,25 @@ pub struct Segment {
     length: usize,
 }
 
-/// The lowest page is never mapped on Linux (`vm.mmap_min_addr`), and user space ends here on x86-64.
-const ADDRESSES: std::ops::Range<usize> = 4096..0x0000_8000_0000_0000;
+/// The lowest page is never mapped on Linux (`vm.mmap_min_addr`).
+const LOWEST_ADDRESS: usize = 4096;
+
+/// User space ends here on x86-64, the last page left out.
+const ADDRESSES_END: usize = 0x0000_7fff_ffff_f000;
 
 impl Segment {
     /// The segment of `length` bytes at `start`.
     ///
     /// # Errors
-    /// `EFAULT` where no process can have memory: the null page and the kernel's half.
+    /// `EFAULT` where it reaches into the kernel's half. The null page is judged by [`check_not_null`] when bytes are
+    /// copied, as the kernel does.
     ///
     /// # Safety
     /// The caller has the application's word (the call's own contract) that the memory is there.
     pub unsafe fn new(start: *mut u8, length: usize) -> Result<Self> {
         let address = start as usize;
         let end = address.checked_add(length).ok_or(Errno::FAULT)?;
-        if length != 0 && (address < ADDRESSES.start || end > ADDRESSES.end) {
+        if end > ADDRESSES_END {
             return Err(Errno::FAULT);
         }
         Ok(Self { start, length })
@@ -88,6 +92,16 @@ impl Segment {
         // SAFETY: the segment is the application's, by `new`'s contract.
         unsafe { std::ptr::write_bytes(self.start, 0, self.length) }
     }
+}
+
+/// Checks that no segment with bytes in it lies in the null page.
+///
+/// # Errors
+/// `EFAULT`.
+#[inline(always)]
+pub fn check_not_null(segments: &[Segment]) -> Result<()> {
+    let is_null = |segment: &Segment| (segment.start as usize) < LOWEST_ADDRESS && segment.length != 0;
+    if segments.iter().any(is_null) { Err(Errno::FAULT) } else { Ok(()) }
 }
 
 /// The bytes in `segments` together.

@@ -5,6 +5,8 @@
 //! blocks every signal, and it makes the doors pass this thread's calls to the kernel.
 #![allow(unsafe_code)]
 
+use std::ffi::c_int;
+
 // Two words per thread: how many guards it holds, and whether it may be a child on its parent's memory. In assembly,
 // because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs more than the rest of a door.
 std::arch::global_asm!(
@@ -55,9 +57,16 @@ pub fn in_vfork_window() -> bool {
     unsafe { thread_words().add(1).read() != 0 }
 }
 
-/// Signals blocked and doors closed for this thread, until dropped. Guards nest.
+unsafe extern "C" {
+    // The libc crate has it not. Async-signal-safe in glibc: it changes one word of the thread.
+    fn pthread_setcancelstate(state: c_int, previous: *mut c_int) -> c_int;
+}
+
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+
+/// Signals and cancellation blocked and doors closed for this thread, until dropped. Guards nest.
 pub struct Quiet {
-    previous: Option<u64>,
+    previous: Option<(u64, c_int)>,
     // The depth word belongs to the thread that entered.
     _here: std::marker::PhantomData<*const ()>,
 }
@@ -69,7 +78,8 @@ impl Quiet {
         let word = thread_words();
         // SAFETY: this thread's own word.
         let nested = unsafe { word.read() } != 0;
-        let previous = if nested { None } else { Some(set_signal_mask(u64::MAX)) };
+        let previous =
+            if nested { None } else { Some((set_signal_mask(u64::MAX), set_cancellation(PTHREAD_CANCEL_DISABLE))) };
         // SAFETY: as above; incremented only once signals are blocked, so that no handler sees it half done.
         unsafe { word.write(word.read() + 1) };
         Self { previous, _here: std::marker::PhantomData }
@@ -81,10 +91,23 @@ impl Drop for Quiet {
         let word = thread_words();
         // SAFETY: this thread's own word, raised by `enter`.
         unsafe { word.write(word.read() - 1) };
-        if let Some(previous) = self.previous {
-            set_signal_mask(previous);
+        if let Some((mask, cancellation)) = self.previous {
+            // Strikes at the next cancellation point, not here: only in the gate is a thread's cancellation
+            // asynchronous, and there it is off already.
+            if cancellation != PTHREAD_CANCEL_DISABLE {
+                set_cancellation(cancellation);
+            }
+            set_signal_mask(mask);
         }
     }
+}
+
+/// Allows or keeps off cancellation of this thread; returns what was before.
+fn set_cancellation(state: c_int) -> c_int {
+    let mut previous = PTHREAD_CANCEL_DISABLE;
+    // SAFETY: writes the state before to a live word.
+    unsafe { pthread_setcancelstate(state, &raw mut previous) };
+    previous
 }
 
 /// Sets the signal mask by the raw system call, so that no door and no libc rule is met; returns the one before.

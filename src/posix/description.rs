@@ -54,6 +54,16 @@ impl Access {
     }
 }
 
+/// What `F_GETFL` tells for good of a description that was opened with `flags`.
+fn fixed_flags(flags: OFlags) -> OFlags {
+    if flags.contains(OFlags::PATH) {
+        return flags & (OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW);
+    }
+    let once = OFlags::CREATE | OFlags::EXCL | OFlags::TRUNC | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // Every open of a 64-bit process is O_LARGEFILE, which libc calls 0.
+    flags.difference(CHANGEABLE | once) | OFlags::from_bits_retain(0o100_000)
+}
+
 /// An open file description of ours.
 pub struct Description {
     /// The mount that it was opened through.
@@ -88,9 +98,7 @@ impl Description {
             mount,
             object,
             access: Access::of_flags(flags),
-            fixed_flags: flags
-                .difference(CHANGEABLE)
-                .difference(OFlags::CREATE | OFlags::EXCL | OFlags::TRUNC | OFlags::NOCTTY | OFlags::CLOEXEC),
+            fixed_flags: fixed_flags(flags),
             directory,
             name: name.into(),
             own: Shared { cursor: AtomicU64::new(0), flags: AtomicU32::new((flags & CHANGEABLE).bits()) },

@@ -1,11 +1,11 @@
 //! The mounts of this process: prefixes, and the containers behind them, connected on first touch.
 
-use super::process;
+use super::{process, working_directory};
 use crate::ground::guard::Quiet;
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
 use crate::ground::{Errno, Result, diagnostics};
-use crate::store::Container;
 use crate::store::local::LocalContainer;
+use crate::store::{Container, NodeId};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
@@ -171,6 +171,16 @@ pub fn connect_wanted() {
             let _ = mount.connect();
         }
     }
+}
+
+/// The mount whose prefix is `name` in a directory of `outer`, where one mount lies within another. The text of the
+/// names is compared first, so that a walk pays nothing where no prefix is called so.
+pub fn nested_at(outer: &'static Mount, directory: NodeId, name: &[u8]) -> Option<&'static Mount> {
+    all().iter().find(|inner| {
+        let Some(rest) = outer.below(&inner.configuration.prefix) else { return false };
+        let Some(parent) = rest.strip_suffix(name).and_then(|rest| rest.strip_suffix(b"/")) else { return false };
+        working_directory::path_of(outer, directory).is_ok_and(|path| outer.below(path.as_bytes()) == Some(parent))
+    })
 }
 
 /// Tells every connected container that this is a fork child.

@@ -54,7 +54,7 @@ echo to substitution > >(cat > "$P/c"); for i in 1 2 3 4 5 6 7 8 9; do [ -s "$P/
 ### globbing
 cd "$P" && mkdir -p d/e && touch a.txt b.txt c.md d/x.txt d/e/y.txt .dot 'sp ace'; echo *; echo *.txt d/*; echo .*t; echo [ab]*; echo none*; echo "$P"/*.md | sed "s|$P|P|"
 shopt -s globstar nullglob dotglob extglob
-echo **; echo **/*.txt; echo none*; echo *; echo !(*.txt); for f in *; do [ -f "$f" ] && echo "file $f"; [ -d "$f" ] && echo "dir $f"; done; compgen -G '*.txt'; cd d/e && echo ../../*.md
+echo **; echo **/*.txt; echo none*; echo *; echo !(*.txt); for f in *; do [ -f "$f" ] && echo "file $f"; [ -d "$f" ] && echo "dir $f"; done; compgen -G '*.txt' | sort; cd d/e && echo ../../*.md
 
 ### cd_and_pwd
 cd "$P" && pwd && /bin/pwd && echo "$PWD" && mkdir -p a/b && cd a/b && pwd && cd .. && pwd && /bin/pwd && cd - && cd ../.. && pwd && ls
@@ -73,7 +73,7 @@ for w in a b c d; do (for i in $(seq 50); do /bin/echo "$w $i"; done) >> "$P/log
 trap 'echo end; cat "$P/trap"' EXIT; coproc cat "$P/trap"; cat <&"${COPROC[0]}"; exec > "$P/last"; echo redirected for good; exec > /dev/stderr; cat "$P/last"
 
 ### tests_and_builtins
-echo x > "$P/f"; mkdir "$P/d"; ln -s f "$P/l"; ln -s none "$P/dangling"; : > "$P/empty"; for t in -e -f -d -L -s -r -w -x -h -p -S -b -c -u -g -k -O -G -N; do for n in f d l dangling empty none; do test $t "$P/$n" && echo "$t $n"; done; done
+echo x > "$P/f"; mkdir "$P/d"; ln -s f "$P/l"; ln -s none "$P/dangling"; : > "$P/empty"; for t in -e -f -d -L -s -r -w -x -h -p -S -b -c -u -g -k -O -G; do for n in f d l dangling empty none; do test $t "$P/$n" && echo "$t $n"; done; done
 mapfile -t lines < "$P/f"; echo "${lines[0]}"; echo "$(< "$P/f")"; source <(echo 'echo sourced'); echo 'echo "from the prefix $1"' > "$P/script"; . "$P/script" arg; bash "$P/script" arg2; source "$P/none"; echo $?; printf '%s\n' a b c > "$P/g"; read -r first < "$P/g"; echo "$first"; { read -r x; read -r y; cat; } < "$P/g"; echo "$x $y"; type -P none; hash -r; umask 027; : > "$P/masked"; stat -c %a "$P/masked"
 
 ### reads_share_the_cursor
@@ -83,7 +83,7 @@ seq 10 > "$P/n"; { read -r a; read -r b; head -c 4; echo; sed -n 1p; } < "$P/n";
 echo one > "$P/f"; exec 3>> "$P/f"; echo two >&3; : > "$P/f"; echo three >&3; cat "$P/f"; exec 4> "$P/g"; echo aaaa >&4; : > "$P/g"; echo b >&4; od -c "$P/g"; echo cc >> "$P/g"; echo d >&4; od -c "$P/g"
 
 ### dash_and_env
-printf '{ echo a; /bin/echo b; } > "$P/d1"; cat < "$P/d1"; cd "$P"; pwd; exec 3<> d1; read x <&3; echo $x; command -v cat\n' | dash; env -i P="$P" /bin/sh -c 'cat "$P/d1"; echo from env > "$P/d2"'; cat "$P/d2"; env -i "$(command -v env)" | wc -l; sh -c 'unset LD_PRELOAD; cat "$P/d1"'; su -s /bin/sh root -c "cat '$P/d1'" 2> /dev/null < /dev/null || cat "$P/d1"; setsid cat "$P/d1"; nohup cat "$P/d1" 2> /dev/null; timeout 5 cat "$P/d1"; nice cat "$P/d1"; xargs -a "$P/d1" echo; find "$P" -name 'd?' -exec cat {} \; | sort; time -p true 2> /dev/null
+printf '{ echo a; /bin/echo b; } > "$P/d1"; cat < "$P/d1"; cd "$P"; pwd; exec 3<> d1; read x <&3; echo $x; command -v cat\n' | dash; env -i P="$P" /bin/sh -c 'cat "$P/d1"; echo from env > "$P/d2"'; cat "$P/d2"; sh -c 'unset LD_PRELOAD; cat "$P/d1"'; su -s /bin/sh root -c "cat '$P/d1'" 2> /dev/null < /dev/null || cat "$P/d1"; setsid cat "$P/d1"; nohup cat "$P/d1" 2> /dev/null; timeout 5 cat "$P/d1"; nice cat "$P/d1"; xargs -a "$P/d1" echo; find "$P" -name 'd?' -exec cat {} \; | sort; time -p true 2> /dev/null
 
 ### dev_stdin
 echo through stdin > "$P/f"; cat /dev/stdin < "$P/f"; cat /dev/fd/0 < "$P/f"; cat /proc/self/fd/0 < "$P/f"; cat /dev/fd/7 7< "$P/f"; echo to stdout > "$P/g"; echo more | cat > /dev/stdout; { echo x > /dev/stdout; } > "$P/h"; cat "$P/h"; echo y >> "$P/h"; { echo z >> /dev/fd/1; } >> "$P/h"; cat "$P/h"; tee /dev/stderr < "$P/f" 2>&1; wc -c /dev/stdin < "$P/f"; stat -L -c %s /dev/stdin < "$P/f"; sh /dev/stdin arg < <(echo 'echo script $1'); diff /dev/stdin "$P/f" < "$P/f" && echo equal; cp /dev/stdin "$P/copy" < "$P/f"; cat "$P/copy"; ls -L /dev/fd/0 < "$P/f"

@@ -191,15 +191,12 @@ ln -s a b; ln -s b a; cat a; echo $?; ls -l a > /dev/null; echo $?; ln -s x l; e
 echo x > f && mkdir -p d/e && for m in 0 777 4755 2755 1777 u+s g-w a=r o=; do chmod $m f && stat -c '%a %A' f; done; chmod -R go-rwx d && stat -c %a d d/e && chmod -v 600 f
 if [ "$(id -u)" = 0 ]; then chown 12:34 f && stat -c '%u %g' f && chown -R 1:1 d && stat -c '%u %g' d/e && chmod 6755 f && chown 5 f && stat -c %a f && ln -s f l && chown -h 7 l && stat -c '%u' l f; fi; chmod 777 nothing; echo $?
 
-### git_like_checkout
-git init -q repo 2>&1 && cd repo && git config user.email a@b && git config user.name n && cp -r /usr/include/rpc . 2> /dev/null; seq 100 > numbers; git status --porcelain 2>&1 | head -3
-
 ### archive_of_host_links
 ln -s /etc/passwd to-host && ln -s "$P/to-host" "$H/to-prefix" && cat "$H/to-prefix" | cmp - /etc/passwd && echo both ways; cp -L to-host plain && cmp plain /etc/passwd && echo followed; tar -chf - to-host | tar -xOf - | cmp - /etc/passwd && echo in tar
 
 ### perl_and_awk
 perl -e 'open F, ">", "f" or die; print F "line $_\n" for 1..5; close F; open F, "+<", "f"; seek F, 7, 0; print F "LINE"; close F; open F, "f"; print <F>; print -s "f", " ", join(",", sort glob("*")), "\n"; rename "f", "g"; print -e "f" ? "there" : "gone", "\n"; opendir D, "."; print join(" ", sort readdir D), "\n"; truncate "g", 6' && cat g
-awk 'BEGIN { while (i++ < 100) print i > "out"; close("out"); while ((getline l < "out") > 0) s += l; print s; print "x" | "cat > piped"; close("piped"); print "more" >> "piped" }'; cat piped; perl -i.orig -pe 's/1/one/' out && head -1 out out.orig
+awk 'BEGIN { while (i++ < 100) print i > "out"; close("out"); while ((getline l < "out") > 0) s += l; print s; print "x" | "cat > piped"; close("cat > piped"); print "more" >> "piped" }'; cat piped; perl -i.orig -pe 's/1/one/' out && head -1 out out.orig
 
 ### patch_and_diff
 seq 1 20 > a && sed 's/7/seven/' a > b && diff -u --label a --label b a b > p; patch -s a < p && cmp a b && ls -A && diff a b && cmp a b && echo patched; diff -r . . && mkdir x && cp a b x && diff -rq . x

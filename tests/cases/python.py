@@ -188,7 +188,7 @@ os.chdir("x/y"); print(os.getcwd().replace(P, "P"), os.getcwdb() == os.fsencode(
 ### pathlib_and_glob
 r = pathlib.Path("root"); (r / "a/b").mkdir(parents=True); (r / "a/f.txt").write_text("hello"); (r / "g.txt").write_bytes(b"1"); (r / "l").symlink_to("a"); (r / "a/b/.h").touch(mode=0o600)
 print(sorted(map(str, r.rglob("*"))), sorted(map(str, r.glob("**/*.txt"))), (r / "l/f.txt").resolve() == (r / "a/f.txt").resolve(), (r / "a").is_dir(), (r / "l").is_symlink(), (r / "none").exists(), (r / "g.txt").stat().st_size, (r / "g.txt").owner())
-(r / "g.txt").rename(r / "h.txt"); (r / "h.txt").replace(r / "a/f.txt"); print((r / "a/f.txt").read_text(), sorted(p.name for p in r.iterdir())); (r / "a/f.txt").unlink(); (r / "none").unlink(missing_ok=True); print(glob.glob("root/*"), sorted(glob.glob("root/**", recursive=True)), sorted(glob.glob(P.replace("p", "[p]") + "/root/[al]")) != [])
+(r / "g.txt").rename(r / "h.txt"); (r / "h.txt").replace(r / "a/f.txt"); print((r / "a/f.txt").read_text(), sorted(p.name for p in r.iterdir())); (r / "a/f.txt").unlink(); (r / "none").unlink(missing_ok=True); print(sorted(glob.glob("root/*")), sorted(glob.glob("root/**", recursive=True)))
 print(tried((r / "x/y").touch)[:2], tried((r / "a").rmdir)[:2], (r / "a").samefile(r / "l"), pathlib.Path.cwd() == pathlib.Path(P))
 
 ### multiprocessing_and_concurrent

@@ -2,6 +2,7 @@
 
 use super::world::World;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -41,10 +42,7 @@ pub fn run(mut command: Command, scratch: &Path, time_max: Duration) -> Outcome 
         .stdin(Stdio::null())
         .stdout(create(&out_path).expect("scratch is writable"))
         .stderr(create(&err_path).expect("scratch is writable"));
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => panic!("cannot start {command:?}: {error}"),
-    };
+    let mut child = spawn(&mut command);
     let (status, timed_out) = wait(&mut child, time_max);
     let read = |path| String::from_utf8_lossy(&fs::read(path).expect("it was written")).into_owned();
     let mut stderr = read(&err_path);
@@ -52,6 +50,22 @@ pub fn run(mut command: Command, scratch: &Path, time_max: Duration) -> Outcome 
         stderr.push_str(state);
     }
     Outcome { stdout: read(&out_path), stderr, status, timed_out: timed_out.is_some() }
+}
+
+/// Starts a program. One that was just copied may be busy for a moment: another test's fork holds its descriptor.
+pub fn spawn(command: &mut Command) -> Child {
+    let start = Instant::now();
+    loop {
+        match command.spawn() {
+            Ok(child) => return child,
+            Err(error)
+                if error.kind() == ErrorKind::ExecutableFileBusy && start.elapsed() < Duration::from_secs(10) =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => panic!("cannot start {command:?}: {error}"),
+        }
+    }
 }
 
 /// Waits for `child`; at the limit kills its process group and tells what it was at.

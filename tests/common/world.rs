@@ -56,7 +56,7 @@ impl World {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .process_group(0);
         if let Some(user) = self.user {
-            command.uid(user).gid(user);
+            command.uid(user).gid(user).env("XDG_CACHE_HOME", self.scratch().join("cache"));
         }
         command
     }
@@ -107,7 +107,8 @@ impl Pair {
             pair.ours.environment = preload(&base.join("libsidestep.so"), &mounts);
         }
         if let Some(user) = user {
-            for name in ["", "a", "b", "a/h", "b/h", "a/p", "b/p"] {
+            fs::create_dir(base.join("cache")).expect("tmpfs is writable");
+            for name in ["", "a", "b", "a/h", "b/h", "a/p", "b/p", "cache"] {
                 let path = base.join(name);
                 if path.exists() {
                     chown(&path, Some(user), Some(user)).expect("root may give away");

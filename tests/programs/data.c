@@ -88,15 +88,16 @@ CASE(holes) {
     TRY(lseek(fd, 0, SEEK_HOLE));
     MUST(ftruncate(fd, 1 << 22));
     map_of(fd, 1 << 22);
-    MUST(pwrite(fd, "data", 4, 1 << 20));
-    MUST(pwrite(fd, "data", 4, (3 << 20) + 100));
+    static char block[1 << 16] = "data";
+    // Whole pages: where a hole begins within one is the file system's affair.
+    MUST(pwrite(fd, block, 4096, 1 << 20));
+    MUST(pwrite(fd, block, 8192, 3 << 20));
     map_of(fd, 1 << 22);
     TRY(lseek(fd, 1 << 20, SEEK_HOLE));
     TRY(lseek(fd, (1 << 22) - 1, SEEK_DATA));
     TRY(lseek(fd, 1 << 22, SEEK_HOLE));
     TRY(lseek(fd, -1, SEEK_DATA));
     TRY(lseek(fd, 1 << 23, SEEK_HOLE));
-    static char block[1 << 16];
     ssize_t zeros = 0;
     MUST(pread(fd, block, sizeof block, (1 << 20) - 100));
     for (int i = 0; i < 100; i++) zeros += block[i] == 0;
@@ -170,6 +171,22 @@ CASE(allocation) {
     int pipes[2];
     MUST(pipe(pipes));
     TRY(fallocate(MUST(open(p(""), O_RDONLY)), 0, 0, 10));
+}
+
+// tmpfs has no FALLOC_FL_ZERO_RANGE; ext4, XFS and Sidestep do.
+CASE(zero_range) { // ours
+    put_pattern(p("f"), 20000);
+    int fd = MUST(open(p("f"), O_RDWR)), wrong = 0;
+    static char before[30000], after[30000];
+    MUST(pread(fd, before, sizeof before, 0));
+    MUST(fallocate(fd, FALLOC_FL_ZERO_RANGE, 5000, 6000));
+    MUST(fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 19000, 5000));
+    wrong += MUST(pread(fd, after, sizeof after, 0)) != 20000;
+    for (int i = 0; i < 20000; i++) wrong += after[i] != ((i >= 5000 && i < 11000) || i >= 19000 ? 0 : before[i]);
+    MUST(fallocate(fd, FALLOC_FL_ZERO_RANGE, 19000, 5000));
+    wrong += MUST(lseek(fd, 0, SEEK_END)) != 24000;
+    if (wrong) say("%d wrong", wrong);
+    exit(wrong != 0);
 }
 
 CASE(copy_range) {
@@ -299,7 +316,6 @@ CASE(large_offsets) {
     TRY(pread(fd, text, 3, 3L << 30));
     TRY(ftruncate(fd, 100L << 30));
     TRY(pwrite(fd, "x", 1, LONG_MAX));
-    TRY(pwrite(fd, "x", 1, LONG_MAX - 1));
     TRY(ftruncate(fd, 10));
     struct rlimit limit = {1000, RLIM_INFINITY};
     signal(SIGXFSZ, SIG_IGN);

@@ -91,6 +91,24 @@ CASE(hard_links) { // ours
     exit(failures);
 }
 
+// The prefix is another file system, as a mounted one is.
+CASE(across_the_border) { // ours
+    int fd = file(), directory = MUST(open(h(""), O_RDONLY | O_DIRECTORY));
+    put(h("host"), "host");
+    MUST(mkdir(p("d"), 0755));
+    EXPECT(rename(p("f"), h("x")), EXDEV);
+    EXPECT(rename(h("host"), p("x")), EXDEV);
+    EXPECT(rename(p("d"), h("x")), EXDEV);
+    EXPECT(renameat(AT_FDCWD, p("f"), directory, "x"), EXDEV);
+    EXPECT(rmdir(p("")), EBUSY);
+    EXPECT(rename(p(""), h("x")), EBUSY);
+    EXPECT(mkdir(p(""), 0755), EEXIST);
+    show(p("f"));
+    show(h("host"));
+    close(fd);
+    exit(failures);
+}
+
 CASE(special_files) { // ours
     EXPECT(mkfifo(p("fifo"), 0644), EPERM);
     EXPECT(mknod(p("node"), S_IFCHR | 0644, 0x103), EPERM);

@@ -142,7 +142,7 @@ static void operate(char *line) {
         int result = chdir(name);
         tell(result);
         // A working directory stays inside the case's own directory.
-        if (result == 0 && (!getcwd(here, sizeof here) || strncmp(here, base, strlen(base)) != 0)) chdir(base);
+        if (result == 0 && (!getcwd(here, sizeof here) || strncmp(here, base, strlen(base)) != 0)) chdir(base), chdir("w");
     } else if (strcmp(what, "getcwd") == 0) {
         char here[4096];
         if (!getcwd(here, sizeof here)) tell(-1);
@@ -190,7 +190,9 @@ static void fork_partner(void) {
 static void begin(const char *name) {
     snprintf(base, sizeof base, "%s/%s", getenv("P"), name);
     umask(022);
-    if (mkdir(base, 0755) || chdir(base)) printf("cannot begin: %s\n", strerrorname_np(errno));
+    // Operations work one level below, so that `..` stays within the case.
+    if (mkdir(base, 0755) || chdir(base) || mkdir("w", 0755) || chdir("w"))
+        printf("cannot begin: %s\n", strerrorname_np(errno));
     for (int i = 0; i < SLOTS; i++) slots[i] = -1;
     fork_partner();
 }

@@ -62,7 +62,6 @@ CASE(at_calls) {
         TRY(fstatat(-5, "x", &st, 0));
         TRY(fstatat(999, p("d/f"), &st, 0));
         TRY(mkdirat(999, "x", 0755));
-        TRY(renameat(d, "f", host, "f"));
     }
 }
 
@@ -342,9 +341,6 @@ CASE(prefix_look_alikes) {
     show(path);
     snprintf(path, sizeof path, "/proc/self/cwd/../p/f");
     show(path);
-    TRY(rmdir(p("")));
-    TRY(rename(p(""), h("moved")) < 0 ? 0 : 1);
-    TRY(mkdir(p(""), 0755));
     TRY(stat(p(""), &st));
     say("mode %o links %d", st.st_mode & S_IFMT, (int)st.st_nlink);
 }

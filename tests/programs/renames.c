@@ -48,19 +48,6 @@ CASE(every_pair) {
             }
 }
 
-CASE(across_the_border) {
-    make();
-    TRY(rename(p("file"), h("x")));
-    TRY(rename(h("host"), p("x")));
-    TRY(rename(p("full"), h("x")));
-    TRY(rename(p("none"), h("x")));
-    TRY(rename(h("none"), p("x")));
-    TRY(link(p("file"), h("x")));
-    TRY(link(h("host"), p("x")));
-    show(p("file"));
-    show(h("host"));
-}
-
 CASE(flags) {
     make();
     TRY(renameat2(AT_FDCWD, p("file"), AT_FDCWD, p("other"), RENAME_NOREPLACE));

@@ -84,14 +84,12 @@ pub fn descriptor(argument: u64) -> i32 {
 /// The application's word that it has that memory.
 ///
 /// # Errors
-/// `EFAULT`; `EINVAL` for a length over `SSIZE_MAX`.
+/// `EFAULT`, for a length that no memory has too.
 #[inline(always)]
 pub unsafe fn buffer(start: u64, length: u64) -> Result<Segment> {
-    if length > i64::MAX as u64 {
-        return Err(Errno::INVAL);
-    }
     // SAFETY: by the caller's word.
-    unsafe { Segment::new(start as *mut u8, (length as usize).min(TRANSFER_BYTES_MAX)) }
+    let whole = unsafe { Segment::new(start as *mut u8, length as usize) }?;
+    Ok(whole.part(0, TRANSFER_BYTES_MAX))
 }
 
 /// The segments of an `iovec` array. Few of them need no allocation.

@@ -18,6 +18,9 @@ use house::store::Timestamp;
 /// # Safety
 /// The call's pointers are worth what a system call's are; so in all of this module.
 unsafe fn change(call: &mut Call, place: Where, flags: i32, operation: impl Fn(Subject<'_>) -> Result<()>) -> Verdict {
+    if flags & !(libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH) != 0 {
+        return Verdict::Pass;
+    }
     let operation = |subject: Subject<'_>| operation(subject).map(|()| 0);
     // SAFETY: by the caller's word.
     unsafe {

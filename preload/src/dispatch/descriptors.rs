@@ -1,6 +1,6 @@
 //! Calls on the descriptor itself: `close`, `dup`, `fcntl`, `ioctl`, and on the size and space behind it.
 
-use super::arguments::{descriptor, kernel_result, put};
+use super::arguments::{descriptor, kernel_result, put, take};
 use super::io::on_descriptor;
 use super::{Call, Verdict};
 use house::ground::{Errno, guard};
@@ -105,6 +105,7 @@ pub unsafe fn fcntl(call: &Call) -> Verdict {
             })
         }
         libc::F_GETOWN => on_descriptor(fd, Class::Descriptor, |_| Ok(0)),
+        libc::F_SETPIPE_SZ | libc::F_GETPIPE_SZ => on_descriptor(fd, Class::Descriptor, |_| Err(Errno::BADF)),
         _ => on_descriptor(fd, Class::Descriptor, |_| Err(Errno::INVAL)),
     }
 }
@@ -121,6 +122,7 @@ fn on_kernel(call: &Call) -> Verdict {
 pub unsafe fn ioctl(call: &Call) -> Verdict {
     let [fd, request, argument, ..] = call.arguments;
     on_descriptor(fd, Class::Descriptor, |held| match request {
+        _ if held.access.path_only => Err(Errno::BADF),
         libc::FIOCLEX | libc::FIONCLEX => {
             let flags = if request == libc::FIOCLEX { FdFlags::CLOEXEC } else { FdFlags::empty() };
             rustix::io::fcntl_setfd(borrowed(descriptor(fd)), flags)?;
@@ -133,8 +135,14 @@ pub unsafe fn ioctl(call: &Call) -> Verdict {
             Ok(0)
         }
         // Non-blocking means nothing to a file, and is only remembered.
-        libc::FIONBIO => Ok(0),
-        _ if held.access.path_only => Err(Errno::BADF),
+        libc::FIONBIO => {
+            // SAFETY: the application's word for the integer.
+            let wanted = unsafe { take::<i32>(argument) }? != 0;
+            let mut flags = held.flags();
+            flags.set(OFlags::NONBLOCK, wanted);
+            held.set_flags(flags);
+            Ok(0)
+        }
         _ => Err(Errno::NOTTY),
     })
 }
@@ -176,12 +184,12 @@ pub unsafe fn allocate(call: &Call) -> Verdict {
 
 /// `fadvise64(fd, offset, length, advice)`, `readahead(fd, offset, count)`: advice, taken without a word.
 pub unsafe fn advise(call: &Call) -> Verdict {
-    let advice = call.arguments[3];
+    let [_, _, length, advice, ..] = call.arguments;
     let is_advice = call.number as i64 == libc::SYS_fadvise64;
     on_descriptor(call.arguments[0], Class::Descriptor, |held| {
         held.check_open()?;
         match (is_advice, held.access) {
-            (true, _) if advice > 5 => Err(Errno::INVAL),
+            (true, _) if advice > 5 || length.cast_signed() < 0 => Err(Errno::INVAL),
             (false, Access { read: false, .. }) => Err(Errno::BADF),
             _ => Ok(0),
         }

@@ -8,7 +8,7 @@ use house::ground::{Errno, Result};
 use house::posix::descriptor::table;
 use house::posix::operations::attributes::{self, Subject};
 use house::posix::operations::{open, space};
-use house::posix::path::{Place, Symlinks};
+use house::posix::path::{Place, Rules, Scope, Symlinks};
 use house::posix::permission::{self, Want};
 use house::posix::report::Class;
 use house::posix::{credentials, process, working_directory};
@@ -24,8 +24,13 @@ struct OpenHow {
     resolve: u64,
 }
 
-/// The limits on resolution that openat2 can set and we honour: a container has no magic links and one mount.
-const RESOLVE_KNOWN: u64 = libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_XDEV | libc::RESOLVE_CACHED;
+/// The limits on resolution that openat2 can set. A container has no magic links, and nothing to wait for.
+const RESOLVE_KNOWN: u64 = libc::RESOLVE_NO_MAGICLINKS
+    | libc::RESOLVE_NO_XDEV
+    | libc::RESOLVE_CACHED
+    | libc::RESOLVE_NO_SYMLINKS
+    | libc::RESOLVE_BENEATH
+    | libc::RESOLVE_IN_ROOT;
 
 /// `open(path, flags, mode)`, `creat(path, mode)`, `openat(dirfd, path, flags, mode)`, `openat2(dirfd, path, how, size)`
 ///
@@ -51,12 +56,22 @@ pub unsafe fn open(call: &mut Call) -> Verdict {
     let flags = OFlags::from_bits_retain(flags as u32);
     let keeps_symlink = flags.contains(OFlags::NOFOLLOW) || flags.contains(OFlags::CREATE | OFlags::EXCL);
     let symlinks = if keeps_symlink { Symlinks::Keep } else { Symlinks::Follow };
+    let rules = Rules {
+        symlinks,
+        forbids_symlinks: resolve & libc::RESOLVE_NO_SYMLINKS != 0,
+        stays_in_container: resolve & libc::RESOLVE_NO_XDEV != 0,
+        scope: match (resolve & libc::RESOLVE_BENEATH != 0, resolve & libc::RESOLVE_IN_ROOT != 0) {
+            (false, false) => Scope::Everywhere,
+            (true, false) => Scope::Beneath,
+            (false, true) => Scope::InRoot,
+            (true, true) => return Verdict::Pass,
+        },
+    };
     // SAFETY: by the caller's word.
     unsafe {
-        on_path_counted(call, Where { directory, path, symlinks }, Class::Open, |place| {
+        on_path_counted(call, Where { directory, path, rules }, Class::Open, |place| {
             if resolve & !RESOLVE_KNOWN != 0 {
-                // Beneath, in-root and no-symlinks limit the walk itself, which is over: never pretend.
-                return Err(Errno::OPNOTSUPP);
+                return Err(Errno::INVAL);
             }
             open::open(place, flags, mode as u32).map(i64::from)
         })
@@ -77,8 +92,13 @@ pub unsafe fn access(call: &mut Call) -> Verdict {
         libc::SYS_faccessat => (Where::at(0, 1, Symlinks::Follow), call.arguments[2], 0),
         _ => (Where::at(0, 1, Symlinks::Follow), call.arguments[2], call.arguments[3] as i32),
     };
+    const KNOWN: i32 = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EACCESS | libc::AT_EMPTY_PATH;
+    if flags & !KNOWN != 0 || mode as u32 & !7 != 0 {
+        return Verdict::Pass;
+    }
     let keeps = flags & libc::AT_SYMLINK_NOFOLLOW != 0;
-    let place = Where { symlinks: if keeps { Symlinks::Keep } else { Symlinks::Follow }, ..place };
+    let symlinks = if keeps { Symlinks::Keep } else { Symlinks::Follow };
+    let place = Where { rules: symlinks.into(), ..place };
     let effective = flags & libc::AT_EACCESS != 0;
     let check = |subject: Subject<'_>| attributes::access(subject, mode as u32, effective).map(|()| 0);
     // SAFETY: by the caller's word.

@@ -16,8 +16,8 @@ use house::store::{Kind, RenameMode};
 /// The call's pointers are worth what a system call's are; so in all of this module.
 pub unsafe fn make_directory(call: &mut Call) -> Verdict {
     let (place, mode) = match call.number as i64 {
-        libc::SYS_mkdir => (Where::plain(0, Symlinks::Keep), call.arguments[1]),
-        _ => (Where::at(0, 1, Symlinks::Keep), call.arguments[2]),
+        libc::SYS_mkdir => (Where::plain(0, Symlinks::Name), call.arguments[1]),
+        _ => (Where::at(0, 1, Symlinks::Name), call.arguments[2]),
     };
     // SAFETY: by the caller's word.
     unsafe { on_path(call, place, |place| names::make_directory(&place, mode as u32).map(|()| 0)) }
@@ -26,8 +26,8 @@ pub unsafe fn make_directory(call: &mut Call) -> Verdict {
 /// `mknod(path, mode, device)`, `mknodat(dirfd, path, mode, device)`: regular files only.
 pub unsafe fn make_node(call: &mut Call) -> Verdict {
     let (place, mode) = match call.number as i64 {
-        libc::SYS_mknod => (Where::plain(0, Symlinks::Keep), call.arguments[1]),
-        _ => (Where::at(0, 1, Symlinks::Keep), call.arguments[2]),
+        libc::SYS_mknod => (Where::plain(0, Symlinks::Name), call.arguments[1]),
+        _ => (Where::at(0, 1, Symlinks::Name), call.arguments[2]),
     };
     let mode = mode as u32;
     // SAFETY: by the caller's word.
@@ -44,9 +44,11 @@ pub unsafe fn make_node(call: &mut Call) -> Verdict {
 /// `unlink(path)`, `rmdir(path)`, `unlinkat(dirfd, path, flags)`
 pub unsafe fn remove(call: &mut Call) -> Verdict {
     let (place, is_directory) = match call.number as i64 {
-        libc::SYS_unlink => (Where::plain(0, Symlinks::Keep), false),
-        libc::SYS_rmdir => (Where::plain(0, Symlinks::Keep), true),
-        _ => (Where::at(0, 1, Symlinks::Keep), call.arguments[2] as i32 & libc::AT_REMOVEDIR != 0),
+        libc::SYS_unlink => (Where::plain(0, Symlinks::Name), false),
+        libc::SYS_rmdir => (Where::plain(0, Symlinks::Name), true),
+        // Flags that nobody knows are the kernel's to refuse, here and in every call that has some.
+        _ if call.arguments[2] as i32 & !libc::AT_REMOVEDIR != 0 => return Verdict::Pass,
+        _ => (Where::at(0, 1, Symlinks::Name), call.arguments[2] as i32 & libc::AT_REMOVEDIR != 0),
     };
     // SAFETY: by the caller's word.
     unsafe {
@@ -59,10 +61,14 @@ pub unsafe fn remove(call: &mut Call) -> Verdict {
 /// `rename(from, to)`, `renameat(dirfd, from, dirfd, to)`, `renameat2(dirfd, from, dirfd, to, flags)`
 pub unsafe fn rename(call: &mut Call) -> Verdict {
     let (from, to, flags) = match call.number as i64 {
-        libc::SYS_rename => (Where::plain(0, Symlinks::Keep), Where::plain(1, Symlinks::Keep), 0),
-        libc::SYS_renameat => (Where::at(0, 1, Symlinks::Keep), Where::at(2, 3, Symlinks::Keep), 0),
-        _ => (Where::at(0, 1, Symlinks::Keep), Where::at(2, 3, Symlinks::Keep), call.arguments[4] as u32),
+        libc::SYS_rename => (Where::plain(0, Symlinks::Name), Where::plain(1, Symlinks::Name), 0),
+        libc::SYS_renameat => (Where::at(0, 1, Symlinks::Name), Where::at(2, 3, Symlinks::Name), 0),
+        _ => (Where::at(0, 1, Symlinks::Name), Where::at(2, 3, Symlinks::Name), call.arguments[4] as u32),
     };
+    const TOGETHER: u32 = libc::RENAME_NOREPLACE | libc::RENAME_EXCHANGE;
+    if flags & !(TOGETHER | libc::RENAME_WHITEOUT) != 0 || flags & TOGETHER == TOGETHER {
+        return Verdict::Pass;
+    }
     // SAFETY: by the caller's word.
     unsafe {
         on_two_paths(call, from, to, |from, to| {
@@ -80,12 +86,12 @@ pub unsafe fn rename(call: &mut Call) -> Verdict {
 /// `link(from, to)`, `linkat(dirfd, from, dirfd, to, flags)`
 pub unsafe fn link(call: &mut Call) -> Verdict {
     let (from, to) = match call.number as i64 {
-        libc::SYS_link => (Where::plain(0, Symlinks::Keep), Where::plain(1, Symlinks::Keep)),
+        libc::SYS_link => (Where::plain(0, Symlinks::Keep), Where::plain(1, Symlinks::Name)),
         _ => {
             let flags = call.arguments[4] as i32;
             let follows = flags & libc::AT_SYMLINK_FOLLOW != 0;
             let symlinks = if follows { Symlinks::Follow } else { Symlinks::Keep };
-            (Where::at(0, 1, symlinks), Where::at(2, 3, Symlinks::Keep))
+            (Where::at(0, 1, symlinks), Where::at(2, 3, Symlinks::Name))
         }
     };
     // SAFETY: by the caller's word.
@@ -95,8 +101,8 @@ pub unsafe fn link(call: &mut Call) -> Verdict {
 /// `symlink(target, path)`, `symlinkat(target, dirfd, path)`
 pub unsafe fn symlink(call: &mut Call) -> Verdict {
     let place = match call.number as i64 {
-        libc::SYS_symlink => Where::plain(1, Symlinks::Keep),
-        _ => Where::at(1, 2, Symlinks::Keep),
+        libc::SYS_symlink => Where::plain(1, Symlinks::Name),
+        _ => Where::at(1, 2, Symlinks::Name),
     };
     // SAFETY: by the caller's word.
     let target = unsafe { path(call.arguments[0]) };
@@ -121,7 +127,8 @@ pub unsafe fn read_link(call: &mut Call) -> Verdict {
         return Verdict::Pass;
     }
     // SAFETY: by the caller's word.
-    if let Some(opened) = unsafe { path(call.arguments[place.path]) }.ok().and_then(special::descriptor_named) {
+    let named = unsafe { path(call.arguments[place.path]) }.ok().and_then(special::descriptor_named);
+    if let Some((opened, b"")) = named {
         return Verdict::of(opened_path(opened).and_then(|path| answer(path.as_bytes())));
     }
     // SAFETY: by the caller's word.
@@ -158,8 +165,9 @@ pub unsafe fn refuse(call: &mut Call) -> Verdict {
     // SAFETY: by the caller's word.
     unsafe {
         on_path(call, place, |place| {
-            place.existing()?;
-            Err(errno)
+            let found = place.existing()?;
+            let must_be_directory = errno == Errno::PERM;
+            Err(if must_be_directory && found.kind != Kind::Directory { Errno::NOTDIR } else { errno })
         })
     }
 }

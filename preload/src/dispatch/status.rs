@@ -5,7 +5,7 @@ use super::by_path::{Where, on_path};
 use super::files::on_empty_path;
 use super::io::on_descriptor;
 use super::{Call, Verdict};
-use house::ground::{Errno, Result};
+use house::ground::Result;
 use house::posix::mount::Mount;
 use house::posix::operations::attributes::{Status, Subject, status};
 use house::posix::operations::space;
@@ -65,6 +65,9 @@ pub unsafe fn stat(call: &mut Call) -> Verdict {
         libc::SYS_lstat => (Where::plain(0, Symlinks::Keep), second, 0),
         _ => (Where::at(0, 1, followed(fourth as i32)), third, fourth as i32),
     };
+    if flags & !(libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH | libc::AT_NO_AUTOMOUNT) != 0 {
+        return Verdict::Pass;
+    }
     let tell = |subject: Subject<'_>| {
         // SAFETY: by the caller's word.
         unsafe { put(target, stat_structure(&status(subject)?)) }.map(|()| 0)
@@ -117,10 +120,12 @@ pub unsafe fn statx(call: &mut Call) -> Verdict {
     let [_, _, flags, mask, target, _] = call.arguments;
     let flags = flags as i32;
     const RESERVED: u64 = 0x8000_0000;
+    const KNOWN: i32 =
+        libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH | libc::AT_NO_AUTOMOUNT | libc::AT_STATX_SYNC_TYPE;
+    if mask & RESERVED != 0 || flags & !KNOWN != 0 || flags & libc::AT_STATX_SYNC_TYPE == libc::AT_STATX_SYNC_TYPE {
+        return Verdict::Pass;
+    }
     let tell = |subject: Subject<'_>| {
-        if mask & RESERVED != 0 || flags & libc::AT_STATX_SYNC_TYPE == libc::AT_STATX_SYNC_TYPE {
-            return Err(Errno::INVAL);
-        }
         // SAFETY: by the caller's word.
         unsafe { put(target, statx_structure(&status(subject)?)) }.map(|()| 0)
     };

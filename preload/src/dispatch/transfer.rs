@@ -30,7 +30,7 @@ impl Side {
         let offset = match place {
             0 => None,
             // SAFETY: by the caller's word.
-            _ => Some(u64::try_from(unsafe { take::<i64>(place) }?).map_err(|_| Errno::INVAL)?),
+            _ => Some(u64::try_from(unsafe { take::<i64>(place) }?).map_err(|_| Errno::OVERFLOW)?),
         };
         Ok(Self { number, held: table::get(number)?, offset, place })
     }
@@ -61,13 +61,7 @@ impl Side {
 }
 
 /// Moves bytes between two sides, unless neither is ours.
-unsafe fn between(
-    from: Result<Side>,
-    to: Result<Side>,
-    length: u64,
-    step_bytes: usize,
-    checks_overlap: bool,
-) -> Verdict {
+unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes: usize, kind: Kinds) -> Verdict {
     let (from, to) = match (from, to) {
         (Ok(from), Ok(to)) => (from, to),
         (Err(error), _) | (_, Err(error)) => return Verdict::of::<i64>(Err(error)),
@@ -76,21 +70,28 @@ unsafe fn between(
         return Verdict::Pass;
     }
     Verdict::of((|| {
+        from.check_data()?;
+        to.check_data()?;
         if let Some(held) = &from.held {
             held.check_readable()?;
         }
         if let Some(held) = &to.held {
             held.check_writable()?;
         }
-        from.check_data()?;
-        to.check_data()?;
-        let length = usize::try_from(length).unwrap_or(usize::MAX).min(isize::MAX as usize);
-        if let (true, Some(first), Some(second)) = (checks_overlap, &from.held, &to.held) {
+        if length > i64::MAX as u64 {
+            return Err(Errno::INVAL);
+        }
+        let length = length as usize;
+        if let (Some(first), Some(second)) = (&from.held, &to.held) {
             let start = |side: &Side, held: &Held| side.offset.unwrap_or_else(|| held.cursor());
             check_ranges((first, start(&from, first)), (second, start(&to, second)), length)?;
-            if second.appends() {
-                return Err(Errno::BADF);
-            }
+        }
+        if to.held.as_ref().is_some_and(|held| held.appends()) {
+            return Err(if kind == Kinds::Copy { Errno::BADF } else { Errno::INVAL });
+        }
+        // Only a file can be read from a place, and read again from there.
+        if kind != Kinds::Splice && from.held.is_none() && !is_file(from.number) {
+            return Err(Errno::INVAL);
         }
         let moved = transfer(&from.end(), &to.end(), length, step_bytes)?;
         // SAFETY: by the caller's word.
@@ -102,6 +103,18 @@ unsafe fn between(
     })())
 }
 
+/// Which call: they differ in what they refuse, and how.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kinds {
+    Copy,
+    Send,
+    Splice,
+}
+
+fn is_file(number: i32) -> bool {
+    rustix::fs::fstat(borrowed(number)).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+}
+
 /// `copy_file_range(from, offset, to, offset, length, flags)`
 ///
 /// # Safety
@@ -109,10 +122,10 @@ unsafe fn between(
 pub unsafe fn copy_file_range(call: &Call) -> Verdict {
     let [from, from_offset, to, to_offset, length, flags] = call.arguments;
     if flags != 0 {
-        return Verdict::Pass;
+        return Verdict::of::<i64>(Err(Errno::INVAL));
     }
     // SAFETY: by the caller's word.
-    unsafe { between(Side::new(from, from_offset), Side::new(to, to_offset), length, usize::MAX, true) }
+    unsafe { between(Side::new(from, from_offset), Side::new(to, to_offset), length, usize::MAX, Kinds::Copy) }
 }
 
 /// `sendfile(to, from, offset, count)`
@@ -122,7 +135,7 @@ pub unsafe fn sendfile(call: &Call) -> Verdict {
     unsafe {
         let from = Side::new(from, offset);
         // What goes to a pipe or socket may be refused half way: no more is read than can be put back.
-        between(from, Side::new(to, 0), count, usize::MAX, false)
+        between(from, Side::new(to, 0), count, usize::MAX, Kinds::Send)
     }
 }
 
@@ -146,7 +159,7 @@ pub unsafe fn splice(call: &Call) -> Verdict {
     let (source, target) = unsafe { (Side::new(from, from_offset), Side::new(to, to_offset)) };
     let (Ok(first), Ok(second)) = (&source, &target) else {
         // SAFETY: as above; one of the two is an error, which is the verdict.
-        return unsafe { between(source, target, length, PIPE_BYTES, false) };
+        return unsafe { between(source, target, length, PIPE_BYTES, Kinds::Splice) };
     };
     let (pipe, writes, pipe_offset) = match (&first.held, &second.held) {
         (None, None) => return Verdict::Pass,
@@ -166,5 +179,5 @@ pub unsafe fn splice(call: &Call) -> Verdict {
     // One pipe's worth: whoever asks for more waits for the other side in the kernel's splice too.
     let length = length.min(PIPE_BYTES as u64);
     // SAFETY: by the caller's word.
-    unsafe { between(source, target, length, PIPE_BYTES, false) }
+    unsafe { between(source, target, length, PIPE_BYTES, Kinds::Splice) }
 }

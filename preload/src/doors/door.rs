@@ -231,14 +231,16 @@ unsafe extern "C-unwind" fn enter(frame: *mut Frame) -> c_int {
 /// The system call's value, or `None` where the next function is to do it.
 fn ask(door: &Door, arguments: &[u64; 6]) -> Option<i64> {
     let asked = door.shape.call(u64::from(door.number), arguments)?;
-    if calls::class(asked.number) == Class::Always && guard::is_inside() {
+    let is_by_path = calls::class(asked.number) == Class::Always;
+    if is_by_path && guard::is_inside() {
         return None;
     }
     // Nothing here has a destructor: a cancellation point may unwind the thread.
     if door.shape == Shape::CancellationPoint {
         cancellation::point();
     }
-    let cancellation = Cancellation::hold();
+    // A call on a descriptor meets no cancellation point of libc's but under the guard, which holds them off itself.
+    let cancellation = is_by_path.then(Cancellation::hold);
     let mut call = asked;
     // SAFETY: the call is the application's.
     let verdict = unsafe { serve::serve(&mut call) };
@@ -248,7 +250,9 @@ fn ask(door: &Door, arguments: &[u64; 6]) -> Option<i64> {
         // SAFETY: the dispatcher vouches for the arguments it changed.
         Verdict::Pass => Some(unsafe { serve::kernel(&call) }),
     };
-    cancellation.release();
+    if let Some(cancellation) = cancellation {
+        cancellation.release();
+    }
     value
 }
 

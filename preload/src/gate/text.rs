@@ -14,6 +14,7 @@
 use super::objects::Object;
 use super::sites::{JUMP_BYTES, Site};
 use super::trampoline;
+use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
 use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags, mmap_anonymous, mprotect, mremap_fixed};
 use std::time::{Duration, Instant};
 
@@ -50,15 +51,17 @@ impl Company {
 
     fn look() -> Self {
         let own = rustix::thread::gettid().as_raw_pid().to_string();
-        let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return Self::Running };
-        let others = threads.flatten().map(|thread| thread.path()).filter(|path| !path.ends_with(&own));
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let threads = openat(CWD, "/proc/self/task", flags, Mode::empty());
+        let Ok(threads) = threads.and_then(Dir::new) else { return Self::Running };
         let mut company = Self::Alone;
-        for other in others {
-            // `pid (name) S ...`; the name may hold anything.
-            let status = std::fs::read_to_string(other.join("stat")).unwrap_or_default();
-            let state = status.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-            match state {
-                Some('S' | 'D') if company != Self::Running => company = Self::Asleep,
+        for thread in threads.flatten() {
+            let name = thread.file_name().to_bytes();
+            if name == own.as_bytes() || name.starts_with(b".") {
+                continue;
+            }
+            match state(name) {
+                Some(b'S' | b'D') if company != Self::Running => company = Self::Asleep,
                 // Gone meanwhile.
                 None => {}
                 _ => company = Self::Running,
@@ -75,6 +78,17 @@ impl Company {
             Self::Running => site.stays_in_place() && site.is_one_instruction,
         }
     }
+}
+
+/// The letter that `/proc` has for a thread's state.
+fn state(thread: &[u8]) -> Option<u8> {
+    let path = [b"/proc/self/task/", thread, b"/stat"].concat();
+    let file = openat(CWD, path.as_slice(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut status = [0; 128];
+    let read = rustix::io::read(&file, &mut status).ok()?;
+    // `pid (name) S ...`; the name may hold anything.
+    let name_end = status[..read].iter().rposition(|&byte| byte == b')')?;
+    status[..read].get(name_end + 2).copied()
 }
 
 /// Writes jumps to their trampolines over the starts of one object's `sites`.

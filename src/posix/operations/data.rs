@@ -4,7 +4,7 @@
 //! while bytes are copied: two threads get two ranges, a signal handler that interrupts a read may read itself, and a
 //! process that is killed leaves nothing locked.
 
-use crate::ground::buffer::{Segment, total_bytes};
+use crate::ground::buffer::{Segment, check_not_null, total_bytes};
 use crate::ground::{Errno, Result};
 use crate::posix::description::Description;
 use crate::store::Kind;
@@ -39,12 +39,14 @@ pub fn read(description: &Description, segments: &[Segment]) -> Result<usize> {
     check_is_file(description)?;
     let wanted = total_bytes(segments) as u64;
     let mut start = description.cursor();
+    end_of(start, wanted as usize)?;
     let length = loop {
         let left = description.object.size_bytes()?.saturating_sub(start);
         let length = wanted.min(left);
         if length == 0 {
             return Ok(0);
         }
+        check_not_null(segments)?;
         match description.move_cursor(start, start + length) {
             Ok(()) => break length as usize,
             Err(current) => start = current,
@@ -98,13 +100,18 @@ fn give_back(description: &Description, start: u64, reserved: usize, outcome: &R
 pub fn read_at(description: &Description, offset: u64, segments: &[Segment]) -> Result<usize> {
     description.check_readable()?;
     check_is_file(description)?;
+    end_of(offset, total_bytes(segments))?;
+    if check_not_null(segments).is_err() {
+        let is_at_end = offset >= description.object.size_bytes()?;
+        return if is_at_end { Ok(0) } else { Err(Errno::FAULT) };
+    }
     description.object.read_at(offset, segments)
 }
 
 /// `write` and `writev`: at the cursor, or at the end with `O_APPEND`.
 ///
 /// # Errors
-/// `EBADF`, `ENOSPC`, `EFBIG`, `EIO`.
+/// `EBADF`, `ENOSPC`, `EFAULT`, `EIO`; `EINVAL` past the largest offset, as Linux has it.
 #[inline]
 pub fn write(description: &Description, segments: &[Segment], per_call: PerCall) -> Result<usize> {
     description.check_writable()?;
@@ -112,6 +119,7 @@ pub fn write(description: &Description, segments: &[Segment], per_call: PerCall)
     if length == 0 {
         return Ok(0);
     }
+    check_not_null(segments)?;
     if description.appends() || per_call.append {
         let (start, written) = description.object.append(segments)?;
         description.set_cursor(start + written as u64);
@@ -141,6 +149,7 @@ pub fn write_at(description: &Description, offset: u64, segments: &[Segment], pe
     if length == 0 {
         return Ok(0);
     }
+    check_not_null(segments)?;
     if description.appends() || per_call.append {
         let (_, written) = description.object.append(segments)?;
         return finish(description, written, per_call);
@@ -152,7 +161,7 @@ pub fn write_at(description: &Description, offset: u64, segments: &[Segment], pe
 
 #[inline(always)]
 fn end_of(start: u64, length: usize) -> Result<u64> {
-    start.checked_add(length as u64).filter(|end| *end <= OFFSET_MAX).ok_or(Errno::FBIG)
+    start.checked_add(length as u64).filter(|end| *end <= OFFSET_MAX).ok_or(Errno::INVAL)
 }
 
 #[inline(always)]
@@ -181,7 +190,7 @@ pub enum Whence {
 /// `lseek`. Returns the cursor's new place.
 ///
 /// # Errors
-/// `EINVAL` for a place before the start, `EOVERFLOW`, `ENXIO` for `SEEK_DATA` and `SEEK_HOLE` past the end.
+/// `EINVAL` for a place before the start or past the largest offset, `ENXIO` for `SEEK_DATA` and `SEEK_HOLE` past the end.
 pub fn seek(description: &Description, offset: i64, whence: Whence) -> Result<u64> {
     description.check_open()?;
     let from = match whence {
@@ -199,7 +208,7 @@ pub fn seek(description: &Description, offset: i64, whence: Whence) -> Result<u6
             return Ok(place);
         }
     };
-    let place = (from.cast_signed()).checked_add(offset).ok_or(Errno::OVERFLOW)?;
+    let place = (from.cast_signed()).checked_add(offset).ok_or(Errno::INVAL)?;
     let place = u64::try_from(place).map_err(|_| Errno::INVAL)?;
     description.set_cursor(place);
     Ok(place)

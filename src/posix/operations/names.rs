@@ -113,8 +113,11 @@ pub fn rename(from: &Place, to: &Place, mode: RenameMode) -> Result<()> {
     if !std::ptr::eq(from.connected, to.connected) {
         return Err(Errno::XDEV);
     }
-    if !from.is_named() || !to.is_named() {
+    if !from.is_named() {
         return Err(Errno::BUSY);
+    }
+    if !to.is_named() {
+        return Err(if mode == RenameMode::NoReplace { Errno::EXIST } else { Errno::BUSY });
     }
     let moved = from.found.ok_or(Errno::NOENT)?;
     if mode == RenameMode::NoReplace && to.found.is_some() {

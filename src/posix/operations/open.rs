@@ -20,6 +20,9 @@ pub fn open(mut place: Place, flags: OFlags, mode: u32) -> Result<i32> {
     if flags.contains(OFlags::TMPFILE) {
         return Err(Errno::OPNOTSUPP);
     }
+    if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) && !flags.contains(OFlags::PATH) {
+        return Err(Errno::INVAL);
+    }
     for _ in 0..ATTEMPTS_COUNT_MAX {
         match attempt(&mut place, flags, mode) {
             Err(Attempt::Again) => place.look_again()?,
@@ -94,7 +97,7 @@ fn check(place: &Place, found: Found, flags: OFlags) -> Result<Attributes> {
     match found.kind {
         Kind::Symlink if flags.contains(OFlags::DIRECTORY) || place.must_be_directory => return Err(Errno::NOTDIR),
         Kind::Symlink if !access.path_only => return Err(Errno::LOOP),
-        Kind::Directory if !access.path_only && (access.write || flags.contains(OFlags::CREATE)) => {
+        Kind::Directory if !access.path_only && (access.write || flags.intersects(OFlags::CREATE | OFlags::TRUNC)) => {
             return Err(Errno::ISDIR);
         }
         Kind::File if flags.contains(OFlags::DIRECTORY) || place.must_be_directory => return Err(Errno::NOTDIR),

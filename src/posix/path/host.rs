@@ -101,7 +101,12 @@ pub fn into_prefix(base: Option<BorrowedFd<'_>>, path: &[u8], symlinks: Symlinks
             here.push(behind)?;
             return Ok(Some(here));
         }
-        if is_finished(behind) && behind.is_empty() && symlinks == Symlinks::Keep {
+        let keeps = match symlinks {
+            Symlinks::Follow => false,
+            Symlinks::Keep => behind.is_empty(),
+            Symlinks::Name => is_finished(behind),
+        };
+        if keeps {
             return Ok(None);
         }
         let mut target = PathBuffer::new();

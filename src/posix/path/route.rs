@@ -1,10 +1,11 @@
 //! Which world a path leads to.
 
 use super::buffer::PathBuffer;
-use super::walk::{Place, Symlinks, Walked, walk};
+use super::walk::{Place, Rules, Scope, Walked, walk};
 use super::{host, special};
 use crate::ground::{Errno, Result};
 use crate::posix::description::Description;
+use crate::posix::descriptor::table;
 use crate::posix::{mount, working_directory};
 use crate::store::Kind;
 use std::os::fd::BorrowedFd;
@@ -44,35 +45,40 @@ const CROSSINGS_COUNT_MAX: u32 = 40;
 /// # Errors
 /// Those of a resolution that ends under a prefix: `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `ENAMETOOLONG`, or what
 /// keeps the container from being connected.
-pub fn route(base: Base<'_>, path: &[u8], symlinks: Symlinks) -> Result<Route> {
+pub fn route(base: Base<'_>, path: &[u8], rules: impl Into<Rules>) -> Result<Route> {
+    let rules = rules.into();
     let mut links = 0;
+    if path.first() == Some(&b'/') && rules.scope != Scope::Everywhere {
+        return scoped_route(base, path, rules, &mut links);
+    }
     if path.first() == Some(&b'/') {
         if let Some((mount, rest)) = mount::find(path) {
             if mount.is_excluded(rest) {
                 return Ok(Route::Host);
             }
             let connected = mount.connect()?;
-            let walked = walk(mount, connected, connected.container.root(), rest, symlinks, &mut links)?;
-            return settle(walked, symlinks, &mut links);
+            let walked = walk(mount, connected, connected.container.root(), rest, rules, &mut links)?;
+            return settle(walked, rules, &mut links);
         }
-        if let Some(descriptor) = special::descriptor_named(path) {
-            return Ok(Route::Descriptor(descriptor));
+        if let Some((descriptor, rest)) = special::descriptor_named(path) {
+            if rest.is_empty() {
+                return Ok(Route::Descriptor(descriptor));
+            }
+            let directory = table::get(descriptor)?.ok_or(Errno::BADF)?;
+            return route(Base::Ours(&directory), rest, rules);
         }
-        return unlikely_route(base, path, symlinks, &mut links);
+        return unlikely_route(base, path, rules, &mut links);
     }
     if path.is_empty() {
-        return match base {
-            Base::Ours(_) => Err(Errno::NOENT),
-            _ => Ok(Route::Host),
-        };
+        return Err(Errno::NOENT);
     }
     match base {
         Base::WorkingDirectory => match working_directory::current() {
-            None => unlikely_route(base, path, symlinks, &mut links),
+            None => unlikely_route(base, path, rules, &mut links),
             Some((mount, node)) => {
                 let connected = mount.connect()?;
-                let walked = walk(mount, connected, node, path, symlinks, &mut links)?;
-                settle(walked, symlinks, &mut links)
+                let walked = walk(mount, connected, node, path, rules, &mut links)?;
+                settle(walked, rules, &mut links)
             }
         },
         Base::Ours(directory) => {
@@ -80,21 +86,38 @@ pub fn route(base: Base<'_>, path: &[u8], symlinks: Symlinks) -> Result<Route> {
                 return Err(Errno::NOTDIR);
             }
             let (mount, connected) = (directory.mount, directory.mount.connect()?);
-            let walked = walk(mount, connected, directory.found().node, path, symlinks, &mut links)?;
-            settle(walked, symlinks, &mut links)
+            let walked = walk(mount, connected, directory.found().node, path, rules, &mut links)?;
+            settle(walked, rules, &mut links)
         }
-        Base::Host(_) => unlikely_route(base, path, symlinks, &mut links),
+        Base::Host(_) => unlikely_route(base, path, rules, &mut links),
     }
+}
+
+/// An absolute path that `openat2` confines to the directory that it starts from.
+fn scoped_route(base: Base<'_>, path: &[u8], rules: Rules, links: &mut u32) -> Result<Route> {
+    let (mount, start) = match base {
+        Base::Host(_) => return Ok(Route::Host),
+        Base::Ours(directory) => (directory.mount, directory.found().node),
+        Base::WorkingDirectory => match working_directory::current() {
+            None => return Ok(Route::Host),
+            Some(place) => place,
+        },
+    };
+    if rules.scope == Scope::Beneath {
+        return Err(Errno::XDEV);
+    }
+    let walked = walk(mount, mount.connect()?, start, path, rules, links)?;
+    settle(walked, rules, links)
 }
 
 /// A host path: nearly always left alone. Where the prefix is there on the host too, or could be made by this call,
 /// the kernel would not fail where it should, and the path is followed beforehand.
-fn unlikely_route(base: Base<'_>, path: &[u8], symlinks: Symlinks, links: &mut u32) -> Result<Route> {
+fn unlikely_route(base: Base<'_>, path: &[u8], rules: Rules, links: &mut u32) -> Result<Route> {
     let is_doubtful = mount::all().iter().any(|mount| mount.is_on_host) || host::ends_like_a_prefix(path);
     if !is_doubtful {
         return Ok(Route::Host);
     }
-    Ok(follow_host(base, path, symlinks, links)?.unwrap_or(Route::Host))
+    Ok(follow_host(base, path, rules, links)?.unwrap_or(Route::Host))
 }
 
 /// After the kernel answered `ENOENT` or `ENOTDIR`: the place under a prefix that the path leads to in a roundabout
@@ -102,30 +125,31 @@ fn unlikely_route(base: Base<'_>, path: &[u8], symlinks: Symlinks, links: &mut u
 ///
 /// # Errors
 /// Those of the resolution under the prefix; the kernel's answer stands where there is none.
-pub fn second_look(base: Base<'_>, path: &[u8], symlinks: Symlinks) -> Result<Option<Route>> {
-    if path.is_empty() || matches!(base, Base::Ours(_)) {
+pub fn second_look(base: Base<'_>, path: &[u8], rules: impl Into<Rules>) -> Result<Option<Route>> {
+    let rules = rules.into();
+    if path.is_empty() || matches!(base, Base::Ours(_)) || rules.scope != Scope::Everywhere {
         return Ok(None);
     }
-    follow_host(base, path, symlinks, &mut 0)
+    follow_host(base, path, rules, &mut 0)
 }
 
-fn follow_host(base: Base<'_>, path: &[u8], symlinks: Symlinks, links: &mut u32) -> Result<Option<Route>> {
+fn follow_host(base: Base<'_>, path: &[u8], rules: Rules, links: &mut u32) -> Result<Option<Route>> {
     let base = match base {
         Base::Host(descriptor) => Some(descriptor),
         _ => None,
     };
-    let Ok(Some(inside)) = host::into_prefix(base, path, symlinks) else { return Ok(None) };
+    let Ok(Some(inside)) = host::into_prefix(base, path, rules.symlinks) else { return Ok(None) };
     let Some((mount, rest)) = mount::find(inside.as_bytes()) else { return Ok(None) };
     if mount.is_excluded(rest) {
         return Ok(Some(Route::HostAt(inside)));
     }
     let connected = mount.connect()?;
-    let walked = walk(mount, connected, connected.container.root(), rest, symlinks, links)?;
-    settle(walked, symlinks, links).map(Some)
+    let walked = walk(mount, connected, connected.container.root(), rest, rules, links)?;
+    settle(walked, rules, links).map(Some)
 }
 
 /// Goes on where a walk has left its container.
-fn settle(walked: Walked, symlinks: Symlinks, links: &mut u32) -> Result<Route> {
+fn settle(walked: Walked, rules: Rules, links: &mut u32) -> Result<Route> {
     let mut walked = walked;
     for _ in 0..CROSSINGS_COUNT_MAX {
         let path = match walked {
@@ -134,7 +158,7 @@ fn settle(walked: Walked, symlinks: Symlinks, links: &mut u32) -> Result<Route> 
         };
         let inside = match mount::find(path.as_bytes()) {
             Some(_) => Some(path.clone()),
-            None => host::into_prefix(None, path.as_bytes(), symlinks)?,
+            None => host::into_prefix(None, path.as_bytes(), rules.symlinks)?,
         };
         let Some(inside) = inside else { return Ok(Route::HostAt(path)) };
         let Some((mount, rest)) = mount::find(inside.as_bytes()) else { return Ok(Route::HostAt(path)) };
@@ -142,7 +166,7 @@ fn settle(walked: Walked, symlinks: Symlinks, links: &mut u32) -> Result<Route> 
             return Ok(Route::HostAt(inside));
         }
         let connected = mount.connect()?;
-        walked = walk(mount, connected, connected.container.root(), rest, symlinks, links)?;
+        walked = walk(mount, connected, connected.container.root(), rest, rules, links)?;
     }
     Err(Errno::LOOP)
 }

@@ -1,19 +1,22 @@
 //! The host's names for open files: `/dev/stdin`, `/dev/fd/N`, `/proc/self/fd/N`.
 
+use super::buffer::split_first;
 use crate::posix::descriptor::table;
 
-/// The descriptor of ours that `path` names; `None` for every other path, at the cost of a comparison.
-pub fn descriptor_named(path: &[u8]) -> Option<i32> {
-    let descriptor = match path {
-        b"/dev/stdin" => 0,
-        b"/dev/stdout" => 1,
-        b"/dev/stderr" => 2,
+/// The descriptor of ours that `path` names, and what is behind it without the slashes (a name in it, if it is a
+/// directory); `None` for every other path, at the cost of a comparison.
+pub fn descriptor_named(path: &[u8]) -> Option<(i32, &[u8])> {
+    let (descriptor, rest) = match path {
+        b"/dev/stdin" => (0, &path[path.len()..]),
+        b"/dev/stdout" => (1, &path[path.len()..]),
+        b"/dev/stderr" => (2, &path[path.len()..]),
         _ => {
-            let number = path.strip_prefix(b"/dev/fd/").or_else(|| process_descriptors(path))?;
-            decimal(number)?
+            let named = path.strip_prefix(b"/dev/fd/").or_else(|| process_descriptors(path))?;
+            let (number, rest) = split_first(named);
+            (decimal(number)?, &rest[rest.iter().take_while(|byte| **byte == b'/').count()..])
         }
     };
-    table::is_ours(descriptor).then_some(descriptor)
+    table::is_ours(descriptor).then_some((descriptor, rest))
 }
 
 /// What follows `/proc/self/fd/` or its longer spellings.

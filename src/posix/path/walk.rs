@@ -2,7 +2,7 @@
 
 use super::buffer::{PathBuffer, is_finished, split_first};
 use crate::ground::{Errno, Result};
-use crate::posix::mount::{Connected, Mount};
+use crate::posix::mount::{self, Connected, Mount};
 use crate::posix::permission::{self, Want};
 use crate::store::{Attributes, Found, Kind, NodeId};
 
@@ -17,8 +17,52 @@ pub const SYMLINKS_COUNT_MAX: u32 = 40;
 pub enum Symlinks {
     /// It is.
     Follow,
-    /// The symlink itself is meant.
+    /// The symlink itself is meant, unless a slash stands behind it.
     Keep,
+    /// The name itself is meant, whatever stands behind it: what makes and removes names.
+    Name,
+}
+
+/// Where a path may lead; `openat2` can narrow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Anywhere.
+    Everywhere,
+    /// `RESOLVE_BENEATH`: not out of the starting directory.
+    Beneath,
+    /// `RESOLVE_IN_ROOT`: the starting directory is the root.
+    InRoot,
+}
+
+/// How a path is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The last component.
+    pub symlinks: Symlinks,
+    /// `RESOLVE_NO_SYMLINKS`: one that would be followed is an error.
+    pub forbids_symlinks: bool,
+    /// `RESOLVE_NO_XDEV`: so is leaving the container.
+    pub stays_in_container: bool,
+    /// How far it may lead.
+    pub scope: Scope,
+}
+
+impl From<Symlinks> for Rules {
+    fn from(symlinks: Symlinks) -> Self {
+        Self { symlinks, forbids_symlinks: false, stays_in_container: false, scope: Scope::Everywhere }
+    }
+}
+
+impl Rules {
+    /// Whether a symlink is followed that has `behind` behind it.
+    fn follows(&self, behind: &[u8]) -> bool {
+        let is_last = is_finished(behind);
+        match self.symlinks {
+            Symlinks::Follow => true,
+            Symlinks::Keep => !behind.is_empty(),
+            Symlinks::Name => !is_last,
+        }
+    }
 }
 
 /// What a path ended in.
@@ -146,13 +190,14 @@ pub enum Walked {
 /// Follows `path` from `start`, a directory of the container. `links` counts the symlinks of the whole resolution.
 ///
 /// # Errors
-/// `ENOENT`, `ENOTDIR`, `EACCES` for a directory that may not be passed through, `ELOOP`, `ENAMETOOLONG`.
+/// `ENOENT`, `ENOTDIR`, `EACCES` for a directory that may not be passed through, `ELOOP`, `ENAMETOOLONG`; `EXDEV` where
+/// the rules forbid to go on.
 pub fn walk(
     mount: &'static Mount,
     connected: &'static Connected,
     start: NodeId,
     path: &[u8],
-    symlinks: Symlinks,
+    rules: Rules,
     links: &mut u32,
 ) -> Result<Walked> {
     let container = connected.container.as_ref();
@@ -175,7 +220,18 @@ pub fn walk(
             }
             b".." => {
                 search(connected, directory)?;
+                if directory == start && rules.scope != Scope::Everywhere {
+                    if rules.scope == Scope::Beneath {
+                        return Err(Errno::XDEV);
+                    }
+                    walked = after;
+                    last = Last::DotDot;
+                    continue;
+                }
                 if directory == container.root() {
+                    if rules.stays_in_container {
+                        return Err(Errno::XDEV);
+                    }
                     return outside(mount, behind).map(Walked::Elsewhere);
                 }
                 directory = container.whereabouts(directory, &mut [0; NAME_BYTES_MAX])?.0;
@@ -187,6 +243,14 @@ pub fn walk(
             _ => {}
         }
         search(connected, directory)?;
+        if let Some(inner) = mount::nested_at(mount, directory, name) {
+            if rules.scope == Scope::Beneath || rules.stays_in_container {
+                return Err(Errno::XDEV);
+            }
+            let mut path = PathBuffer::of(&inner.configuration.prefix)?;
+            path.push(behind)?;
+            return Ok(Walked::Elsewhere(path));
+        }
         let is_last = is_finished(behind);
         let found = match container.lookup(directory, name) {
             Ok(found) => Some(found),
@@ -197,15 +261,20 @@ pub fn walk(
         };
         if let Some(link) = found
             && link.kind == Kind::Symlink
-            && (!is_last || symlinks == Symlinks::Follow || !behind.is_empty())
+            && rules.follows(behind)
         {
             *links += 1;
-            if *links > SYMLINKS_COUNT_MAX {
+            if *links > SYMLINKS_COUNT_MAX || rules.forbids_symlinks {
                 return Err(Errno::LOOP);
             }
             let next = expand(connected, link.node, behind)?;
             if next.as_bytes().starts_with(b"/") {
-                return Ok(Walked::Elsewhere(next));
+                match rules.scope {
+                    Scope::Everywhere if rules.stays_in_container => return Err(Errno::XDEV),
+                    Scope::Everywhere => return Ok(Walked::Elsewhere(next)),
+                    Scope::Beneath => return Err(Errno::XDEV),
+                    Scope::InRoot => directory = start,
+                }
             }
             expanded = Some(next);
             walked = 0;

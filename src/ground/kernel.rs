@@ -14,6 +14,9 @@ use std::sync::atomic::AtomicU32;
 /// Up to this soft limit, kept descriptors go above it, where the application can have none.
 const SOFT_LIMIT_RAISED_MAX: u64 = 4096;
 
+/// How far a superuser's hard limit is raised where there is no room below it.
+const ROOM_ABOVE_LIMIT: u64 = 1024;
+
 /// Under a larger limit they go from here on.
 const PARKED_FROM: i32 = 4000;
 
@@ -142,10 +145,12 @@ fn duplicate_high(descriptor: BorrowedFd<'_>) -> Result<OwnedFd> {
     if soft > SOFT_LIMIT_RAISED_MAX {
         return rustix::io::fcntl_dupfd_cloexec(descriptor, PARKED_FROM);
     }
-    if hard > soft {
-        // Above the limit nothing of the application's can be: it is raised for the moment of this one call.
+    // Above the limit nothing of the application's can be: it is raised for the moment of this one call. The superuser
+    // may go above the hard limit too.
+    let raised = if hard > soft { limit.maximum } else { Some(soft + ROOM_ABOVE_LIMIT) };
+    if raised.is_none_or(|raised| raised > soft) {
         let from = i32::try_from(soft).unwrap_or(PARKED_FROM);
-        if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_ok() {
+        if setrlimit(Resource::Nofile, Rlimit { current: raised, maximum: raised }).is_ok() {
             let high = rustix::io::fcntl_dupfd_cloexec(descriptor, from);
             let _ = setrlimit(Resource::Nofile, limit);
             return high;
@@ -346,11 +351,12 @@ pub fn sleep(milliseconds: u32) {
     let _ = rustix::thread::nanosleep(&time);
 }
 
-/// The wall clock in nanoseconds since the epoch, as coarse as the kernel's own file times (the last tick), by the
-/// vDSO: some 5 ns.
+/// The wall clock in nanoseconds since the epoch, by the vDSO: some 20 ns. The coarse clock would be 5 ns, but two
+/// changes within a tick (4 ms) would bear the same time, and what caches by it (Python's imports, make) go wrong;
+/// the kernel's own file systems tell such changes apart since 6.13.
 #[inline]
 pub fn now() -> i64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 

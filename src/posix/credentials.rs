@@ -1,4 +1,5 @@
-//! Whose rights this process has: effective user, groups, and the mask for new files.
+//! Whose rights this process has: the file system's user and groups (the effective ones, unless `setfsuid` made them
+//! others), and the mask for new files.
 #![allow(unsafe_code)]
 
 use crate::ground::guard::Quiet;
@@ -36,18 +37,21 @@ fn refresh() {
         kept.store(*group, Ordering::Relaxed);
     }
     GROUPS_COUNT.store(count as u32, Ordering::Relaxed);
-    USER.store(rustix::process::geteuid().as_raw(), Ordering::Relaxed);
-    GROUP.store(rustix::process::getegid().as_raw(), Ordering::Relaxed);
+    // The file system ids are what counts for files; a call with -1 changes nothing and tells them.
+    // SAFETY: integers only.
+    let (user, group) = unsafe { (libc::setfsuid(u32::MAX), libc::setfsgid(u32::MAX)) };
+    USER.store(user.cast_unsigned(), Ordering::Relaxed);
+    GROUP.store(group.cast_unsigned(), Ordering::Relaxed);
     FRESH.store(true, Ordering::Release);
 }
 
-/// Effective user id.
+/// The user whose rights count.
 pub fn user() -> u32 {
     refresh();
     USER.load(Ordering::Relaxed)
 }
 
-/// Effective group id.
+/// The group whose rights count.
 pub fn group() -> u32 {
     refresh();
     GROUP.load(Ordering::Relaxed)

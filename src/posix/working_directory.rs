@@ -2,19 +2,22 @@
 //!
 //! The kernel's own working directory is then a directory of the store that stands for it ([`host_stand_in`]): so a
 //! vfork child that changes it, a spawned program that starts in it and one whose environment was made by hand all
-//! know where they are. What is kept here is only a cache of that.
+//! know where they are. What is kept here is only a cache of that. Where the process may not enter the stand-in (it
+//! gave up its rights, or the host is read-only) the cache is all there is, and `SIDESTEP_CWD` tells a new program.
 //!
 //! [`host_stand_in`]: crate::store::Container::host_stand_in
 
+#![allow(unsafe_code)]
+
 use super::mount::{self, Mount};
 use super::path::buffer::PathBuffer;
-use super::path::host;
+use super::path::{Base, Route, Symlinks, host, route};
 use super::process;
 use crate::ground::mounts::StoreUrl;
 use crate::ground::{Errno, Result};
-use crate::store::NodeId;
+use crate::store::{ArrayObject, Found, NodeId};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// Not asked yet: a new program, or a call whose effect is not known.
 const UNKNOWN: u64 = 0;
@@ -27,6 +30,15 @@ const NODE_MASK: u64 = (1 << MOUNT_SHIFT) - 1;
 
 static STATE: AtomicU64 = AtomicU64::new(UNKNOWN);
 
+/// Whether the kernel's working directory is somewhere else.
+static IS_ONLY_HERE: AtomicBool = AtomicBool::new(false);
+
+/// Whether the working directory was ever asked for.
+static WAS_ASKED: AtomicBool = AtomicBool::new(false);
+
+/// The working directory, opened, where it is ours.
+static KEPT: AtomicPtr<Box<dyn ArrayObject>> = AtomicPtr::new(std::ptr::null_mut());
+
 /// The mount and directory that relative paths start from, or `None` on the host.
 #[inline]
 pub fn current() -> Option<(&'static Mount, NodeId)> {
@@ -35,7 +47,11 @@ pub fn current() -> Option<(&'static Mount, NodeId)> {
     }
     let mut state = STATE.load(Ordering::Acquire);
     if state == UNKNOWN {
-        let place = ask_the_kernel();
+        let is_first = !WAS_ASKED.swap(true, Ordering::AcqRel);
+        let place = if is_first { told() } else { None }.or_else(ask_the_kernel);
+        if let Some((mount, node)) = place {
+            keep_open(mount, node);
+        }
         state = place.map_or(HOST, |(mount, node)| encode(mount, node));
         STATE.store(state, Ordering::Release);
     }
@@ -72,18 +88,63 @@ fn ask_the_kernel() -> Option<(&'static Mount, NodeId)> {
 /// What the kernel says of the stand-in.
 pub fn enter(mount: &'static Mount, node: NodeId) -> Result<()> {
     let mut path = PathBuffer::new();
-    let length = mount.connect()?.container.host_stand_in(node, path.room())?;
-    path.set_length(length);
-    rustix::process::chdir(path.as_c_str())?;
+    let entered = mount.connect()?.container.host_stand_in(node, path.room()).and_then(|length| {
+        path.set_length(length);
+        rustix::process::chdir(path.as_c_str())
+    });
+    match entered {
+        Ok(()) => {}
+        Err(Errno::ACCESS | Errno::ROFS) if !process::is_guest() => {}
+        Err(error) => return Err(error),
+    }
     if !process::is_guest() {
+        IS_ONLY_HERE.store(entered.is_err(), Ordering::Release);
+        keep_open(mount, node);
         STATE.store(encode(mount, node), Ordering::Release);
     }
     Ok(())
 }
 
+/// The path that a new program has to be told, because the kernel does not know it.
+pub fn untold() -> Option<PathBuffer> {
+    if !IS_ONLY_HERE.load(Ordering::Acquire) {
+        return None;
+    }
+    let (mount, node) = current()?;
+    path_of(mount, node).ok()
+}
+
+/// What `SIDESTEP_CWD` told this program.
+fn told() -> Option<(&'static Mount, NodeId)> {
+    let path = std::env::var_os("SIDESTEP_CWD")?;
+    match route(Base::WorkingDirectory, path.as_bytes(), Symlinks::Follow) {
+        Ok(Route::Ours(place)) => {
+            IS_ONLY_HERE.store(true, Ordering::Release);
+            place.existing().ok().map(|found| (place.mount, found.node))
+        }
+        _ => None,
+    }
+}
+
+/// Keeps the working directory's number from being used again once it is removed, as an open file is kept.
+fn keep_open(mount: &'static Mount, node: NodeId) {
+    let opened = mount.connect().and_then(|connected| {
+        let attributes = connected.container.attributes(node)?;
+        connected.container.adopt(Found { node, generation: attributes.generation, kind: attributes.kind })
+    });
+    let kept = opened.map_or(std::ptr::null_mut(), |object| Box::into_raw(Box::new(object)));
+    let before = KEPT.swap(kept, Ordering::AcqRel);
+    if !before.is_null() {
+        // SAFETY: from `Box::into_raw` above, and taken out of its place by one thread only; nobody looks through it.
+        drop(unsafe { Box::from_raw(before) });
+    }
+}
+
 /// The kernel's working directory is about to change, or has changed, to something on the host.
 pub fn left() {
     if !process::is_guest() {
+        WAS_ASKED.store(true, Ordering::Release);
+        IS_ONLY_HERE.store(false, Ordering::Release);
         STATE.store(UNKNOWN, Ordering::Release);
     }
 }
@@ -94,6 +155,9 @@ pub fn left() {
 /// `ENOENT` where it has been removed.
 pub fn path_of(mount: &'static Mount, node: NodeId) -> Result<PathBuffer> {
     let container = mount.connect()?.container.as_ref();
+    if container.attributes(node).map_err(|_| Errno::NOENT)?.link_count == 0 {
+        return Err(Errno::NOENT);
+    }
     // From the end of the room to its front, since the names come from the last to the first.
     let mut text = [0u8; super::path::buffer::PATH_BYTES_MAX];
     let mut start = text.len();

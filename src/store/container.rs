@@ -100,10 +100,11 @@ pub trait Container: Send + Sync {
     ) -> Result<()>;
 
     /// A directory's parent and its own name there, written to `name` (255 bytes are enough); the root is its own
-    /// parent with an empty name. Returns the parent and the name's length.
+    /// parent with an empty name. Returns the parent and the name's length. A removed directory that somebody still has
+    /// open answers with what they were.
     ///
     /// # Errors
-    /// `ENOENT` for a directory that has been removed.
+    /// `ENOENT` or `ESTALE` for a directory that is gone.
     fn whereabouts(&self, directory: NodeId, name: &mut [u8]) -> Result<(NodeId, usize)>;
 
     /// Opens a node: until the object is dropped it lives on, unlinked or not.

@@ -4,6 +4,7 @@
 use super::arguments::pointer;
 use house::ground::mounts;
 use house::posix::descriptor::handover;
+use house::posix::working_directory;
 use std::ffi::{CStr, CString, c_char};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -67,8 +68,8 @@ fn own_path() -> Option<Vec<u8>> {
 /// An environment in the making: pointers to the application's strings and to ours.
 pub struct Environment {
     pointers: Vec<*const c_char>,
-    /// A string that had to be put together.
-    _preload: Option<CString>,
+    /// The strings that had to be put together.
+    _made: [Option<CString>; 2],
 }
 
 impl Environment {
@@ -105,14 +106,21 @@ pub unsafe fn complete(given: u64) -> Option<Environment> {
     if is_off {
         return None;
     }
-    let mut added: Vec<*const c_char> = Vec::new();
+    let mut is_changed = false;
+    let says_directory = pointers.iter().position(|entry| name_of(text(entry)) == b"SIDESTEP_CWD");
+    if let Some(index) = says_directory {
+        pointers.remove(index);
+        is_changed = true;
+    }
+    let directory = working_directory::untold()
+        .and_then(|path| CString::new([b"SIDESTEP_CWD=".as_slice(), path.as_bytes()].concat()).ok());
+    let mut added: Vec<*const c_char> = directory.iter().map(|line| line.as_ptr()).collect();
     added.extend(
         kept.variables
             .iter()
             .filter(|variable| !pointers.iter().any(|entry| name_of(text(entry)) == name_of(variable)))
             .map(|variable| variable.as_ptr()),
     );
-    let mut is_changed = false;
     let says_inherited = pointers.iter().position(|entry| name_of(text(entry)) == name_of(INHERITED));
     match (handover::has_anything(), says_inherited) {
         (true, None) => added.push(INHERITED.as_ptr()),
@@ -147,7 +155,7 @@ pub unsafe fn complete(given: u64) -> Option<Environment> {
     }
     pointers.extend(added);
     pointers.push(std::ptr::null());
-    Some(Environment { pointers, _preload: put_together })
+    Some(Environment { pointers, _made: [put_together, directory] })
 }
 
 /// Whether a path of `LD_PRELOAD` is this library, by whatever directory it is reached.

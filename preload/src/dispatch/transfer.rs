@@ -8,7 +8,7 @@ use house::posix::descriptor::slots::Held;
 use house::posix::descriptor::table;
 use house::posix::operations::transfer::{End, check_ranges, transfer};
 use house::store::Kind;
-use rustix::fs::FileType;
+use rustix::fs::{FileType, OFlags};
 
 /// What a pipe holds: more is not read ahead for one, because it could not be put back.
 const PIPE_BYTES: usize = 64 << 10;
@@ -72,11 +72,13 @@ unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes:
     Verdict::of((|| {
         from.check_data()?;
         to.check_data()?;
-        if let Some(held) = &from.held {
-            held.check_readable()?;
+        match &from.held {
+            Some(held) => held.check_readable()?,
+            None => check_host(from.number, OFlags::WRONLY)?,
         }
-        if let Some(held) = &to.held {
-            held.check_writable()?;
+        match &to.held {
+            Some(held) => held.check_writable()?,
+            None => check_host(to.number, OFlags::RDONLY)?,
         }
         if length > i64::MAX as u64 {
             return Err(Errno::INVAL);
@@ -109,6 +111,13 @@ enum Kinds {
     Copy,
     Send,
     Splice,
+}
+
+/// Checks that a host's descriptor is open, and not for the other direction only.
+fn check_host(number: i32, wrong: OFlags) -> Result<()> {
+    let flags = rustix::fs::fcntl_getfl(borrowed(number))?;
+    let access = flags.bits() & libc::O_ACCMODE.cast_unsigned();
+    if access == wrong.bits() || flags.contains(OFlags::PATH) { Err(Errno::BADF) } else { Ok(()) }
 }
 
 fn is_file(number: i32) -> bool {

@@ -69,7 +69,7 @@ fn read_limited(description: &Description, start: u64, segments: &[Segment], len
     for segment in segments {
         let part = segment.part(0, length - done);
         if part.is_empty() {
-            break;
+            continue;
         }
         match description.object.read_at(start + done as u64, &[part]) {
             Ok(read) => done += read,

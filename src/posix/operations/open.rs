@@ -23,6 +23,9 @@ pub fn open(mut place: Place, flags: OFlags, mode: u32) -> Result<i32> {
     if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) && !flags.contains(OFlags::PATH) {
         return Err(Errno::INVAL);
     }
+    if flags.contains(OFlags::CREATE) && place.must_be_directory && !flags.contains(OFlags::PATH) {
+        return Err(Errno::ISDIR);
+    }
     for _ in 0..ATTEMPTS_COUNT_MAX {
         match attempt(&mut place, flags, mode) {
             Err(Attempt::Again) => place.look_again()?,
@@ -59,9 +62,6 @@ fn attempt(place: &mut Place, flags: OFlags, mode: u32) -> std::result::Result<i
         None => {
             if !flags.contains(OFlags::CREATE) || flags.contains(OFlags::PATH) {
                 return Err(Errno::NOENT.into());
-            }
-            if place.must_be_directory {
-                return Err(Errno::ISDIR.into());
             }
             let directory = place.check_directory_may_change()?;
             let reservation = table::reserve(close_on_exec)?;

@@ -55,7 +55,6 @@ pub fn truncate_open(description: &Description, size_bytes: i64) -> Result<()> {
 pub fn allocate(description: &Description, mode: i32, offset: i64, length: i64) -> Result<()> {
     const PUNCH: i32 = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
     const ZERO_KEEP: i32 = libc::FALLOC_FL_ZERO_RANGE | libc::FALLOC_FL_KEEP_SIZE;
-    description.check_writable()?;
     let offset = u64::try_from(offset).map_err(|_| Errno::INVAL)?;
     let length = u64::try_from(length).ok().filter(|length| *length > 0).ok_or(Errno::INVAL)?;
     let how = match mode {
@@ -66,6 +65,7 @@ pub fn allocate(description: &Description, mode: i32, offset: i64, length: i64) 
         ZERO_KEEP => Allocation::ZeroKeepSize,
         _ => return Err(Errno::OPNOTSUPP),
     };
+    description.check_writable()?;
     if description.found().kind != Kind::File {
         return Err(Errno::NODEV);
     }

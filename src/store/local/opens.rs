@@ -93,8 +93,10 @@ impl Store {
         if record.has(ORPHAN) {
             let mut writing = self.process().tree()?.write()?;
             writing.delete(&Key::of_orphan(node))?;
-            if record.kind() == Some(Kind::Symlink) {
-                writing.delete(&Key::of_symlink(node))?;
+            match record.kind() {
+                Some(Kind::Symlink) => writing.delete(&Key::of_symlink(node))?,
+                Some(Kind::Directory) => writing.delete(&Key::of_directory(node))?,
+                Some(Kind::File) | None => {}
             }
             writing.commit()?;
             record.flags.fetch_and(!ORPHAN, Ordering::AcqRel);

@@ -100,6 +100,8 @@ pub fn forget_node(
 ) -> Result<()> {
     let node = found.node.0;
     match found.kind {
+        // `..` leads on from a removed directory for as long as somebody is in it.
+        Kind::Directory if becomes_orphan => {}
         Kind::Directory => writing.delete(&Key::of_directory(node))?,
         Kind::File => {}
         Kind::Symlink if record.links.load(Ordering::Relaxed) > 1 => {}

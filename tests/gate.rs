@@ -234,3 +234,16 @@ fn a_policy_against_new_code_leaves_the_symbols() {
     ]);
     assert_eq!(place.run(command), ("fine\n".to_owned(), String::new(), "exit 0".to_owned()));
 }
+
+#[test]
+fn a_refusal_is_told_where_it_is_asked_for() {
+    let place = Place::new();
+    let mut command = place.command(Door::Symbols, "/bin/true");
+    command.env("SIDESTEP_LOG", "info");
+    let (stdout, stderr, status) = place.run(command);
+    assert_eq!((stdout.as_str(), status.as_str()), ("", "exit 0"));
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains("symbol doors were asked for") && stderr.contains("stdio"), "{stderr}");
+    let (_, stderr, _) = place.run(place.command(Door::Symbols, "/bin/true"));
+    assert_eq!(stderr, "");
+}

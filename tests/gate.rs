@@ -193,8 +193,9 @@ fn threads_of_other_libraries_are_not_harmed() {
         assert_eq!(facts.get("door"), if left == 0 { "gate" } else { "gate+symbols" }, "{kind}: {facts:?}");
         assert_eq!(facts.number("patched") + facts.number("left_alone") + left, facts.number("sites"), "{facts:?}");
         same_everywhere(|place, door| {
-            let mut command = with_thread(place, door, kind, "/bin/bash");
-            command.args(["-c", "seq 100 | sort | tail -1; cat /etc/hostname | wc -l; echo x > f; cat f"]);
+            // Not a shell: bash closes numbers that it does not own, which strikes the thread natively too.
+            let mut command = with_thread(place, door, kind, "/usr/bin/sort");
+            command.args(["-r", "/etc/passwd", "/etc/group"]);
             command
         });
     }

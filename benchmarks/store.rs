@@ -119,8 +119,8 @@ fn creations_alone(container: &LocalContainer) {
             black_box(container.lookup(root, name.as_bytes()).unwrap());
         }
     });
-    let hot = per_operation(1_000_000, || {
-        for _ in 0..1_000_000 {
+    let hot = per_operation(FILES_COUNT, || {
+        for _ in 0..FILES_COUNT {
             black_box(container.lookup(root, b"empty.77").unwrap());
         }
     });

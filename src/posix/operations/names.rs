@@ -127,11 +127,11 @@ pub fn rename(from: &Place, to: &Place, mode: RenameMode) -> Result<()> {
         return Err(Errno::NOENT);
     }
     let other_is_directory = to.found.is_some_and(|found| found.kind == Kind::Directory);
-    if moved.kind != Kind::Directory {
-        let asks_for_directory = from.must_be_directory || (to.must_be_directory && mode != RenameMode::Exchange);
-        if asks_for_directory || (to.must_be_directory && !other_is_directory) {
-            return Err(Errno::NOTDIR);
-        }
+    // A slash asks for a directory: behind the new name, for the one that is there in an exchange.
+    let arriving_is_directory =
+        if mode == RenameMode::Exchange { other_is_directory } else { moved.kind == Kind::Directory };
+    if from.must_be_directory && moved.kind != Kind::Directory || to.must_be_directory && !arriving_is_directory {
+        return Err(Errno::NOTDIR);
     }
     let entry = check_removable(from)?;
     check_parent_link(from, to, &entry)?;

@@ -70,7 +70,13 @@ pub fn route(base: Base<'_>, path: &[u8], rules: impl Into<Rules>) -> Result<Rou
         return unlikely_route(base, path, rules, &mut links);
     }
     if path.is_empty() {
-        return Err(Errno::NOENT);
+        let is_ours = match base {
+            Base::Ours(_) => true,
+            Base::WorkingDirectory => working_directory::current().is_some(),
+            Base::Host(_) => false,
+        };
+        // On the host an empty path may mean the descriptor itself.
+        return if is_ours { Err(Errno::NOENT) } else { Ok(Route::Host) };
     }
     match base {
         Base::WorkingDirectory => match working_directory::current() {

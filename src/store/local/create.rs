@@ -14,7 +14,15 @@ impl Store {
     /// # Errors
     /// `EEXIST`, `ENOSPC`, `ENOENT` where the directory was removed.
     pub fn create(&self, directory: NodeId, name: &[u8], new: &NewNode<'_>, chunk_bytes: u64) -> Result<Found> {
-        let names = self.lock_names()?;
+        let _names = self.lock_names()?;
+        self.create_locked(directory, name, new, chunk_bytes)
+    }
+
+    /// As [`Store::create`], the names lock being held.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_locked(&self, directory: NodeId, name: &[u8], new: &NewNode<'_>, chunk_bytes: u64) -> Result<Found> {
         let parent = self.directory_record(directory)?;
         let position = self.with_reader(|look| self.free_position(look, directory, name))?;
         let (node, record) = self.take_node()?;
@@ -28,7 +36,7 @@ impl Store {
             journal.list(directory.0, Field::Links, u64::from(parent.links.load(Ordering::Relaxed)) + 1);
         }
         journal.list(directory.0, Field::Modified, now.cast_unsigned());
-        names.commit(false, |writing| {
+        self.commit(false, |writing| {
             writing.put(&Key::of_entry(directory.0, position, name), &key::entry_value(found))?;
             match new.kind {
                 Kind::File => Ok(()),
@@ -44,7 +52,7 @@ impl Store {
     /// # Errors
     /// `ENOSPC`.
     pub fn make_root(&self) -> Result<()> {
-        let names = self.lock_names()?;
+        let _names = self.lock_names()?;
         let (node, record) = self.take_node()?;
         debug_assert_eq!(node, ROOT);
         let new = NewNode {
@@ -55,7 +63,7 @@ impl Store {
             target: b"",
         };
         fill(record, &new, 0, kernel::now());
-        names.commit(false, |writing| writing.put(&Key::of_directory(ROOT), &whereabouts(NodeId(ROOT), b"")))
+        self.commit(false, |writing| writing.put(&Key::of_directory(ROOT), &whereabouts(NodeId(ROOT), b"")))
     }
 }
 

@@ -228,6 +228,14 @@ impl Store {
         released
     }
 
+    /// Space for a change that mends.
+    ///
+    /// # Errors
+    /// `ENOSPC`.
+    pub fn reserve_for_repair(&self) -> Result<()> {
+        self.reserve_pages(PAGES_PER_CHANGE)
+    }
+
     /// Sees to it that the tree's file has the space that a change may need.
     fn reserve_pages(&self, pages: u64) -> Result<()> {
         let tree = self.process().tree()?;
@@ -247,30 +255,21 @@ impl Store {
         allocated.store(target, Ordering::Relaxed);
         Ok(())
     }
-}
 
-/// The names lock, held.
-pub struct NamesGuard<'a> {
-    store: &'a Store,
-    // Dropped after the lock is given back.
-    _quiet: Quiet,
-}
-
-impl NamesGuard<'_> {
-    /// Does `change` in one transaction, then the stores that the journal lists. With an error nothing was done, and a node
-    /// that was taken for it is given back. A change that frees space may use the last pages.
+    /// Does `change` in one transaction, then the stores that the journal lists. The names lock is held. With an error nothing
+    /// was done, and a node that was taken for it is given back. A change that frees space may use the last pages.
     ///
     /// # Errors
     /// What `change` answers; `ENOSPC`.
     pub fn commit(&self, frees: bool, change: impl FnOnce(&mut Writing) -> Result<()>) -> Result<()> {
-        let journal = &self.store.header().names_lock.journal;
+        let journal = &self.header().names_lock.journal;
         let begun = self.begin(frees).and_then(|mut writing| {
             change(&mut writing)?;
             journal.arm(writing.number());
             writing.commit()
         });
         match begun {
-            Ok(()) => self.store.finish(),
+            Ok(()) => self.finish(),
             Err(errno) => {
                 self.abandon();
                 Err(errno)
@@ -280,19 +279,26 @@ impl NamesGuard<'_> {
 
     fn begin(&self, frees: bool) -> Result<Writing> {
         // Twice the pages for what fills the store: the second half is for removing from a full one.
-        match self.store.reserve_pages(2 * PAGES_PER_CHANGE) {
-            Err(Errno::NOSPC) if frees => self.store.reserve_pages(PAGES_PER_CHANGE / 2)?,
+        match self.reserve_pages(2 * PAGES_PER_CHANGE) {
+            Err(Errno::NOSPC) if frees => self.reserve_pages(PAGES_PER_CHANGE / 2)?,
             reserved => reserved?,
         }
-        self.store.process().tree()?.write()
+        self.process().tree()?.write()
     }
 
-    /// Gives back what was taken for a change that does not come.
+    /// Gives back what was taken for a change that does not come. The names lock is held.
     pub fn abandon(&self) {
-        let journal = &self.store.header().names_lock.journal;
-        self.store.take_back_node(journal.taken.load(Ordering::Relaxed));
+        let journal = &self.header().names_lock.journal;
+        self.take_back_node(journal.taken.load(Ordering::Relaxed));
         journal.clear();
     }
+}
+
+/// The names lock, held.
+pub struct NamesGuard<'a> {
+    store: &'a Store,
+    // Dropped after the lock is given back.
+    _quiet: Quiet,
 }
 
 impl Drop for NamesGuard<'_> {

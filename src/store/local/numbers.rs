@@ -3,7 +3,7 @@
 
 use super::header::Pool;
 use super::journal::AllocationJournal;
-use super::record::{HAS_OBJECT, RECORD_BYTES, Record};
+use super::record::{HAS_OBJECT, OBJECT_BEGUN, RECORD_BYTES, Record};
 use super::shared_lock::Acquired;
 use super::store::{SLOT_BYTES, Store};
 use crate::ground::guard::Quiet;
@@ -97,7 +97,7 @@ impl Store {
             if record.kind() == Some(Kind::Directory) {
                 self.remove_stand_in(node, generation, record);
             }
-            if record.has(HAS_OBJECT) {
+            if record.has(HAS_OBJECT | OBJECT_BEGUN) {
                 super::object::remove(self, node, generation);
             }
             // An error leaves the slot to fsck: there is nobody to tell.
@@ -192,7 +192,8 @@ impl Store {
         unsafe { start.as_ref() }.ok_or(Errno::IO)
     }
 
-    fn push_slot(&self, pool: &Pool, slot: u64) -> Result<()> {
+    /// Lists a slot as free. The allocation lock is held.
+    pub fn push_slot(&self, pool: &Pool, slot: u64) -> Result<()> {
         let head = pool.free.load(Ordering::Relaxed);
         if head != slot {
             self.slot_link(slot)?.store(head, Ordering::Relaxed);
@@ -202,7 +203,8 @@ impl Store {
         Ok(())
     }
 
-    fn next_free_slot(&self, slot: u64) -> Result<u64> {
+    /// The slot after a free one in the list.
+    pub fn next_free_slot(&self, slot: u64) -> Result<u64> {
         let next = self.slot_link(slot)?.load(Ordering::Relaxed);
         if next >= self.header().allocation_lock.slots.next.load(Ordering::Relaxed) { Err(Errno::IO) } else { Ok(next) }
     }

@@ -91,6 +91,12 @@ pub fn host_blocks(store: &Store, node: u64, generation: u32) -> u64 {
         .sum()
 }
 
+/// The bytes of an object file; 0 where there is none.
+pub fn host_size(store: &Store, target: u32, node: u64, generation: u32) -> u64 {
+    let stat = rustix::fs::statat(store.root(), path(target, node, generation), AtFlags::empty());
+    stat.map_or(0, |stat| stat.st_size.cast_unsigned())
+}
+
 /// The path of an object file below the store's directory.
 fn path(target: u32, node: u64, generation: u32) -> String {
     format!("targets/{target}/{:02x}/{node:x}.{generation:x}", node & 0xff)

@@ -62,6 +62,11 @@ impl Store {
         if (opens >> 32) as u32 == epoch { opens as u32 } else { 0 }
     }
 
+    /// Whether somebody has it open, or holds it.
+    pub fn is_kept(&self, record: &Record, node: u64) -> bool {
+        self.open_count(record) != 0 || self.is_held(record, node)
+    }
+
     fn is_held(&self, record: &Record, node: u64) -> bool {
         // Not known is held: better a leak than a file gone from under somebody.
         let live = kernel::borrow(self.process().live());
@@ -79,7 +84,7 @@ impl Store {
             return Ok(());
         }
         let orphans = &self.header().orphans;
-        if self.open_count(record) != 0 || self.is_held(record, node) {
+        if self.is_kept(record, node) {
             if !record.has(ORPHAN) {
                 let generation = record.generation.load(Ordering::Relaxed);
                 let mut writing = self.process().tree()?.write()?;
@@ -146,7 +151,7 @@ impl Store {
                     && record.kind().is_some()
             });
             match record {
-                Some(record) if self.open_count(record) != 0 || self.is_held(record, node) => {
+                Some(record) if self.is_kept(record, node) => {
                     record.flags.fetch_or(ORPHAN, Ordering::AcqRel);
                     kept += 1;
                 }

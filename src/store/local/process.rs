@@ -251,6 +251,29 @@ impl Process {
         }
     }
 
+    /// Keeps others out, if nobody else is in. False if somebody is.
+    ///
+    /// # Errors
+    /// As fcntl(2).
+    pub fn exclude_others(&self) -> Result<bool> {
+        // On a read-only host nobody changes anything.
+        if self.live() < 0 {
+            return Ok(true);
+        }
+        kernel::lock_range(kernel::borrow(self.live()), RangeLock::Write, LIVING_BYTE, 1)
+    }
+
+    /// Lets others in again.
+    ///
+    /// # Errors
+    /// As fcntl(2).
+    pub fn admit_others(&self) -> Result<()> {
+        if self.live() < 0 {
+            return Ok(());
+        }
+        kernel::lock_range(kernel::borrow(self.live()), RangeLock::Read, LIVING_BYTE, 1).map(drop)
+    }
+
     /// Whether a lock's owner is no more.
     pub fn is_dead(&self, store: &Store, owner: u32) -> bool {
         if owner == self.owner() {

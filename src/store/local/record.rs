@@ -34,6 +34,9 @@ pub const TRIM: u32 = 8;
 /// A directory with a stand-in on the host.
 pub const STANDS_IN: u32 = 16;
 
+/// Object files may exist, though the bytes are not there yet: a move to them was begun.
+pub const OBJECT_BEGUN: u32 = 32;
+
 /// One node.
 #[repr(C, align(128))]
 pub struct Record {

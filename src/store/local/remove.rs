@@ -33,7 +33,7 @@ impl Store {
     }
 
     fn remove(&self, directory: NodeId, name: &[u8], allow: impl FnOnce(Found, bool) -> Result<()>) -> Result<()> {
-        let names = self.lock_names()?;
+        let _names = self.lock_names()?;
         let parent = self.directory_record(directory)?;
         let (found, position) = self.with_reader(|look| {
             let (found, position) = self.find(look, directory, name)?.ok_or(Errno::NOENT)?;
@@ -53,7 +53,7 @@ impl Store {
             journal.list(directory.0, Field::Links, count(parent.links.load(Ordering::Relaxed), 1));
         }
         let becomes_orphan = self.list_loss(found, record, now);
-        names.commit(true, |writing| {
+        self.commit(true, |writing| {
             writing.delete(&Key::of_entry(directory.0, position, name))?;
             forget_node(writing, found, record, becomes_orphan)
         })

@@ -27,7 +27,7 @@ impl Store {
     /// # Errors
     /// As rename(2).
     pub fn rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), mode: RenameMode) -> Result<()> {
-        let names = self.lock_names()?;
+        let _names = self.lock_names()?;
         let (from_record, to_record) = (self.directory_record(from.0)?, self.directory_record(to.0)?);
         enum Plan {
             Nothing,
@@ -66,12 +66,12 @@ impl Store {
         match plan {
             Plan::Nothing => Ok(()),
             Plan::Exchange(source, target) => {
-                self.exchange(&names, end(from.0, from_record, from.1, source), end(to.0, to_record, to.1, target))
+                self.exchange(end(from.0, from_record, from.1, source), end(to.0, to_record, to.1, target))
             }
             Plan::Move(source, replaced, position) => {
                 let target = end(to.0, to_record, to.1, (source.0, position));
                 let replaced = replaced.map(|(found, _)| found);
-                self.move_name(&names, end(from.0, from_record, from.1, source), target, replaced)
+                self.move_name(end(from.0, from_record, from.1, source), target, replaced)
             }
         }
     }
@@ -103,13 +103,7 @@ impl Store {
         }
     }
 
-    fn move_name(
-        &self,
-        names: &super::names::NamesGuard<'_>,
-        source: End<'_>,
-        target: End<'_>,
-        replaced: Option<Found>,
-    ) -> Result<()> {
+    fn move_name(&self, source: End<'_>, target: End<'_>, replaced: Option<Found>) -> Result<()> {
         let now = kernel::now();
         let moves_directory = i64::from(source.found.kind == Kind::Directory);
         let replaces_directory = i64::from(replaced.is_some_and(|found| found.kind == Kind::Directory));
@@ -125,12 +119,12 @@ impl Store {
         let lost = match replaced {
             Some(found) => {
                 let record = self.record(found.node.0).ok_or(Errno::IO);
-                let record = record.inspect_err(|_| names.abandon())?;
+                let record = record.inspect_err(|_| self.abandon())?;
                 Some((found, record, self.list_loss(found, record, now)))
             }
             None => None,
         };
-        names.commit(replaced.is_some(), |writing| {
+        self.commit(replaced.is_some(), |writing| {
             writing.delete(&Key::of_entry(source.directory.0, source.position, source.name))?;
             if let Some((found, record, becomes_orphan)) = lost {
                 forget_node(writing, found, record, becomes_orphan)?;
@@ -145,7 +139,7 @@ impl Store {
         })
     }
 
-    fn exchange(&self, names: &super::names::NamesGuard<'_>, one: End<'_>, other: End<'_>) -> Result<()> {
+    fn exchange(&self, one: End<'_>, other: End<'_>) -> Result<()> {
         let now = kernel::now();
         let subdirectories = |end: &End<'_>| i64::from(end.found.kind == Kind::Directory);
         if one.directory == other.directory {
@@ -158,7 +152,7 @@ impl Store {
         let journal = &self.header().names_lock.journal;
         journal.list(one.found.node.0, Field::Changed, now.cast_unsigned());
         journal.list(other.found.node.0, Field::Changed, now.cast_unsigned());
-        names.commit(true, |writing| {
+        self.commit(true, |writing| {
             for (place, found) in [(&one, other.found), (&other, one.found)] {
                 let key = Key::of_entry(place.directory.0, place.position, place.name);
                 writing.put(&key, &key::entry_value(found))?;

@@ -88,6 +88,27 @@ impl SharedFile {
         }
     }
 
+    /// A copy of some bytes that have their space.
+    ///
+    /// # Errors
+    /// As [`SharedFile::at`].
+    pub fn copy_out(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        // SAFETY: the caller's word; segments are whole multiples of what is copied.
+        unsafe { self.at(offset)?.copy_to_nonoverlapping(bytes.as_mut_ptr(), length) };
+        Ok(bytes)
+    }
+
+    /// Puts bytes where there is space for them.
+    ///
+    /// # Errors
+    /// As [`SharedFile::at`].
+    pub fn copy_in(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        // SAFETY: as above.
+        unsafe { self.at(offset)?.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
     fn open(&self, access: OFlags) -> Result<kernel::Low> {
         kernel::Low::open(kernel::borrow(self.directory), self.name, access, Mode::empty())
     }

@@ -94,7 +94,7 @@ impl Windows {
 }
 
 #[cold]
-fn map<'a>(place: &'a AtomicPtr<Window>, file: i32, writable: bool, offset: u64) -> Option<&'a Window> {
+fn map(place: &AtomicPtr<Window>, file: i32, writable: bool, offset: u64) -> Option<&Window> {
     let _quiet = Quiet::enter();
     let protection = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
     let length = WINDOW_BYTES as usize;

@@ -8,7 +8,7 @@
 
 use super::object::for_each_part;
 use super::open_node::OpenNode;
-use super::record::{Extent, HAS_OBJECT, SIZE_BYTES_MAX};
+use super::record::{Extent, HAS_OBJECT, OBJECT_BEGUN, SIZE_BYTES_MAX};
 use super::store::{RecordGuard, SLOT_BYTES};
 use crate::ground::buffer::{Segment, total_bytes};
 use crate::ground::{Errno, Result, kernel};
@@ -197,6 +197,8 @@ impl OpenNode {
     fn move_to_objects(&self, slot: *mut u8) -> Result<()> {
         let record = self.record();
         let size = record.extent().size();
+        // Killed on the way, they are found by this mark and go with the node.
+        record.flags.fetch_or(OBJECT_BEGUN, Ordering::AcqRel);
         if !slot.is_null() && size != 0 {
             let length = size.min(SLOT_BYTES) as usize;
             // SAFETY: the slot is readable memory of that size.

@@ -1,8 +1,10 @@
 //! The embedded engine from the outside.
 
+mod checking;
 mod data;
 mod names;
 mod opening;
+mod processes;
 
 use super::LocalContainer;
 use crate::ground::mounts::MountOptions;

@@ -240,7 +240,6 @@ fn stress_ng_verifies() {
         "dirmany",
         "dup",
         "fallocate",
-        "fcntl",
         "filename",
         "fpunch",
         "fstat",
@@ -255,10 +254,7 @@ fn stress_ng_verifies() {
         "splice",
         "symlink",
         "touch",
-        "unlink",
         "utime",
-        "vdso",
-        "verity",
     ];
     content_in_both(&pair, "stress-ng", |prefix| {
         let mut arguments: Vec<String> =

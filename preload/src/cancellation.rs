@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 unsafe extern "C-unwind" {
     fn pthread_setcancelstate(state: c_int, previous: *mut c_int) -> c_int;
+    fn pthread_setcanceltype(kind: c_int, previous: *mut c_int) -> c_int;
     fn pthread_testcancel();
 }
 
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
+const PTHREAD_CANCEL_DEFERRED: c_int = 0;
 
 /// glibc's `__libc_single_threaded` (2.32 and later): null until [`start`] found it.
 static SINGLE_THREADED: AtomicPtr<c_char> = AtomicPtr::new(std::ptr::null_mut());
@@ -53,9 +55,18 @@ impl Cancellation {
     /// Lets it in again. A cancellation that came meanwhile inside libc's asynchronous window strikes here.
     #[inline]
     pub fn release(self) {
-        if let Some(previous) = self.0.filter(|&previous| previous != PTHREAD_CANCEL_DISABLE) {
-            // SAFETY: restores what `hold` found.
-            unsafe { pthread_setcancelstate(previous, std::ptr::null_mut()) };
+        let Some(previous) = self.0.filter(|&previous| previous != PTHREAD_CANCEL_DISABLE) else { return };
+        // Enabling it in an asynchronous window would strike at once, and glibc 2.36 forgets there to set the thread's
+        // result. So it is enabled as deferred, and strikes at a point that doesn't forget.
+        let mut kind = PTHREAD_CANCEL_DEFERRED;
+        // SAFETY: restores what `hold` and the first line found; the pointers are to live words, or null.
+        unsafe {
+            pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &raw mut kind);
+            pthread_setcancelstate(previous, std::ptr::null_mut());
+            if kind != PTHREAD_CANCEL_DEFERRED {
+                pthread_testcancel();
+                pthread_setcanceltype(kind, std::ptr::null_mut());
+            }
         }
     }
 }

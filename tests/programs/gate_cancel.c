@@ -90,6 +90,7 @@ static void cancel(const char *name, void *(*body)(void *), useconds_t after) {
         if (write(pipe_ends[1], "x", 1) != 1) puts("write failed");
     }
     pthread_join(thread, &result);
+    if (body != do_disabled && result != PTHREAD_CANCELED) puts("ended without being cancelled");
     if (name) printf("%s: %s, %d cleaned\n", name, result == PTHREAD_CANCELED ? "cancelled" : "finished", cleaned);
 }
 
@@ -103,7 +104,8 @@ int main(void) {
     cancel("files", do_files, 20000);
     cancel("disabled", do_disabled, 20000);
     for (int round = 0; round < 400; round++) cancel(NULL, round % 2 ? do_read : do_open, round % 40);
-    printf("400 rounds, %d cleaned\n", cleaned > 300);
+    for (int round = 0; round < 400; round++) cancel(NULL, do_files, 50 + round % 40);
+    printf("800 rounds, %d cleaned\n", cleaned > 600);
     unlink(fifo);
     return 0;
 }

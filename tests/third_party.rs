@@ -24,11 +24,37 @@ const FSX_SEEDS: [&str; 3] = ["1", "42", "20260101"];
 
 /// Modules of CPython's suite that live on files. Not test_mmap, test_mailbox and test_dbm: they are of mmap and locks.
 const CPYTHON_MODULES: &[&str] = &[
-    "test_bufio", "test_bz2", "test_csv", "test_dbm_dumb", "test_epoll", "test_fcntl", "test_file", "test_filecmp",
-    "test_fileinput", "test_fileio", "test_fork1", "test_glob", "test_gzip", "test_import", "test_io",
-    "test_largefile", "test_linecache", "test_os", "test_pathlib", "test_poll", "test_popen", "test_posix",
-    "test_select", "test_shelve", "test_shutil", "test_subprocess", "test_tarfile", "test_tempfile",
-    "test_univnewlines", "test_zipfile", "test_zipimport",
+    "test_bufio",
+    "test_bz2",
+    "test_csv",
+    "test_dbm_dumb",
+    "test_epoll",
+    "test_fcntl",
+    "test_file",
+    "test_filecmp",
+    "test_fileinput",
+    "test_fileio",
+    "test_fork1",
+    "test_glob",
+    "test_gzip",
+    "test_import",
+    "test_io",
+    "test_largefile",
+    "test_linecache",
+    "test_os",
+    "test_pathlib",
+    "test_poll",
+    "test_popen",
+    "test_posix",
+    "test_select",
+    "test_shelve",
+    "test_shutil",
+    "test_subprocess",
+    "test_tarfile",
+    "test_tempfile",
+    "test_univnewlines",
+    "test_zipfile",
+    "test_zipimport",
 ];
 
 /// A suite's program from crates.io, built once into the target directory.
@@ -201,12 +227,43 @@ fn fio_verifies() {
 fn stress_ng_verifies() {
     let pair = Pair::new();
     // The stressors of the filesystem class that need neither mmap, locks, xattr, hard links nor a device.
-    let stressors = ["access", "chdir", "chmod", "copy-file", "dentry", "dir", "dirdeep", "dirmany", "dup", "fallocate",
-        "fcntl", "filename", "fpunch", "fstat", "getdent", "hdd", "lease", "metamix", "open", "readahead", "rename",
-        "seek", "sendfile", "splice", "symlink", "touch", "unlink", "utime", "vdso", "verity"];
+    let stressors = [
+        "access",
+        "chdir",
+        "chmod",
+        "copy-file",
+        "dentry",
+        "dir",
+        "dirdeep",
+        "dirmany",
+        "dup",
+        "fallocate",
+        "fcntl",
+        "filename",
+        "fpunch",
+        "fstat",
+        "getdent",
+        "hdd",
+        "lease",
+        "metamix",
+        "open",
+        "readahead",
+        "rename",
+        "seek",
+        "sendfile",
+        "splice",
+        "symlink",
+        "touch",
+        "unlink",
+        "utime",
+        "vdso",
+        "verity",
+    ];
     content_in_both(&pair, "stress-ng", |prefix| {
         let mut arguments: Vec<String> =
-            ["--temp-path", prefix, "--verify", "--timeout", "1", "--oomable", "--sequential", "0"].map(str::to_owned).to_vec();
+            ["--temp-path", prefix, "--verify", "--timeout", "1", "--oomable", "--sequential", "0"]
+                .map(str::to_owned)
+                .to_vec();
         arguments.truncate(6);
         for stressor in stressors {
             arguments.extend([format!("--{stressor}"), "1".to_owned()]);

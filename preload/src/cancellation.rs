@@ -25,6 +25,8 @@ pub fn start() {
     // SAFETY: a terminated name; the variable lives as long as libc.
     let variable = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
     SINGLE_THREADED.store(variable.cast(), Ordering::Relaxed);
+    // SAFETY: null or libc's variable.
+    unsafe { house::ground::threads::start(variable.cast()) };
 }
 
 /// Whether libc is sure that there is no second thread.

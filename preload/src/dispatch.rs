@@ -64,7 +64,7 @@ impl Verdict {
 #[allow(non_upper_case_globals, reason = "the calls have the kernel's names")]
 pub unsafe fn dispatch(call: &mut Call) -> Verdict {
     use libc::*;
-    fault::strike(call.number);
+    fault::note(call.number);
     // SAFETY: each handler has the caller's word for the call's pointers.
     unsafe {
         match call.number as c_long {

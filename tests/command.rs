@@ -4,9 +4,11 @@ mod common;
 
 use common::build;
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// The command with an environment that no user's settings reach, and with a store in `home`.
@@ -161,15 +163,20 @@ fn doctor_names_each_trouble_and_its_remedy() {
     let home = home();
     let file = home.path().join("file");
     fs::write(&file, "not a store").unwrap();
+    let stuff = home.path().join("stuff");
+    fs::create_dir(&stuff).unwrap();
+    fs::write(stuff.join("letter"), "not a store").unwrap();
+    let on_stuff = format!("/a=local:{}", stuff.display());
     let on_a_file = format!("/a=local:{}", file.display());
     let readonly = format!("/a=local:{}/none?readonly", home.path().display());
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str, &'a str);
-    let cases: [Case<'_>; 7] = [
+    let cases: [Case<'_>; 8] = [
         (&[], &[("SIDESTEP_LIBRARY", "/no/lib.so")], "library", "set it to the path of libsidestep.so"),
         (&[], &[("SIDESTEP", "off")], "SIDESTEP", "unset SIDESTEP"),
         (&[], &[("LD_PRELOAD", "/no/such.so")], "LD_PRELOAD", "take it out"),
         (&["--mount", "/a=daos:p/c"], &[], "/a", "use a local: store"),
         (&["--mount", &on_a_file], &[], "/a", "name another place"),
+        (&["--mount", &on_stuff], &[], "/a", "give an empty or a new directory"),
         (&["--mount", &readonly], &[], "/a", "without ?readonly"),
         (&["--mount", "/a=local:/s?x"], &[], "mounts", "the options are chunk="),
     ];
@@ -182,6 +189,89 @@ fn doctor_names_each_trouble_and_its_remedy() {
         assert!(lines.next().is_some_and(|line| line.contains(remedy)), "{remedy} is missing:\n{report}");
         assert!(report.ends_with("\nThere is 1 trouble.\n"), "{report}");
     }
+}
+
+/// Every file below a directory.
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("a readable directory").flatten();
+    entries
+        .flat_map(|entry| if entry.path().is_dir() { files_below(&entry.path()) } else { vec![entry.path()] })
+        .collect()
+}
+
+#[test]
+fn fsck_finds_a_sound_store_sound() {
+    let home = home();
+    let script = "mkdir /daos/d && head -c 100000 /dev/zero > /daos/d/f && ln -s d/f /daos/l && echo x > /daos/small";
+    assert_eq!(
+        output(sidestep(&home).args(["run", "--", "sh", "-c", script])),
+        (Some(0), String::new(), String::new())
+    );
+    let store = home.path().join(".local/share/sidestep");
+    for options in [&[][..], &["--repair"]] {
+        let (code, report, complaint) = output(sidestep(&home).arg("fsck").args(options).arg(&store));
+        assert_eq!((code, complaint.as_str()), (Some(0), ""), "{report}");
+        let told = report.replace(&store.display().to_string(), "STORE");
+        assert_eq!(told, "STORE: 2 files, 2 directories, 1 symlinks, 100002 bytes\nSTORE: clean\n");
+    }
+    let (code, report, _) = output(sidestep(&home).arg("doctor"));
+    assert_eq!(code, Some(0), "{report}");
+    // From a shell that is itself in the store: to check is allowed, to mend is not.
+    let inside = |options: &str| {
+        let command = build::command().display().to_string();
+        let script = format!("cd /daos/d && {command} fsck {options} {}; exit $?", store.display());
+        output(sidestep(&home).args(["run", "--", "sh", "-c", &script]))
+    };
+    let (code, report, complaint) = inside("");
+    assert_eq!((code, complaint.as_str()), (Some(0), ""), "{report}");
+    let (code, _, complaint) = inside("--repair");
+    assert_eq!(code, Some(8));
+    assert!(complaint.contains("other processes use the store"), "{complaint}");
+}
+
+#[test]
+fn fsck_finds_damage_and_mends_it() {
+    let home = home();
+    let script = "for i in 1 2 3; do head -c 100000 /dev/urandom > /daos/f$i; done; echo kept > /daos/small";
+    assert_eq!(output(sidestep(&home).args(["run", "--", "sh", "-c", script])).0, Some(0));
+    let store = home.path().join(".local/share/sidestep");
+    let objects = files_below(&store.join("targets"));
+    assert_eq!(objects.len(), 3, "{objects:?}");
+    fs::remove_file(&objects[0]).unwrap();
+    let (code, report, _) = output(sidestep(&home).arg("fsck").arg(&store));
+    assert_eq!(code, Some(4), "{report}");
+    assert!(report.contains("damage: ") && report.contains("--repair mends them"), "{report}");
+    let (code, report, _) = output(sidestep(&home).args(["fsck", "--repair"]).arg(&store));
+    assert_eq!(code, Some(1), "{report}");
+    assert!(report.contains("all mended"), "{report}");
+    let (code, report, _) = output(sidestep(&home).arg("fsck").arg(&store));
+    assert_eq!(code, Some(0), "{report}");
+    let done = output(sidestep(&home).args(["run", "--", "cat", "/daos/small"]));
+    assert_eq!(done, (Some(0), "kept\n".into(), String::new()));
+}
+
+#[test]
+fn fsck_refuses_what_it_cannot_check() {
+    let home = home();
+    fs::write(home.path().join("letter"), "not a store").unwrap();
+    for place in [home.path().to_owned(), home.path().join("letter"), home.path().join("nowhere")] {
+        let (code, _, complaint) = output(sidestep(&home).arg("fsck").arg(&place));
+        assert_eq!(code, Some(8), "{complaint}");
+        assert!(complaint.contains(&place.display().to_string()), "{complaint}");
+    }
+    let store = home.path().join(".local/share/sidestep");
+    let mut user = sidestep(&home);
+    user.args(["run", "--", "sh", "-c", "exec 3> /daos/f; echo ready; read end"]);
+    let mut user = user.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut ready = [0; 6];
+    user.stdout.take().unwrap().read_exact(&mut ready).unwrap();
+    let (code, _, complaint) = output(sidestep(&home).args(["fsck", "--repair"]).arg(&store));
+    assert_eq!(code, Some(8), "{complaint}");
+    assert!(complaint.contains("other processes use the store"), "{complaint}");
+    drop(user.stdin.take());
+    user.wait().unwrap();
+    let (code, report, _) = output(sidestep(&home).args(["fsck", "--repair"]).arg(&store));
+    assert_eq!(code, Some(0), "{report}");
 }
 
 #[test]

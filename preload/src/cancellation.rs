@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 unsafe extern "C-unwind" {
     fn pthread_setcancelstate(state: c_int, previous: *mut c_int) -> c_int;
+    fn pthread_setcanceltype(kind: c_int, previous: *mut c_int) -> c_int;
     fn pthread_testcancel();
 }
 
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
+const PTHREAD_CANCEL_DEFERRED: c_int = 0;
 
 /// glibc's `__libc_single_threaded` (2.32 and later): null until [`start`] found it.
 static SINGLE_THREADED: AtomicPtr<c_char> = AtomicPtr::new(std::ptr::null_mut());
@@ -23,6 +25,8 @@ pub fn start() {
     // SAFETY: a terminated name; the variable lives as long as libc.
     let variable = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
     SINGLE_THREADED.store(variable.cast(), Ordering::Relaxed);
+    // SAFETY: null or libc's variable.
+    unsafe { house::ground::threads::start(variable.cast()) };
 }
 
 /// Whether libc is sure that there is no second thread.
@@ -35,7 +39,14 @@ pub fn is_single_threaded() -> bool {
 
 /// Cancellation held off, until [`Cancellation::release`]. Has no destructor on purpose: releasing may unwind.
 #[must_use = "cancellation stays off until it is released"]
-pub struct Cancellation(Option<c_int>);
+pub struct Cancellation(Option<Before>);
+
+/// What the thread had before.
+#[derive(Clone, Copy)]
+struct Before {
+    kind: c_int,
+    state: c_int,
+}
 
 impl Cancellation {
     /// Holds cancellation off for this thread. Costs nothing where there is one thread.
@@ -44,18 +55,31 @@ impl Cancellation {
         if is_single_threaded() {
             return Self(None);
         }
-        let mut previous = 0;
-        // SAFETY: writes the state before to a live word.
-        unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut previous) };
-        Self(Some(previous))
+        let mut before = Before { kind: PTHREAD_CANCEL_DEFERRED, state: PTHREAD_CANCEL_DISABLE };
+        // The kind first: glibc's signal may be on its way, and its handler (2.36) looks at the kind only.
+        // SAFETY: writes what was before to live words.
+        unsafe {
+            pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &raw mut before.kind);
+            pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut before.state);
+        }
+        Self(Some(before))
     }
 
     /// Lets it in again. A cancellation that came meanwhile inside libc's asynchronous window strikes here.
     #[inline]
     pub fn release(self) {
-        if let Some(previous) = self.0.filter(|&previous| previous != PTHREAD_CANCEL_DISABLE) {
-            // SAFETY: restores what `hold` found.
-            unsafe { pthread_setcancelstate(previous, std::ptr::null_mut()) };
+        let Some(before) = self.0 else { return };
+        // Enabling it in an asynchronous window would strike at once, and glibc 2.36 forgets there to set the thread's
+        // result. So it is enabled as deferred, and strikes at a point that doesn't forget.
+        // SAFETY: restores what `hold` found.
+        unsafe {
+            if before.state != PTHREAD_CANCEL_DISABLE {
+                pthread_setcancelstate(before.state, std::ptr::null_mut());
+            }
+            if before.kind != PTHREAD_CANCEL_DEFERRED {
+                pthread_testcancel();
+                pthread_setcanceltype(before.kind, std::ptr::null_mut());
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! libsidestep.so: two doors, the system-call [`gate`] and the symbols in [`doors`], and the [`dispatch`]er behind them.
+//! libsidestep.so: two doors, the system-call [`gate`] and the symbols in [`doors`], and the [`dispatch`]er behind.
 
 pub mod allocator;
 pub mod cancellation;

@@ -1,11 +1,14 @@
 //! `sidestep fsck STORE [--repair]`
 
-use super::{Failure, arguments::FsckArguments};
+use super::{Failure, arguments::FsckArguments, library};
+use crate::ground::mounts::is_turned_off;
 use crate::store::local::check::{self, CheckError, Summary};
+use std::env;
 use std::fmt;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 /// The exit codes of fsck(8), so that scripts need not learn others.
 const CLEAN: u8 = 0;
@@ -18,6 +21,7 @@ const NOT_CHECKED: u8 = 8;
 /// # Errors
 /// 8 where the store can't be checked or mended.
 pub(super) fn fsck(task: &FsckArguments) -> Result<ExitCode, Failure> {
+    leave_the_library()?;
     let mut output = std::io::stdout().lock();
     let mut written = Ok(());
     let summary = check::check(&task.store, task.repair, &mut |finding| {
@@ -33,6 +37,21 @@ pub(super) fn fsck(task: &FsckArguments) -> Result<ExitCode, Failure> {
         found if found == summary.repaired => MENDED,
         _ => LEFT,
     }))
+}
+
+/// In a shell under Sidestep this command is intercepted itself. The library in it may have the very store open, and
+/// then the checker would meet its own process: so it starts again without.
+fn leave_the_library() -> Result<(), Failure> {
+    let preloads = env::var_os("LD_PRELOAD").unwrap_or_default();
+    let is_preloaded = library::preloaded(&preloads).any(|entry| Path::new(entry).ends_with(library::NAME));
+    if !is_preloaded || is_turned_off() {
+        return Ok(());
+    }
+    let error = Command::new("/proc/self/exe").args(env::args_os().skip(1)).env("SIDESTEP", "off").exec();
+    Err(Failure::new(
+        NOT_CHECKED,
+        format_args!("cannot start again outside Sidestep: {error}; run it in another shell"),
+    ))
 }
 
 fn failure(store: &Path, error: &CheckError) -> Failure {

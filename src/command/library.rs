@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The library's file name.
-const NAME: &str = "libsidestep.so";
+pub(super) const NAME: &str = "libsidestep.so";
 
 /// `SIDESTEP_LIBRARY`, else beside this command, else in `../lib` and `../lib64`.
 ///

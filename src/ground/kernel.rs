@@ -17,6 +17,9 @@ const SOFT_LIMIT_RAISED_MAX: u64 = 4096;
 /// How far a superuser's hard limit is raised where there is no room below it.
 const ROOM_ABOVE_LIMIT: u64 = 1024;
 
+/// Numbers that are tried first where they have to be below the limit: an open store takes five.
+const ROOM_BELOW_LIMIT: u64 = 16;
+
 /// Under a larger limit they go from here on.
 const PARKED_FROM: i32 = 4000;
 
@@ -156,8 +159,12 @@ fn duplicate_high(descriptor: BorrowedFd<'_>) -> Result<OwnedFd> {
             return high;
         }
     }
-    let from = i32::try_from(soft / 4 * 3).unwrap_or(PARKED_FROM);
-    rustix::io::fcntl_dupfd_cloexec(descriptor, from).or_else(|_| rustix::io::fcntl_dupfd_cloexec(descriptor, 3))
+    // Below the limit then: at its very top, where a script's own numbers hardly are.
+    [soft.saturating_sub(ROOM_BELOW_LIMIT), soft / 4 * 3, 3]
+        .into_iter()
+        .map(|from| rustix::io::fcntl_dupfd_cloexec(descriptor, i32::try_from(from).unwrap_or(PARKED_FROM)))
+        .find(Result::is_ok)
+        .unwrap_or(Err(Errno::MFILE))
 }
 
 /// A system call as it is.

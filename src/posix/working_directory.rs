@@ -16,6 +16,7 @@ use super::process;
 use crate::ground::mounts::StoreUrl;
 use crate::ground::{Errno, Result};
 use crate::store::{ArrayObject, Found, NodeId};
+use rustix::fs::{AtFlags, CWD};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
@@ -90,7 +91,13 @@ pub fn enter(mount: &'static Mount, node: NodeId) -> Result<()> {
     let mut path = PathBuffer::new();
     let entered = mount.connect()?.container.host_stand_in(node, path.room()).and_then(|length| {
         path.set_length(length);
-        rustix::process::chdir(path.as_c_str())
+        rustix::process::chdir(path.as_c_str())?;
+        // Nobody would remove the stand-in of a directory that is removed already.
+        let is_removed = mount.connect()?.container.attributes(node).is_ok_and(|attributes| attributes.link_count == 0);
+        if is_removed {
+            let _ = rustix::fs::unlinkat(CWD, path.as_c_str(), AtFlags::REMOVEDIR);
+        }
+        Ok(())
     });
     match entered {
         Ok(()) => {}

@@ -102,7 +102,7 @@ pub fn work_directory() -> PathBuf {
 }
 
 /// Held until dropped: other test processes wait.
-fn lock(name: &str) -> File {
+pub fn lock(name: &str) -> File {
     let file = File::create(work_directory().join(format!("{name}.lock"))).expect("a lock file");
     file.lock().expect("locks work in the target directory");
     file

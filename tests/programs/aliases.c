@@ -163,6 +163,7 @@ CASE(bare_system_calls) {
     TRY(syscall(SYS_mknodat, AT_FDCWD, p("node"), S_IFREG | 0600, 0));
     TRY(syscall(SYS_chroot, p("none")));
     TRY(syscall(SYS_chroot, p("f")));
+    TRY(syscall(SYS_chroot, h("none")));
 #ifdef SYS_fchmodat2
     TRY(syscall(SYS_fchmodat2, AT_FDCWD, p("none"), 0600, 0) < 0);
 #endif
@@ -222,4 +223,52 @@ CASE(what_is_refused) { // ours
     int mount;
     expect(name_to_handle_at(AT_FDCWD, p("f"), &handle.head, &mount, 0) < 0 && errno == EOPNOTSUPP,
            "name_to_handle_at: EOPNOTSUPP");
+}
+
+// A child changes its user or group in one way, and is judged by the new one. (Not root: every change is refused alike.)
+static void as_another_user(const char *name, int (*change)(void)) {
+    pid_t child = fork();
+    if (child == 0) {
+        say("%s = %d", name, change());
+        TRY(open(p("secret"), O_RDONLY));
+        _exit(0);
+    }
+    reap(child);
+}
+
+static void as_another_group(const char *name, int (*change)(void)) {
+    pid_t child = fork();
+    if (child == 0) {
+        say("%s = %d", name, change());
+        int made = MUST(open(p(name), O_WRONLY | O_CREAT | O_EXCL, 0600));
+        struct stat attributes = {0};
+        TRY(fstat(made, &attributes));
+        say("user %d group %d", attributes.st_uid, attributes.st_gid);
+        _exit(0);
+    }
+    reap(child);
+}
+
+#define SOMEBODY 65534
+
+static int by_setuid(void) { return setuid(SOMEBODY); }
+static int by_setreuid(void) { return setreuid(-1, SOMEBODY); }
+static int by_setresuid(void) { return setresuid(-1, SOMEBODY, -1); }
+static int by_setfsuid(void) { return syscall(SYS_setfsuid, SOMEBODY); }
+static int by_setgid(void) { return setgid(SOMEBODY); }
+static int by_setregid(void) { return setregid(-1, SOMEBODY); }
+static int by_setresgid(void) { return setresgid(-1, SOMEBODY, -1); }
+static int by_setfsgid(void) { return syscall(SYS_setfsgid, SOMEBODY); }
+
+CASE(changes_of_user) {
+    put(p("secret"), "secret");
+    MUST(chmod(p("secret"), 0600));
+    as_another_user("setuid", by_setuid);
+    as_another_user("setreuid", by_setreuid);
+    as_another_user("setresuid", by_setresuid);
+    as_another_user("setfsuid", by_setfsuid);
+    as_another_group("setgid", by_setgid);
+    as_another_group("setregid", by_setregid);
+    as_another_group("setresgid", by_setresgid);
+    as_another_group("setfsgid", by_setfsgid);
 }

@@ -35,7 +35,7 @@ static void pattern(unsigned seed, size_t length) {
     for (size_t i = 0; i < length; i++) data[i] = (seed + i) * 2654435761u >> 15 | 1;
 }
 
-static const char *error(long result) { return result < 0 ? strerrorname_np(errno) : ""; }
+static const char *error(long result) { return result == -1 ? strerrorname_np(errno) : ""; }
 
 static void tell(long result) { snprintf(answer, sizeof answer, "%ld %s", result, error(result)); }
 

@@ -128,15 +128,16 @@ pub unsafe fn segments(array: u64, count: u64) -> Result<Segments> {
     }
     let start = pointer::<libc::iovec>(array)?;
     let mut left = TRANSFER_BYTES_MAX;
-    let mut total = 0usize;
     let mut one = |index: usize| -> Result<Segment> {
         // SAFETY: within the array, by the caller's word.
         let vector = unsafe { start.add(index).read_unaligned() };
-        total = total.checked_add(vector.iov_len).filter(|total| *total <= isize::MAX as usize).ok_or(Errno::INVAL)?;
-        let length = vector.iov_len.min(left);
-        left -= length;
+        if vector.iov_len > isize::MAX as usize {
+            return Err(Errno::INVAL);
+        }
         // SAFETY: by the caller's word.
-        unsafe { Segment::new(vector.iov_base.cast(), length) }
+        let segment = unsafe { Segment::new(vector.iov_base.cast(), vector.iov_len) }?.part(0, left);
+        left -= segment.len();
+        Ok(segment)
     };
     if count <= 8 {
         let mut few = [Segment::of_slice(&[]); 8];

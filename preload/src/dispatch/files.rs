@@ -32,6 +32,46 @@ const RESOLVE_KNOWN: u64 = libc::RESOLVE_NO_MAGICLINKS
     | libc::RESOLVE_BENEATH
     | libc::RESOLVE_IN_ROOT;
 
+/// Reads an `open_how` of any size that the kernel would take; `None` for one that it would refuse.
+///
+/// # Safety
+/// The application's word for `size` bytes.
+unsafe fn open_how(argument: u64, size: u64) -> Option<OpenHow> {
+    const FLAGS_KNOWN: i32 = libc::O_ACCMODE
+        | libc::O_CREAT
+        | libc::O_EXCL
+        | libc::O_NOCTTY
+        | libc::O_TRUNC
+        | libc::O_APPEND
+        | libc::O_NONBLOCK
+        | libc::O_SYNC
+        | libc::O_DSYNC
+        | libc::O_ASYNC
+        | libc::O_DIRECT
+        | 0o100_000
+        | libc::O_DIRECTORY
+        | libc::O_NOFOLLOW
+        | libc::O_NOATIME
+        | libc::O_CLOEXEC
+        | libc::O_PATH
+        | libc::O_TMPFILE;
+    const SIZE_BYTES_MAX: usize = 4096;
+    let size = usize::try_from(size).ok().filter(|size| (size_of::<OpenHow>()..=SIZE_BYTES_MAX).contains(size))?;
+    // SAFETY: by the caller's word.
+    let how = unsafe { take::<OpenHow>(argument) }.ok()?;
+    for place in size_of::<OpenHow>()..size {
+        // SAFETY: by the caller's word.
+        if unsafe { take::<u8>(argument + place as u64) }.ok()? != 0 {
+            return None;
+        }
+    }
+    let makes = how.flags as i32 & libc::O_CREAT != 0 || how.flags as i32 & libc::O_TMPFILE == libc::O_TMPFILE;
+    let is_good = how.flags & !(FLAGS_KNOWN as u32 as u64) == 0
+        && how.mode & !(if makes { 0o7777 } else { 0 }) == 0
+        && how.resolve & !RESOLVE_KNOWN == 0;
+    is_good.then_some(how)
+}
+
 /// `open(path, flags, mode)`, `creat(path, mode)`, `openat(dirfd, path, flags, mode)`, `openat2(dirfd, path, how, size)`
 ///
 /// # Safety
@@ -43,17 +83,19 @@ pub unsafe fn open(call: &mut Call) -> Verdict {
         libc::SYS_creat => (None, 0, (libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64, second, 0),
         libc::SYS_openat => (Some(0), 1, third, fourth, 0),
         _ => {
-            if (fourth as usize) < size_of::<OpenHow>() {
-                return Verdict::Pass;
-            }
-            // SAFETY: by the caller's word; the kernel judges a pointer that is bad.
-            match unsafe { take::<OpenHow>(third) } {
-                Ok(how) => (Some(0), 1, how.flags, how.mode, how.resolve),
-                Err(_) => return Verdict::Pass,
+            // What is wrong with the structure is the kernel's to say: it looks at that before the path.
+            // SAFETY: by the caller's word.
+            match unsafe { open_how(third, fourth) } {
+                Some(how) => (Some(0), 1, how.flags, how.mode, how.resolve),
+                None => return Verdict::Pass,
             }
         }
     };
     let flags = OFlags::from_bits_retain(flags as u32);
+    if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) && !flags.contains(OFlags::PATH) {
+        // Refused by the kernel (since 6.4) before it looks at the path.
+        return Verdict::Pass;
+    }
     let keeps_symlink = flags.contains(OFlags::NOFOLLOW) || flags.contains(OFlags::CREATE | OFlags::EXCL);
     let symlinks = if keeps_symlink { Symlinks::Keep } else { Symlinks::Follow };
     let rules = Rules {
@@ -70,9 +112,6 @@ pub unsafe fn open(call: &mut Call) -> Verdict {
     // SAFETY: by the caller's word.
     unsafe {
         on_path_counted(call, Where { directory, path, rules }, Class::Open, |place| {
-            if resolve & !RESOLVE_KNOWN != 0 {
-                return Err(Errno::INVAL);
-            }
             open::open(place, flags, mode as u32).map(i64::from)
         })
     }
@@ -138,7 +177,7 @@ pub unsafe fn on_empty_path(
 }
 
 /// The working directory as a place, if it is ours.
-fn working_place() -> Option<Result<Place>> {
+fn working_place() -> Option<Result<Place<'static>>> {
     let (mount, node) = working_directory::current()?;
     Some((|| {
         let connected = mount.connect()?;
@@ -149,7 +188,7 @@ fn working_place() -> Option<Result<Place>> {
 }
 
 /// Makes a place the working directory.
-fn enter(place: &Place) -> Result<()> {
+fn enter(place: &Place<'_>) -> Result<()> {
     let found = place.existing()?;
     if found.kind != Kind::Directory {
         return Err(Errno::NOTDIR);

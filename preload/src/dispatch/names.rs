@@ -128,6 +128,16 @@ pub unsafe fn read_link(call: &mut Call) -> Verdict {
     }
     // SAFETY: by the caller's word.
     let named = unsafe { path(call.arguments[place.path]) }.ok().and_then(special::descriptor_named);
+    // An empty path means the symlink that the descriptor itself is open on.
+    // SAFETY: by the caller's word.
+    let is_empty = unsafe { path(call.arguments[place.path]) }.is_ok_and(<[u8]>::is_empty);
+    if let (true, Some(held)) = (is_empty, place.start(call).held().filter(|held| held.found().kind == Kind::Symlink)) {
+        return Verdict::of(held.mount.connect().and_then(|connected| {
+            let mut text = [0u8; house::posix::path::buffer::PATH_BYTES_MAX];
+            let length = connected.container.read_link(held.found().node, &mut text)?;
+            answer(&text[..length])
+        }));
+    }
     if let Some((opened, b"")) = named {
         return Verdict::of(opened_path(opened).and_then(|path| answer(path.as_bytes())));
     }

@@ -24,13 +24,13 @@ struct Side {
 
 impl Side {
     /// # Safety
-    /// `place` is null or the application's word for an `off_t`.
-    unsafe fn new(number: u64, place: u64) -> Result<Self> {
+    /// `place` is null or the application's word for an `off_t`; `before_start` is the error for a negative one.
+    unsafe fn new(number: u64, place: u64, before_start: Errno) -> Result<Self> {
         let number = descriptor(number);
         let offset = match place {
             0 => None,
             // SAFETY: by the caller's word.
-            _ => Some(u64::try_from(unsafe { take::<i64>(place) }?).map_err(|_| Errno::OVERFLOW)?),
+            _ => Some(u64::try_from(unsafe { take::<i64>(place) }?).map_err(|_| before_start)?),
         };
         Ok(Self { number, held: table::get(number)?, offset, place })
     }
@@ -134,7 +134,15 @@ pub unsafe fn copy_file_range(call: &Call) -> Verdict {
         return Verdict::of::<i64>(Err(Errno::INVAL));
     }
     // SAFETY: by the caller's word.
-    unsafe { between(Side::new(from, from_offset), Side::new(to, to_offset), length, usize::MAX, Kinds::Copy) }
+    unsafe {
+        between(
+            Side::new(from, from_offset, Errno::OVERFLOW),
+            Side::new(to, to_offset, Errno::OVERFLOW),
+            length,
+            usize::MAX,
+            Kinds::Copy,
+        )
+    }
 }
 
 /// `sendfile(to, from, offset, count)`
@@ -142,9 +150,9 @@ pub unsafe fn sendfile(call: &Call) -> Verdict {
     let [to, from, offset, count, ..] = call.arguments;
     // SAFETY: by the caller's word.
     unsafe {
-        let from = Side::new(from, offset);
+        let from = Side::new(from, offset, Errno::INVAL);
         // What goes to a pipe or socket may be refused half way: no more is read than can be put back.
-        between(from, Side::new(to, 0), count, usize::MAX, Kinds::Send)
+        between(from, Side::new(to, 0, Errno::INVAL), count, usize::MAX, Kinds::Send)
     }
 }
 
@@ -165,7 +173,8 @@ pub unsafe fn splice(call: &Call) -> Verdict {
     const SPLICE_F_NONBLOCK: u64 = 2;
     let [from, from_offset, to, to_offset, length, flags] = call.arguments;
     // SAFETY: by the caller's word.
-    let (source, target) = unsafe { (Side::new(from, from_offset), Side::new(to, to_offset)) };
+    let (source, target) =
+        unsafe { (Side::new(from, from_offset, Errno::INVAL), Side::new(to, to_offset, Errno::INVAL)) };
     let (Ok(first), Ok(second)) = (&source, &target) else {
         // SAFETY: as above; one of the two is an error, which is the verdict.
         return unsafe { between(source, target, length, PIPE_BYTES, Kinds::Splice) };

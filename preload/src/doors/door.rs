@@ -256,9 +256,9 @@ fn ask(door: &Door, arguments: &[u64; 6]) -> Option<i64> {
     value
 }
 
-/// Defines doors, one on a line: how it is tested (`data` and `descriptor`: the first argument's entry, the former for
-/// names that every libc has; `whole`: whether the symbols are the whole door), its C signature, the system call and the [`Shape`], and the function of the libc crate
-/// whose signature it must have.
+/// Defines doors, one on a line: how it is tested, its C signature, the system call and the [`Shape`], and the function
+/// of the libc crate whose signature it must have. `data` and `descriptor` test the first argument's entry, the former
+/// for names that every libc has; `whole` tests whether the symbols are the whole door.
 macro_rules! doors {
     ($($test:ident $name:ident($($argument:ident: $type:ty),*) -> $result:ty =
         $number:ident, $shape:expr $(, libc::$checked:ident)?;)*) => {

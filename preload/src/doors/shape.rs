@@ -58,7 +58,7 @@ impl Shape {
         Some(Call { number, arguments })
     }
 
-    /// What has to be allocated for the caller: `getcwd` without a buffer gives one, of this size or as large as needed.
+    /// What has to be allocated for the caller: `getcwd` without a buffer gives one, of this size, or a large one.
     /// Null otherwise.
     pub fn allocate(self, arguments: &mut [u64; 6]) -> *mut c_void {
         if self != Shape::WorkingDirectory || arguments[0] != 0 {

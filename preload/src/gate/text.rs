@@ -1,9 +1,9 @@
 //! Writes the jumps into libc's text, in the way that harms nobody who is running it.
 //!
 //! * This thread is the only one, as nearly always when a preload library starts: the text is made writable *and*
-//!   executable for some 0.1 ms, and written in place. Writable alone would be a trap: a signal handler that runs libc's
-//!   code meanwhile would crash, and where a policy forbids the way back to executable, so would everything. This way
-//!   one step may be refused, before anything has changed.
+//!   executable for some 0.1 ms, and written in place. Writable alone would be a trap: a signal handler that runs
+//!   libc's code meanwhile would crash, and where a policy forbids the way back to executable, so would everything.
+//!   This way one step may be refused, before anything has changed.
 //! * Another library's constructor started threads (OpenBLAS does). Each page is copied, rewritten and moved over the
 //!   old one, which the kernel does at once for all threads. One that sleeps in a `syscall` that stays in place comes
 //!   back right after it. One that was stopped between two displaced instructions would come back into the middle of

@@ -1,7 +1,8 @@
 //! The mounts, and the stores behind them.
 
 use super::Finding;
-use crate::ground::mounts::{Mount, StoreUrl};
+use crate::ground::mounts::{Mount, MountOptions, StoreUrl};
+use crate::store::local::LocalContainer;
 use rustix::fs::{Access, access, statfs};
 use std::ffi::OsStr;
 use std::fs;
@@ -67,7 +68,22 @@ fn local(topic: &str, mount: &Mount, directory: &Path) -> Finding {
         let remedy = "make it writable to you, or mount it with ?readonly";
         return Finding::trouble(topic, format_args!("local:{path} is not writable"), remedy);
     }
-    host(topic, directory, directory, "")
+    if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none()) {
+        return host(topic, directory, directory, " (empty; a store is made at first use)");
+    }
+    match health(directory) {
+        Ok(()) => host(topic, directory, directory, ""),
+        Err(trouble) => {
+            let (what, remedy) = trouble.split_once("; ").unwrap_or((&trouble, "see `sidestep fsck`"));
+            Finding::trouble(topic, what, remedy)
+        }
+    }
+}
+
+/// Opens the store as a program would, but changes nothing. A complaint tells its own remedy.
+fn health(directory: &Path) -> Result<(), String> {
+    let options = MountOptions { readonly: true, ..MountOptions::default() };
+    LocalContainer::open(directory, &options).map(drop).map_err(|error| error.to_string())
 }
 
 /// A store that the first use will make, if it can.

@@ -1,6 +1,6 @@
 //! Listing a directory: `getdents64`.
 
-use crate::ground::buffer::Segment;
+use crate::ground::buffer::{Segment, check_not_null};
 use crate::ground::{Errno, Result};
 use crate::posix::description::Description;
 use crate::store::{Kind, NodeId};
@@ -55,6 +55,7 @@ impl Records<'_> {
 /// `ENOTDIR`, `EBADF`, `EINVAL` where not even one record fits, `ENOENT` for a directory that has been removed.
 pub fn list(description: &Description, room: &Segment) -> Result<usize> {
     description.check_open()?;
+    check_not_null(std::slice::from_ref(room))?;
     let directory = description.found();
     if directory.kind != Kind::Directory {
         return Err(Errno::NOTDIR);

@@ -16,12 +16,9 @@ const ATTEMPTS_COUNT_MAX: u32 = 64;
 ///
 /// # Errors
 /// As open(2). `EOPNOTSUPP` for `O_TMPFILE`.
-pub fn open(mut place: Place, flags: OFlags, mode: u32) -> Result<i32> {
+pub fn open(mut place: Place<'_>, flags: OFlags, mode: u32) -> Result<i32> {
     if flags.contains(OFlags::TMPFILE) {
         return Err(Errno::OPNOTSUPP);
-    }
-    if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) && !flags.contains(OFlags::PATH) {
-        return Err(Errno::INVAL);
     }
     if flags.contains(OFlags::CREATE) && place.must_be_directory && !flags.contains(OFlags::PATH) {
         return Err(Errno::ISDIR);
@@ -48,7 +45,7 @@ impl From<Errno> for Attempt {
     }
 }
 
-fn attempt(place: &mut Place, flags: OFlags, mode: u32) -> std::result::Result<i32, Attempt> {
+fn attempt(place: &mut Place<'_>, flags: OFlags, mode: u32) -> std::result::Result<i32, Attempt> {
     let close_on_exec = flags.contains(OFlags::CLOEXEC);
     let (found, reservation, truncates) = match place.found {
         Some(found) => {
@@ -89,15 +86,18 @@ fn attempt(place: &mut Place, flags: OFlags, mode: u32) -> std::result::Result<i
 }
 
 /// Checks that what is there may be opened so.
-fn check(place: &Place, found: Found, flags: OFlags) -> Result<Attributes> {
+fn check(place: &Place<'_>, found: Found, flags: OFlags) -> Result<Attributes> {
     if flags.contains(OFlags::CREATE | OFlags::EXCL) && !flags.contains(OFlags::PATH) {
         return Err(Errno::EXIST);
     }
     let access = Access::of_flags(flags);
+    // 3 asks for both rights and gives neither: the descriptor is for ioctl only.
+    let mode = flags.bits().cast_signed() & libc::O_ACCMODE;
+    let (reads, writes) = (mode != libc::O_WRONLY, mode != libc::O_RDONLY);
     match found.kind {
         Kind::Symlink if flags.contains(OFlags::DIRECTORY) || place.must_be_directory => return Err(Errno::NOTDIR),
         Kind::Symlink if !access.path_only => return Err(Errno::LOOP),
-        Kind::Directory if !access.path_only && (access.write || flags.intersects(OFlags::CREATE | OFlags::TRUNC)) => {
+        Kind::Directory if !access.path_only && (writes || flags.intersects(OFlags::CREATE | OFlags::TRUNC)) => {
             return Err(Errno::ISDIR);
         }
         Kind::File if flags.contains(OFlags::DIRECTORY) || place.must_be_directory => return Err(Errno::NOTDIR),
@@ -107,11 +107,11 @@ fn check(place: &Place, found: Found, flags: OFlags) -> Result<Attributes> {
     if access.path_only {
         return Ok(attributes);
     }
-    let changes = access.write || flags.contains(OFlags::TRUNC);
+    let changes = writes || flags.contains(OFlags::TRUNC);
     if changes && place.connected.container.is_read_only() {
         return Err(Errno::ROFS);
     }
-    let wanted = if access.read { Want::READ.0 } else { 0 } | if changes { Want::WRITE.0 } else { 0 };
+    let wanted = if reads { Want::READ.0 } else { 0 } | if changes { Want::WRITE.0 } else { 0 };
     permission::check(&attributes, Want(wanted))?;
     if flags.contains(OFlags::NOATIME) {
         permission::check_owner(&attributes)?;

@@ -4,7 +4,7 @@ use super::layout::STAND_INS;
 use super::record::{Record, STANDS_IN};
 use super::store::Store;
 use crate::ground::{Errno, Result};
-use crate::store::NodeId;
+use crate::store::{Kind, NodeId};
 use rustix::fs::{AtFlags, Mode};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering;
@@ -18,9 +18,13 @@ impl Store {
     /// # Errors
     /// `ENOTDIR`, `ENOENT` for one that was removed, `ERANGE` where `path` is too short, `ENOSPC`.
     pub fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
-        let record = self.directory_record(directory)?;
+        let (record, kind) = self.live_record(directory)?;
+        if kind != Kind::Directory {
+            return Err(Errno::NOTDIR);
+        }
         let name = name(directory.0, record.generation.load(Ordering::Acquire));
-        if !self.is_frozen() && !record.has(STANDS_IN) {
+        let is_removed = record.links.load(Ordering::Acquire) == 0;
+        if !self.is_frozen() && (is_removed || !record.has(STANDS_IN)) {
             match rustix::fs::mkdirat(self.root(), name.as_str(), Mode::from_raw_mode(0o700)) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),

@@ -266,7 +266,10 @@ impl OpenNode {
     /// # Errors
     /// As pwrite(2).
     pub fn clear_objects(&self, from: u64, to: u64) -> Result<()> {
-        if to - from > CLEARED_BY_WRITING_BYTES_MAX && self.may_punch(from) && self.punch(from, to).is_ok() {
+        // Where there may be no space yet, none is to be taken.
+        let is_dense = to <= self.record().dense_end.load(Ordering::Acquire);
+        let by_writing = is_dense && to - from <= CLEARED_BY_WRITING_BYTES_MAX;
+        if !by_writing && self.may_punch(from) && self.punch(from, to).is_ok() {
             return Ok(());
         }
         self.clear_by_writing(from, to)

@@ -45,6 +45,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/local/resize.rs",
     "src/store/local/shared_file.rs",
     "src/store/local/store.rs",
+    "src/store/local/tests/processes.rs",
     "src/store/local/tree.rs",
     "src/store/local/window.rs",
     "src/store/local/write.rs",

@@ -7,6 +7,7 @@ pub mod guard;
 pub mod kernel;
 pub mod mounts;
 pub mod parked;
+pub mod threads;
 
 /// The errors of every layer: what the application will find in `errno`.
 pub use rustix::io::Errno;

@@ -51,7 +51,7 @@ enum Turn {
 ///
 /// # Safety
 /// The call's pointers are worth what a system call's are.
-pub unsafe fn on_path(call: &mut Call, place: Where, operation: impl FnMut(Place) -> Result<i64>) -> Verdict {
+pub unsafe fn on_path(call: &mut Call, place: Where, operation: impl FnMut(Place<'_>) -> Result<i64>) -> Verdict {
     // SAFETY: by the caller's word.
     unsafe { on_path_counted(call, place, Class::Name, operation) }
 }
@@ -64,7 +64,7 @@ pub unsafe fn on_path_counted(
     call: &mut Call,
     place: Where,
     class: Class,
-    mut operation: impl FnMut(Place) -> Result<i64>,
+    mut operation: impl FnMut(Place<'_>) -> Result<i64>,
 ) -> Verdict {
     // A path that can't be read is the kernel's to refuse.
     // SAFETY: by the caller's word.
@@ -72,7 +72,7 @@ pub unsafe fn on_path_counted(
     let start = place.start(call);
     let begun = report::begin();
     let mut mount = usize::MAX;
-    let mut counted = |place: Place| {
+    let mut counted = |place: Place<'_>| {
         mount = place.mount.index;
         operation(place)
     };
@@ -128,8 +128,8 @@ unsafe fn blocks_in_place(call: &Call, place: Where) -> bool {
 unsafe fn follow(
     call: &Call,
     place: Where,
-    routed: Result<Route>,
-    operation: &mut dyn FnMut(Place) -> Result<i64>,
+    routed: Result<Route<'_>>,
+    operation: &mut dyn FnMut(Place<'_>) -> Result<i64>,
 ) -> Turn {
     match routed {
         Err(error) => Turn::Ours(Err(error)),
@@ -157,20 +157,16 @@ unsafe fn follow(
 ///
 /// # Errors
 /// `EBADF`.
-pub fn opened_place(descriptor: i32) -> Result<Place> {
+pub fn opened_place(descriptor: i32) -> Result<Place<'static>> {
     let held = house::posix::descriptor::table::get(descriptor)?.ok_or(Errno::BADF)?;
     let connected = held.mount.connect()?;
     Ok(Place::of_node(held.mount, connected, held.found(), Last::Root))
 }
 
 /// Where a path of a two-path call leads.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a place lives on the stack for one call; boxing it would cost an allocation"
-)]
-pub enum Side {
+pub enum Side<'a> {
     /// Under a prefix.
-    Ours(Place),
+    Ours(Place<'a>),
     /// On the host, at the path that is put into the call instead.
     Host(Option<house::posix::path::PathBuffer>),
 }
@@ -182,7 +178,7 @@ pub enum Side {
 ///
 /// # Errors
 /// Those of the resolution under a prefix, `EFAULT`, `ENAMETOOLONG`.
-pub unsafe fn side(call: &Call, place: Where, looks_twice: bool) -> Result<Side> {
+pub unsafe fn side(call: &Call, place: Where, looks_twice: bool) -> Result<Side<'static>> {
     // SAFETY: by the caller's word.
     let path = unsafe { arguments::path(call.arguments[place.path]) }?;
     let start = place.start(call);
@@ -207,7 +203,7 @@ pub unsafe fn on_two_paths(
     call: &mut Call,
     from: Where,
     to: Where,
-    operation: impl Fn(&Place, &Place) -> Result<()>,
+    operation: impl Fn(&Place<'_>, &Place<'_>) -> Result<()>,
 ) -> Verdict {
     // SAFETY: by the caller's word.
     let first = unsafe { attempt(call, from, to, false, &operation) };
@@ -223,7 +219,7 @@ unsafe fn attempt(
     from: Where,
     to: Where,
     looks_twice: bool,
-    operation: &impl Fn(&Place, &Place) -> Result<()>,
+    operation: &impl Fn(&Place<'_>, &Place<'_>) -> Result<()>,
 ) -> Verdict {
     // SAFETY: by the caller's word.
     let sides = unsafe { (side(call, from, looks_twice), side(call, to, looks_twice)) };

@@ -177,7 +177,7 @@ pub unsafe fn on_empty_path(
 }
 
 /// The working directory as a place, if it is ours.
-fn working_place() -> Option<Result<Place>> {
+fn working_place() -> Option<Result<Place<'static>>> {
     let (mount, node) = working_directory::current()?;
     Some((|| {
         let connected = mount.connect()?;
@@ -188,7 +188,7 @@ fn working_place() -> Option<Result<Place>> {
 }
 
 /// Makes a place the working directory.
-fn enter(place: &Place) -> Result<()> {
+fn enter(place: &Place<'_>) -> Result<()> {
     let found = place.existing()?;
     if found.kind != Kind::Directory {
         return Err(Errno::NOTDIR);

@@ -108,7 +108,7 @@ unsafe fn find_program(call: &Call, place: Where, looks_twice: bool) -> Result<P
 }
 
 /// Why a program in a container is not run: what is wrong with the path itself, or that a later version does it.
-fn refusal(place: &Place) -> Errno {
+fn refusal(place: &Place<'_>) -> Errno {
     match place.attributes() {
         Err(error) => error,
         Ok(attributes) if attributes.kind != Kind::File => Errno::ACCESS,

@@ -5,7 +5,7 @@
 //! that is why the slots stay mapped for good, and why a bare pointer would not do.
 #![allow(unsafe_code)]
 
-use crate::ground::{Errno, Result};
+use crate::ground::{Errno, Result, threads};
 use crate::posix::description::Description;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -71,7 +71,7 @@ impl std::ops::Deref for Held {
 impl Drop for Held {
     #[inline(always)]
     fn drop(&mut self) {
-        if self.slot.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if threads::add(&self.slot.count, u32::MAX) == 1 {
             retire(self.slot, self.index);
         }
     }
@@ -108,8 +108,8 @@ fn encode(index: u32, round: u32) -> u32 {
 pub fn hold(entry: u32) -> Option<Held> {
     let index = (entry & ((1 << INDEX_BITS) - 1)).checked_sub(1)?;
     let slot = slot(index)?;
-    if slot.count.fetch_add(1, Ordering::AcqRel) & FREE != 0 {
-        slot.count.fetch_sub(1, Ordering::AcqRel);
+    if threads::add(&slot.count, 1) & FREE != 0 {
+        threads::add(&slot.count, u32::MAX);
         return None;
     }
     let held = Held { slot, index };

@@ -21,7 +21,7 @@ pub struct Status {
 #[derive(Clone, Copy)]
 pub enum Subject<'a> {
     /// What is at a place.
-    At(&'a Place),
+    At(&'a Place<'a>),
     /// What a descriptor is open on.
     Open(&'a Description),
 }

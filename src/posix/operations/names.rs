@@ -11,7 +11,7 @@ use crate::store::{Attributes, Kind, NewNode, RenameMode};
 ///
 /// # Errors
 /// As mkdir(2).
-pub fn make_directory(place: &Place, mode: u32) -> Result<()> {
+pub fn make_directory(place: &Place<'_>, mode: u32) -> Result<()> {
     if !place.is_named() || place.found.is_some() {
         return Err(Errno::EXIST);
     }
@@ -24,7 +24,7 @@ pub fn make_directory(place: &Place, mode: u32) -> Result<()> {
 ///
 /// # Errors
 /// As mknod(2).
-pub fn make_file(place: &Place, mode: u32) -> Result<()> {
+pub fn make_file(place: &Place<'_>, mode: u32) -> Result<()> {
     if !place.is_named() || place.found.is_some() {
         return Err(Errno::EXIST);
     }
@@ -40,7 +40,7 @@ pub fn make_file(place: &Place, mode: u32) -> Result<()> {
 ///
 /// # Errors
 /// As symlink(2).
-pub fn make_symlink(target: &[u8], place: &Place) -> Result<()> {
+pub fn make_symlink(target: &[u8], place: &Place<'_>) -> Result<()> {
     if target.is_empty() {
         return Err(Errno::NOENT);
     }
@@ -56,7 +56,7 @@ pub fn make_symlink(target: &[u8], place: &Place) -> Result<()> {
 }
 
 /// Checks that the name at `place` may be taken away; the attributes of what it leads to.
-fn check_removable(place: &Place) -> Result<Attributes> {
+fn check_removable(place: &Place<'_>) -> Result<Attributes> {
     let found = place.found.ok_or(Errno::NOENT)?;
     let directory = place.check_directory_may_change()?;
     let entry = place.attributes_of(found.node)?;
@@ -68,7 +68,7 @@ fn check_removable(place: &Place) -> Result<Attributes> {
 ///
 /// # Errors
 /// As unlink(2).
-pub fn unlink(place: &Place) -> Result<()> {
+pub fn unlink(place: &Place<'_>) -> Result<()> {
     if !place.is_named() {
         return Err(Errno::ISDIR);
     }
@@ -91,7 +91,7 @@ pub fn unlink(place: &Place) -> Result<()> {
 ///
 /// # Errors
 /// As rmdir(2).
-pub fn remove_directory(place: &Place) -> Result<()> {
+pub fn remove_directory(place: &Place<'_>) -> Result<()> {
     match place.last {
         Last::Root => return Err(Errno::BUSY),
         Last::Dot => return Err(Errno::INVAL),
@@ -109,7 +109,7 @@ pub fn remove_directory(place: &Place) -> Result<()> {
 ///
 /// # Errors
 /// As rename(2); `EXDEV` between two mounts.
-pub fn rename(from: &Place, to: &Place, mode: RenameMode) -> Result<()> {
+pub fn rename(from: &Place<'_>, to: &Place<'_>, mode: RenameMode) -> Result<()> {
     if !std::ptr::eq(from.connected, to.connected) {
         return Err(Errno::XDEV);
     }
@@ -149,7 +149,7 @@ pub fn rename(from: &Place, to: &Place, mode: RenameMode) -> Result<()> {
 }
 
 /// A directory that moves to another parent gets another `..`: that is a change of the directory itself.
-fn check_parent_link(from: &Place, to: &Place, entry: &Attributes) -> Result<()> {
+fn check_parent_link(from: &Place<'_>, to: &Place<'_>, entry: &Attributes) -> Result<()> {
     if entry.kind == Kind::Directory && from.directory != to.directory {
         return permission::check(entry, Want::WRITE);
     }
@@ -160,7 +160,7 @@ fn check_parent_link(from: &Place, to: &Place, entry: &Attributes) -> Result<()>
 ///
 /// # Errors
 /// `EPERM`, after what link(2) finds wrong with the names themselves.
-pub fn link(from: &Place, to: &Place) -> Result<()> {
+pub fn link(from: &Place<'_>, to: &Place<'_>) -> Result<()> {
     from.existing()?;
     if !to.is_named() || to.found.is_some() {
         return Err(Errno::EXIST);
@@ -172,7 +172,7 @@ pub fn link(from: &Place, to: &Place) -> Result<()> {
 ///
 /// # Errors
 /// `EINVAL` for what is no symlink.
-pub fn read_link(place: &Place, room: &mut [u8]) -> Result<usize> {
+pub fn read_link(place: &Place<'_>, room: &mut [u8]) -> Result<usize> {
     let found = place.existing()?;
     if found.kind != Kind::Symlink {
         return Err(Errno::INVAL);

@@ -16,7 +16,7 @@ const ATTEMPTS_COUNT_MAX: u32 = 64;
 ///
 /// # Errors
 /// As open(2). `EOPNOTSUPP` for `O_TMPFILE`.
-pub fn open(mut place: Place, flags: OFlags, mode: u32) -> Result<i32> {
+pub fn open(mut place: Place<'_>, flags: OFlags, mode: u32) -> Result<i32> {
     if flags.contains(OFlags::TMPFILE) {
         return Err(Errno::OPNOTSUPP);
     }
@@ -45,7 +45,7 @@ impl From<Errno> for Attempt {
     }
 }
 
-fn attempt(place: &mut Place, flags: OFlags, mode: u32) -> std::result::Result<i32, Attempt> {
+fn attempt(place: &mut Place<'_>, flags: OFlags, mode: u32) -> std::result::Result<i32, Attempt> {
     let close_on_exec = flags.contains(OFlags::CLOEXEC);
     let (found, reservation, truncates) = match place.found {
         Some(found) => {
@@ -86,7 +86,7 @@ fn attempt(place: &mut Place, flags: OFlags, mode: u32) -> std::result::Result<i
 }
 
 /// Checks that what is there may be opened so.
-fn check(place: &Place, found: Found, flags: OFlags) -> Result<Attributes> {
+fn check(place: &Place<'_>, found: Found, flags: OFlags) -> Result<Attributes> {
     if flags.contains(OFlags::CREATE | OFlags::EXCL) && !flags.contains(OFlags::PATH) {
         return Err(Errno::EXIST);
     }

@@ -18,7 +18,7 @@ fn check_size(size_bytes: i64) -> Result<u64> {
 ///
 /// # Errors
 /// As truncate(2).
-pub fn truncate(place: &Place, size_bytes: i64) -> Result<()> {
+pub fn truncate(place: &Place<'_>, size_bytes: i64) -> Result<()> {
     let size_bytes = check_size(size_bytes)?;
     let found = place.existing()?;
     match found.kind {

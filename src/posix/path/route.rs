@@ -22,17 +22,13 @@ pub enum Base<'a> {
 }
 
 /// Where a call on a path has to go.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a place lives on the stack for one call; boxing it would cost an allocation"
-)]
-pub enum Route {
+pub enum Route<'a> {
     /// To the kernel, as it is. Where the kernel finds nothing, ask [`second_look`].
     Host,
     /// To the kernel, with this absolute path in the place of directory and path.
     HostAt(PathBuffer),
     /// Here.
-    Ours(Place),
+    Ours(Place<'a>),
     /// To an open file: `/dev/stdin`, `/proc/self/fd/7`.
     Descriptor(i32),
 }
@@ -45,7 +41,7 @@ const CROSSINGS_COUNT_MAX: u32 = 40;
 /// # Errors
 /// Those of a resolution that ends under a prefix: `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `ENAMETOOLONG`, or what
 /// keeps the container from being connected.
-pub fn route(base: Base<'_>, path: &[u8], rules: impl Into<Rules>) -> Result<Route> {
+pub fn route<'a>(base: Base<'_>, path: &'a [u8], rules: impl Into<Rules>) -> Result<Route<'a>> {
     let rules = rules.into();
     let mut links = 0;
     if path.first() == Some(&b'/') && rules.scope != Scope::Everywhere {
@@ -100,7 +96,7 @@ pub fn route(base: Base<'_>, path: &[u8], rules: impl Into<Rules>) -> Result<Rou
 }
 
 /// An absolute path that `openat2` confines to the directory that it starts from.
-fn scoped_route(base: Base<'_>, path: &[u8], rules: Rules, links: &mut u32) -> Result<Route> {
+fn scoped_route<'a>(base: Base<'_>, path: &'a [u8], rules: Rules, links: &mut u32) -> Result<Route<'a>> {
     let (mount, start) = match base {
         Base::Host(_) => return Ok(Route::Host),
         Base::Ours(directory) => (directory.mount, directory.found().node),
@@ -118,8 +114,8 @@ fn scoped_route(base: Base<'_>, path: &[u8], rules: Rules, links: &mut u32) -> R
 
 /// A host path: nearly always left alone. Where the prefix is there on the host too, or could be made by this call,
 /// the kernel would not fail where it should, and the path is followed beforehand.
-fn unlikely_route(base: Base<'_>, path: &[u8], rules: Rules, links: &mut u32) -> Result<Route> {
-    let is_doubtful = mount::all().iter().any(|mount| mount.is_on_host) || host::ends_like_a_prefix(path);
+fn unlikely_route(base: Base<'_>, path: &[u8], rules: Rules, links: &mut u32) -> Result<Route<'static>> {
+    let is_doubtful = mount::is_any_on_host() || path.first() != Some(&b'/') && host::ends_like_a_prefix(path);
     if !is_doubtful {
         return Ok(Route::Host);
     }
@@ -131,7 +127,7 @@ fn unlikely_route(base: Base<'_>, path: &[u8], rules: Rules, links: &mut u32) ->
 ///
 /// # Errors
 /// Those of the resolution under the prefix; the kernel's answer stands where there is none.
-pub fn second_look(base: Base<'_>, path: &[u8], rules: impl Into<Rules>) -> Result<Option<Route>> {
+pub fn second_look(base: Base<'_>, path: &[u8], rules: impl Into<Rules>) -> Result<Option<Route<'static>>> {
     let rules = rules.into();
     if path.is_empty() || matches!(base, Base::Ours(_)) || rules.scope != Scope::Everywhere {
         return Ok(None);
@@ -139,7 +135,7 @@ pub fn second_look(base: Base<'_>, path: &[u8], rules: impl Into<Rules>) -> Resu
     follow_host(base, path, rules, &mut 0)
 }
 
-fn follow_host(base: Base<'_>, path: &[u8], rules: Rules, links: &mut u32) -> Result<Option<Route>> {
+fn follow_host(base: Base<'_>, path: &[u8], rules: Rules, links: &mut u32) -> Result<Option<Route<'static>>> {
     let base = match base {
         Base::Host(descriptor) => Some(descriptor),
         _ => None,
@@ -147,15 +143,15 @@ fn follow_host(base: Base<'_>, path: &[u8], rules: Rules, links: &mut u32) -> Re
     let Ok(Some(inside)) = host::into_prefix(base, path, rules.symlinks) else { return Ok(None) };
     let Some((mount, rest)) = mount::find(inside.as_bytes()) else { return Ok(None) };
     if mount.is_excluded(rest) {
-        return Ok(Some(Route::HostAt(inside)));
+        return Ok(Some(Route::HostAt(inside.clone())));
     }
     let connected = mount.connect()?;
-    let walked = walk(mount, connected, connected.container.root(), rest, rules, links)?;
+    let walked = walk(mount, connected, connected.container.root(), rest, rules, links)?.into_owned();
     settle(walked, rules, links).map(Some)
 }
 
 /// Goes on where a walk has left its container.
-fn settle(walked: Walked, rules: Rules, links: &mut u32) -> Result<Route> {
+fn settle<'a>(walked: Walked<'a>, rules: Rules, links: &mut u32) -> Result<Route<'a>> {
     let mut walked = walked;
     for _ in 0..CROSSINGS_COUNT_MAX {
         let path = match walked {
@@ -169,10 +165,10 @@ fn settle(walked: Walked, rules: Rules, links: &mut u32) -> Result<Route> {
         let Some(inside) = inside else { return Ok(Route::HostAt(path)) };
         let Some((mount, rest)) = mount::find(inside.as_bytes()) else { return Ok(Route::HostAt(path)) };
         if mount.is_excluded(rest) {
-            return Ok(Route::HostAt(inside));
+            return Ok(Route::HostAt(inside.clone()));
         }
         let connected = mount.connect()?;
-        walked = walk(mount, connected, connected.container.root(), rest, rules, links)?;
+        walked = walk(mount, connected, connected.container.root(), rest, rules, links)?.into_owned();
     }
     Err(Errno::LOOP)
 }

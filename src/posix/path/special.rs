@@ -6,6 +6,9 @@ use crate::posix::descriptor::table;
 /// The descriptor of ours that `path` names, and what is behind it without the slashes (a name in it, if it is a
 /// directory); `None` for every other path, at the cost of a comparison.
 pub fn descriptor_named(path: &[u8]) -> Option<(i32, &[u8])> {
+    if !path.starts_with(b"/dev/") && !path.starts_with(b"/proc/") {
+        return None;
+    }
     let (descriptor, rest) = match path {
         b"/dev/stdin" => (0, &path[path.len()..]),
         b"/dev/stdout" => (1, &path[path.len()..]),

@@ -5,6 +5,7 @@ use crate::ground::{Errno, Result};
 use crate::posix::mount::{self, Connected, Mount};
 use crate::posix::permission::{self, Want};
 use crate::store::{Attributes, Found, Kind, NodeId};
+use std::borrow::Cow;
 
 /// `NAME_MAX`.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -79,7 +80,7 @@ pub enum Last {
 }
 
 /// Where in a container a path leads.
-pub struct Place {
+pub struct Place<'a> {
     /// The mount.
     pub mount: &'static Mount,
     /// Its container.
@@ -92,14 +93,15 @@ pub struct Place {
     pub must_be_directory: bool,
     /// What the path ended in. Where that is no name, `directory` is what `found` tells.
     pub last: Last,
-    name: [u8; NAME_BYTES_MAX],
-    name_length: u8,
+    /// A piece of the application's path, or of what a symlink made of it. Not a copy in an array: places are handed
+    /// on from function to function.
+    name: Cow<'a, [u8]>,
 }
 
-impl Place {
+impl Place<'_> {
     /// The last name.
     pub fn name(&self) -> &[u8] {
-        &self.name[..usize::from(self.name_length)]
+        &self.name
     }
 
     /// What is there.
@@ -160,6 +162,11 @@ impl Place {
         self.last == Last::Name
     }
 
+    /// The same place, apart from the path that it was found by.
+    pub fn into_owned(self) -> Place<'static> {
+        Place { name: Cow::Owned(self.name.into_owned()), ..self }
+    }
+
     /// The place of a node itself, without a name.
     pub fn of_node(mount: &'static Mount, connected: &'static Connected, found: Found, last: Last) -> Self {
         Self {
@@ -169,22 +176,27 @@ impl Place {
             found: Some(found),
             must_be_directory: false,
             last,
-            name: [0; NAME_BYTES_MAX],
-            name_length: 0,
+            name: Cow::Borrowed(b""),
         }
     }
 }
 
 /// Where a walk ended.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a place lives on the stack for one call; boxing it would cost an allocation"
-)]
-pub enum Walked {
+pub enum Walked<'a> {
     /// In the container.
-    Here(Place),
+    Here(Place<'a>),
     /// Outside: an absolute path to be routed again, with everything that was still to be walked.
     Elsewhere(PathBuffer),
+}
+
+impl Walked<'_> {
+    /// The same, apart from the path that was walked.
+    pub fn into_owned(self) -> Walked<'static> {
+        match self {
+            Self::Here(place) => Walked::Here(place.into_owned()),
+            Self::Elsewhere(path) => Walked::Elsewhere(path),
+        }
+    }
 }
 
 /// Follows `path` from `start`, a directory of the container. `links` counts the symlinks of the whole resolution.
@@ -192,14 +204,15 @@ pub enum Walked {
 /// # Errors
 /// `ENOENT`, `ENOTDIR`, `EACCES` for a directory that may not be passed through, `ELOOP`, `ENAMETOOLONG`; `EXDEV` where
 /// the rules forbid to go on.
-pub fn walk(
+#[inline]
+pub fn walk<'a>(
     mount: &'static Mount,
     connected: &'static Connected,
     start: NodeId,
-    path: &[u8],
+    path: &'a [u8],
     rules: Rules,
     links: &mut u32,
-) -> Result<Walked> {
+) -> Result<Walked<'a>> {
     let container = connected.container.as_ref();
     let mut directory = start;
     // What is still to be walked: the caller's bytes, until a symlink puts others before them.
@@ -281,17 +294,12 @@ pub fn walk(
             continue;
         }
         if is_last {
-            let mut place = Place {
-                mount,
-                connected,
-                directory,
-                found,
-                must_be_directory: !behind.is_empty(),
-                last: Last::Name,
-                name: [0; NAME_BYTES_MAX],
-                name_length: name.len() as u8,
+            let name = match &expanded {
+                None => Cow::Borrowed(&path[after - name.len()..after]),
+                Some(_) => Cow::Owned(name.to_vec()),
             };
-            place.name[..name.len()].copy_from_slice(name);
+            let must_be_directory = !behind.is_empty();
+            let place = Place { mount, connected, directory, found, must_be_directory, last: Last::Name, name };
             return Ok(Walked::Here(place));
         }
         match found {
@@ -321,7 +329,12 @@ fn outside(mount: &Mount, behind: &[u8]) -> Result<PathBuffer> {
     Ok(path)
 }
 
-fn nameless(mount: &'static Mount, connected: &'static Connected, directory: NodeId, last: Last) -> Result<Place> {
+fn nameless(
+    mount: &'static Mount,
+    connected: &'static Connected,
+    directory: NodeId,
+    last: Last,
+) -> Result<Place<'static>> {
     let attributes = connected.container.attributes(directory).map_err(|_| Errno::NOENT)?;
     let found = Found { node: directory, generation: attributes.generation, kind: attributes.kind };
     Ok(Place::of_node(mount, connected, found, last))

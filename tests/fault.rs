@@ -9,30 +9,29 @@ use common::{build, run_in, world};
 
 /// The program's own account of one call that panics: errno 5 (`EIO`), and the calls around it work.
 const SCRIPT: &str = r#"
-import os, sys
-P, call = os.environ["P"], sys.argv[1]
+import os
+P = os.environ["P"]
 def tried(name, function):
     try:
         function()
         print(name, "ok")
     except OSError as error:
         print(name, error.errno)
-fd = None
 def do_open():
     global fd
     fd = os.open(P + "/f", os.O_RDWR | os.O_CREAT)
+os.mkdir(P + "/d")
+fd = None
 tried("openat", do_open)
-if fd is None:
-    sys.exit()
-tried("write", lambda: os.write(fd, b"x"))
-tried("pread64", lambda: os.pread(fd, 1, 0))
-tried("lseek", lambda: os.lseek(fd, 0, 0))
-tried("read", lambda: os.read(fd, 1))
-tried("ftruncate", lambda: os.ftruncate(fd, 10))
-tried("mkdir", lambda: os.mkdir(P + "/d"))
-tried("rename", lambda: os.rename(P + "/f", P + "/g"))
-tried("unlink", lambda: os.unlink(P + "/g"))
-tried("host", lambda: os.stat("/etc/passwd"))
+if fd is not None:
+    tried("write", lambda: os.write(fd, b"x"))
+    tried("lseek", lambda: os.lseek(fd, 0, 0))
+    tried("read", lambda: os.read(fd, 1))
+tried("newfstatat", lambda: os.stat(P + "/d"))
+if fd is not None:
+    tried("unlink", lambda: os.unlink(P + "/f"))
+tried("mkdir", lambda: os.mkdir(P + "/e"))
+tried("host", lambda: open("/etc/passwd").read())
 "#;
 
 #[test]
@@ -40,7 +39,7 @@ fn a_panic_becomes_eio() {
     if common::is_self_check() {
         return;
     }
-    for call in ["write", "pread64", "lseek", "read", "ftruncate", "mkdir", "rename", "unlink", "openat"] {
+    for call in ["openat", "write", "read", "newfstatat", "unlink"] {
         let mut pair = Pair::new();
         let library = pair.base().join("faults.so");
         std::fs::copy(build::library_with_faults(), &library).expect("it was built");
@@ -49,7 +48,7 @@ fn a_panic_becomes_eio() {
         pair.ours.environment.push(("SIDESTEP_FAULT".to_owned(), format!("panic:{call}")));
         let script = pair.base().join("script.py");
         std::fs::write(&script, SCRIPT).expect("tmpfs");
-        let arguments = [script.display().to_string(), call.to_owned()];
+        let arguments = [script.display().to_string()];
         let outcome = run_in(&pair.ours, &build::python().display().to_string(), &arguments);
         assert_eq!(outcome.status, "exit 0", "{call}\n{}{}", outcome.stdout, outcome.stderr);
         for line in outcome.stdout.lines() {

@@ -49,7 +49,7 @@ fn records(content: &[u8]) -> usize {
     24 + u32::from_le_bytes(content[8..12].try_into().expect("four bytes")) as usize
 }
 
-const RECORD_BYTES: usize = 56;
+const RECORD_BYTES: usize = 60;
 
 /// The file as it is now is rejected for `reason`, the gate is whole, and the next process finds a good file again.
 fn rejected_and_rebuilt(place: &Place, reason: &str) {
@@ -108,7 +108,7 @@ fn a_wrong_offset_with_a_right_checksum() {
 fn other_bytes_than_memory_has() {
     let (place, file) = warm();
     poison(&file, |content| {
-        let at = records(content) + 3 * RECORD_BYTES + 20;
+        let at = records(content) + 3 * RECORD_BYTES + 24;
         content[at] ^= 1;
     });
     rejected_and_rebuilt(&place, "not what was recorded");

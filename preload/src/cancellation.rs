@@ -39,7 +39,14 @@ pub fn is_single_threaded() -> bool {
 
 /// Cancellation held off, until [`Cancellation::release`]. Has no destructor on purpose: releasing may unwind.
 #[must_use = "cancellation stays off until it is released"]
-pub struct Cancellation(Option<c_int>);
+pub struct Cancellation(Option<Before>);
+
+/// What the thread had before.
+#[derive(Clone, Copy)]
+struct Before {
+    kind: c_int,
+    state: c_int,
+}
 
 impl Cancellation {
     /// Holds cancellation off for this thread. Costs nothing where there is one thread.
@@ -48,26 +55,30 @@ impl Cancellation {
         if is_single_threaded() {
             return Self(None);
         }
-        let mut previous = 0;
-        // SAFETY: writes the state before to a live word.
-        unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut previous) };
-        Self(Some(previous))
+        let mut before = Before { kind: PTHREAD_CANCEL_DEFERRED, state: PTHREAD_CANCEL_DISABLE };
+        // The kind first: glibc's signal may be on its way, and its handler (2.36) looks at the kind only.
+        // SAFETY: writes what was before to live words.
+        unsafe {
+            pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &raw mut before.kind);
+            pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut before.state);
+        }
+        Self(Some(before))
     }
 
     /// Lets it in again. A cancellation that came meanwhile inside libc's asynchronous window strikes here.
     #[inline]
     pub fn release(self) {
-        let Some(previous) = self.0.filter(|&previous| previous != PTHREAD_CANCEL_DISABLE) else { return };
+        let Some(before) = self.0 else { return };
         // Enabling it in an asynchronous window would strike at once, and glibc 2.36 forgets there to set the thread's
         // result. So it is enabled as deferred, and strikes at a point that doesn't forget.
-        let mut kind = PTHREAD_CANCEL_DEFERRED;
-        // SAFETY: restores what `hold` and the first line found; the pointers are to live words, or null.
+        // SAFETY: restores what `hold` found.
         unsafe {
-            pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &raw mut kind);
-            pthread_setcancelstate(previous, std::ptr::null_mut());
-            if kind != PTHREAD_CANCEL_DEFERRED {
+            if before.state != PTHREAD_CANCEL_DISABLE {
+                pthread_setcancelstate(before.state, std::ptr::null_mut());
+            }
+            if before.kind != PTHREAD_CANCEL_DEFERRED {
                 pthread_testcancel();
-                pthread_setcanceltype(kind, std::ptr::null_mut());
+                pthread_setcanceltype(before.kind, std::ptr::null_mut());
             }
         }
     }

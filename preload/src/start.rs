@@ -20,8 +20,10 @@ extern "C" fn start() {
         if dispatch::start() {
             diagnostics::tell_panics();
             doors::fork::start();
-            if !gate::install(gate_is_wanted()).is_whole() {
+            let status = gate::install(gate_is_wanted());
+            if !status.is_whole() {
                 doors::widen();
+                tell_if_asked(status);
             }
         }
         doctor::answer();
@@ -41,5 +43,22 @@ fn gate_is_wanted() -> bool {
             ));
             true
         }
+    }
+}
+
+/// `SIDESTEP_LOG`, set to anything: one line that says what the symbols do not see.
+fn tell_if_asked(status: &gate::Status) {
+    if std::env::var_os("SIDESTEP_LOG").is_none_or(|value| value.is_empty()) {
+        return;
+    }
+    match &status.refused {
+        Some(gate::Refused(reason)) => diagnostics::line(format_args!(
+            "libc is not rewritten ({reason}): what it does by itself (stdio, opendir, posix_spawn's file actions) does \
+             not see the prefix"
+        )),
+        None => diagnostics::line(format_args!(
+            "{} of {} system calls of libc are not rewritten, for threads were already running",
+            status.left_to_threads, status.sites
+        )),
     }
 }

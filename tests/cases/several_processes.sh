@@ -56,4 +56,4 @@ seq 20000 > "$P/f"; for w in $(seq 5); do (for i in $(seq 10); do sha256sum < "$
 echo keep > "$P/f"; exec 5<> "$P/f"; bash -c "rm '$P/f'; echo other > '$P/f'"; cat <&5; echo more >&5; cat "$P/f"; exec 6< "$P/f"; bash -c "mv '$P/f' '$P/g'; echo appended >> '$P/g'"; cat <&6; exec 5>&- 6<&-; for i in $(seq 20); do exec 7<> "$P/t$i"; echo $i >&7; rm "$P/t$i"; done; ls "$P"
 
 ### working_directory_removed_by_other
-mkdir -p "$P/a/b"; cd "$P/a/b"; bash -c "rm -r '$P/a'"; /bin/pwd; echo $?; echo x > f; echo $?; ls; mkdir -p "$P/a/b"; ls -A; cd "$P/a/b" && pwd && echo y > f && cat f; bash -c "mv '$P/a' '$P/c'"; /bin/pwd; cat f
+mkdir -p "$P/a/b"; cd "$P/a/b"; bash -c "rm -r '$P/a'"; /bin/pwd 2> /dev/null; echo $?; echo x > f; echo $?; ls; mkdir -p "$P/a/b"; ls -A; cd "$P/a/b" && pwd && echo y > f && cat f; bash -c "mv '$P/a' '$P/c'"; /bin/pwd; cat f

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 static int pipe_ends[2];
 static char fifo[64];
 static int cleaned;
+static atomic_int on_the_way;
 
 static void clean(void *unused) {
     (void)unused;
@@ -20,6 +22,7 @@ static void clean(void *unused) {
 static void *do_read(void *unused) {
     char byte;
     pthread_cleanup_push(clean, unused);
+    atomic_store(&on_the_way, 1);
     if (read(pipe_ends[0], &byte, 1) >= 0) puts("read came back");
     pthread_cleanup_pop(0);
     return NULL;
@@ -36,6 +39,7 @@ static void *do_fread(void *unused) {
 
 static void *do_open(void *unused) {
     pthread_cleanup_push(clean, unused);
+    atomic_store(&on_the_way, 1);
     if (open(fifo, O_RDONLY) >= 0) puts("open came back");
     pthread_cleanup_pop(0);
     return NULL;
@@ -94,6 +98,19 @@ static void cancel(const char *name, void *(*body)(void *), useconds_t after) {
     if (name) printf("%s: %s, %d cleaned\n", name, result == PTHREAD_CANCELED ? "cancelled" : "finished", cleaned);
 }
 
+// Cancels a thread that is just on its way into the call: neither before nor inside it may the cancellation be lost.
+static void cancel_at_once(void *(*body)(void *), int spins) {
+    pthread_t thread;
+    void *result;
+    atomic_store(&on_the_way, 0);
+    pthread_create(&thread, NULL, body, NULL);
+    while (!atomic_load(&on_the_way)) continue;
+    for (volatile int i = 0; i < spins; i++) continue;
+    pthread_cancel(thread);
+    pthread_join(thread, &result);
+    if (result != PTHREAD_CANCELED) puts("ended without being cancelled");
+}
+
 int main(void) {
     snprintf(fifo, sizeof fifo, "/tmp/gate_cancel.%d", getpid());
     if (pipe(pipe_ends) != 0 || mkfifo(fifo, 0600) != 0) return 1;
@@ -105,7 +122,8 @@ int main(void) {
     cancel("disabled", do_disabled, 20000);
     for (int round = 0; round < 400; round++) cancel(NULL, round % 2 ? do_read : do_open, round % 40);
     for (int round = 0; round < 400; round++) cancel(NULL, do_files, 50 + round % 40);
-    printf("800 rounds, %d cleaned\n", cleaned > 600);
+    for (int round = 0; round < 4000; round++) cancel_at_once(round % 2 ? do_read : do_open, round / 2 % 400);
+    printf("4800 rounds, %d cleaned\n", cleaned > 4000);
     unlink(fifo);
     return 0;
 }

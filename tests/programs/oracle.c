@@ -121,10 +121,16 @@ static void operate(char *line) {
         tell(target < 0 ? -2 : dup2(fd, target) == target ? 0 : -1);
     } else if (strcmp(what, "copy") == 0) {
         int target = slots[a % SLOTS];
-        tell(copy_file_range(fd, NULL, target, NULL, b, 0));
+        // Which of two faults is told first is not for here.
+        if (fd < 0 || target < 0) tell(-2);
+        else tell(copy_file_range(fd, NULL, target, NULL, b, 0));
     } else if (strcmp(what, "send") == 0) {
         int target = slots[a % SLOTS];
-        tell(sendfile(target, fd, NULL, b));
+        struct stat other_st;
+        // Within one file the kernel copies pages by reference, and what comes of an overlap is anybody's guess.
+        if (fstat(fd, &st) != 0 || fstat(target, &other_st) != 0) tell(-2);
+        else if (st.st_ino == other_st.st_ino) tell(0);
+        else tell(sendfile(target, fd, NULL, b));
     } else if (strcmp(what, "mkdir") == 0) tell(mkdir(name, 0750));
     else if (strcmp(what, "rmdir") == 0) tell(rmdir(name));
     else if (strcmp(what, "unlink") == 0) tell(unlink(name));

@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::objects::Object;
-use super::sites::{Found, JUMP_BYTES, Site, WINDOW_BYTES_MAX};
+use super::sites::{Found, JUMP_BYTES, Recheck, Site, WINDOW_BYTES_MAX};
 use super::{calls, checksum};
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdirat, openat, renameat, stat, unlinkat};
@@ -30,10 +30,13 @@ pub enum Outcome {
 }
 
 /// Written first in each file; the last digits are the format's version.
-const MAGIC: &[u8; 8] = b"SDSTEP02";
+const MAGIC: &[u8; 8] = b"SDSTEP03";
 
-/// A record: eight bytes of small fields and three offsets, then the bytes from the window's start to its end.
-const RECORD_BYTES: usize = 20 + TEXT_BYTES;
+/// A record: eight bytes of small fields and four offsets, then the bytes from the window's start to its end.
+const RECORD_BYTES: usize = TEXT_AT + TEXT_BYTES;
+
+/// Where a record's text starts.
+const TEXT_AT: usize = 24;
 
 /// A window and a `syscall` behind it, padded.
 const TEXT_BYTES: usize = WINDOW_BYTES_MAX + 4;
@@ -176,6 +179,7 @@ fn encode(found: &Found, key: &[u8], objects: &[Object; 2]) -> Vec<u8> {
     for site in &found.sites {
         let (displacement, next) = site.relative.unwrap_or((u8::MAX, u8::MAX));
         let class = site.class.map_or(u8::MAX, |class| class as u8);
+        let (mask, target) = site.recheck.map_or((0, 0), |recheck| (recheck.mask, recheck.target));
         let text = text(site, objects).unwrap_or_default();
         file.extend_from_slice(&[
             site.object,
@@ -184,10 +188,10 @@ fn encode(found: &Found, key: &[u8], objects: &[Object; 2]) -> Vec<u8> {
             next,
             text.len() as u8,
             u8::from(site.is_one_instruction),
-            0,
+            mask,
             0,
         ]);
-        for offset in [site.start, site.syscall, site.end] {
+        for offset in [site.start, site.syscall, site.end, target] {
             file.extend_from_slice(&offset.to_le_bytes());
         }
         let mut padded = [0; TEXT_BYTES];
@@ -245,17 +249,20 @@ fn site(record: &[u8], objects: &[Object; 2]) -> Option<Site> {
         syscall: offset(12)?,
         end: offset(16)?,
         is_one_instruction: record[5] == 1,
+        recheck: if record[6] == 0 { None } else { Some(Recheck { mask: record[6], target: offset(20)? }) },
         relative: if record[2] == u8::MAX { None } else { Some((record[2], record[3])) },
     };
     let window = site.end.checked_sub(site.start)? as usize;
     let before = site.syscall.checked_sub(site.start)? as usize;
     let in_place = site.end == site.syscall;
+    let text_bytes = objects.get(usize::from(site.object))?.text.len();
     let sane = (JUMP_BYTES..=WINDOW_BYTES_MAX).contains(&window)
+        && site.recheck.is_none_or(|recheck| in_place && (recheck.target as usize) < text_bytes)
         && (in_place || site.end >= site.syscall.checked_add(2)?)
         && site
             .relative
             .is_none_or(|(at, next)| usize::from(at) + 4 <= usize::from(next) && usize::from(next) <= window);
     let text = text(&site, objects)?;
-    let recorded = record.get(20..)?.get(..usize::from(record[4]))?;
+    let recorded = record.get(TEXT_AT..)?.get(..usize::from(record[4]))?;
     (sane && text == recorded && text.get(before..before + 2) == Some(&[0x0f, 0x05])).then_some(site)
 }

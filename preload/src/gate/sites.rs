@@ -39,6 +39,19 @@ pub struct Site {
     /// The one displaced instruction with an operand relative to rip: where its displacement is, and where the
     /// instruction ends, both counted from `start`.
     pub relative: Option<(u8, u8)>,
+    /// What has to be asked once more before the `syscall`, if anything.
+    pub recheck: Option<Recheck>,
+}
+
+/// glibc from 2.41 on has one site for all cancellable calls. A cancellation is seen by a test a few instructions
+/// before it, or by the signal's handler while the instruction pointer is in between. While we are elsewhere it is seen
+/// by neither, and the call would block for good. So the test is done again behind the detour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recheck {
+    /// The bit that says that the thread is cancelled, in the word whose address is at 8(%rsp) by then.
+    pub mask: u8,
+    /// Where to go if it is set.
+    pub target: u32,
 }
 
 impl Site {
@@ -127,8 +140,10 @@ pub fn find(number: u8, object: &Object) -> Found {
         found.wide_registers |= inside(&wide);
         match window(text, &before, &targets, inside(&indirect)) {
             Some(Window { start, end, is_one_instruction, relative }) => {
-                let syscall = call.ip() as u32;
-                found.sites.push(Site { object: number, class, start, syscall, end, is_one_instruction, relative });
+                let (object, syscall) = (number, call.ip() as u32);
+                let recheck = if class.is_none() && end == syscall { recheck(&before) } else { None };
+                let site = Site { object, class, start, syscall, end, is_one_instruction, relative, recheck };
+                found.sites.push(site);
             }
             None => found.left_alone += 1,
         }
@@ -193,6 +208,23 @@ fn call_number(before: &[Instruction], targets: &Targets) -> Option<u64> {
         }
     }
     None
+}
+
+/// The test for a cancellation in the instructions up to a `syscall`: `testb $mask, (%rdi)`, `jne target`, and at last
+/// `mov %r11, 8(%rsp)`, which keeps the word's address.
+fn recheck(before: &[Instruction]) -> Option<Recheck> {
+    let [.., kept, _] = before else { return None };
+    let is_kept = kept.code() == Code::Mov_rm64_r64
+        && kept.memory_base() == Register::RSP
+        && kept.memory_displacement64() == 8
+        && kept.op1_register() == Register::R11;
+    let test = before.windows(2).rev().find(|pair| {
+        pair[0].code() == Code::Test_rm8_imm8
+            && pair[0].memory_base() == Register::RDI
+            && pair[0].memory_displacement64() == 0
+            && matches!(pair[1].code(), Code::Jne_rel32_64 | Code::Jne_rel8_64)
+    })?;
+    is_kept.then(|| Recheck { mask: test[0].immediate8(), target: test[1].near_branch_target() as u32 })
 }
 
 /// The displaced part of a [`Site`].

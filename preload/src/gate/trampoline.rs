@@ -114,8 +114,15 @@ impl Code {
             self.bytes[field] = (self.bytes.len() - field - 1) as u8;
         }
         let (pass, done) = if site.stays_in_place() {
+            let pass = if site.recheck.is_some() { self.here() } else { address(site.syscall) };
+            if let Some(recheck) = site.recheck {
+                self.put(&[0x4c, 0x8b, 0x5c, 0x24, 0x08]); // mov r11, [rsp + 8]
+                self.put(&[0x41, 0xf6, 0x03, recheck.mask]); // test byte ptr [r11], mask
+                self.put(&[0x0f, 0x85]); // jne target
+                self.displacement(address(recheck.target));
+            }
             self.jump(address(site.syscall));
-            (address(site.syscall), address(site.syscall + 2))
+            (pass, address(site.syscall + 2))
         } else {
             let pass = self.here();
             self.displaced(object, site, site.syscall..site.end);

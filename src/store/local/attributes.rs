@@ -94,6 +94,7 @@ impl Store {
     fn sync_names(&self) -> Result<()> {
         let _quiet = crate::ground::guard::Quiet::enter();
         self.process().ready(self)?;
+        self.settle()?;
         self.process().tree()?.sync()?;
         self.sync_header()
     }

@@ -1,10 +1,12 @@
 //! New nodes.
 
+use super::commit::Outcome;
 use super::journal::Field;
 use super::key::{self, Key};
+use super::names::Place;
 use super::record::{Extent, Record};
 use super::store::{ROOT, Store};
-use crate::ground::{Result, kernel};
+use crate::ground::{Errno, Result, kernel};
 use crate::store::{Found, Kind, NewNode, NodeId};
 use std::sync::atomic::Ordering;
 
@@ -24,7 +26,9 @@ impl Store {
     /// As there.
     pub fn create_locked(&self, directory: NodeId, name: &[u8], new: &NewNode<'_>, chunk_bytes: u64) -> Result<Found> {
         let parent = self.directory_record(directory)?;
-        let position = self.with_reader(|look| self.free_position(look, directory, name))?;
+        let identity = self.identity(directory, name);
+        self.make_room(identity)?;
+        let Place::Free(position) = self.place(directory, name, identity)? else { return Err(Errno::EXIST) };
         let (node, record) = self.take_node()?;
         let now = kernel::now();
         fill(record, new, chunk_bytes, now);
@@ -36,7 +40,12 @@ impl Store {
             journal.list(directory.0, Field::Links, u64::from(parent.links.load(Ordering::Relaxed)) + 1);
         }
         journal.list(directory.0, Field::Modified, now.cast_unsigned());
-        self.commit(false, |writing| {
+        let outcome = Outcome { directory, name, identity, position, found: Some(found) };
+        if new.kind == Kind::File {
+            self.defer(outcome)?;
+            return Ok(found);
+        }
+        self.commit(false, &[outcome], |writing| {
             writing.put(&Key::of_entry(directory.0, position, name), &key::entry_value(found))?;
             match new.kind {
                 Kind::File => Ok(()),
@@ -63,7 +72,7 @@ impl Store {
             target: b"",
         };
         fill(record, &new, 0, kernel::now());
-        self.commit(false, |writing| writing.put(&Key::of_directory(ROOT), &whereabouts(NodeId(ROOT), b"")))
+        self.commit(false, &[], |writing| writing.put(&Key::of_directory(ROOT), &whereabouts(NodeId(ROOT), b"")))
     }
 }
 
@@ -74,7 +83,7 @@ pub fn whereabouts(parent: NodeId, name: &[u8]) -> Vec<u8> {
     value
 }
 
-/// Fills in a record that nobody refers to yet. The generation and the count of removals go on from the node before:
+/// Fills in a record that nobody refers to yet. The generation goes on from the node before:
 /// what others remember of that one must not fit this one. So does the count of opens: it is 0 but for those who are just
 /// finding out that the node before is gone.
 fn fill(record: &Record, new: &NewNode<'_>, chunk_bytes: u64, now: i64) {

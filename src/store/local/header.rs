@@ -53,6 +53,8 @@ pub struct Header {
     pub names_bytes: AtomicU64,
     /// Nodes that are unlinked and open.
     pub orphans: AtomicU64,
+    /// Which run of the host's kernel the store was opened in last: after another one, what was not synced may be torn.
+    pub boot: AtomicU64,
     /// Held for changes of names.
     pub names_lock: NamesLock,
     /// Held to take or give back an inline slot, inside any other lock.

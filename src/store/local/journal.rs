@@ -8,6 +8,9 @@
 use super::record::Record;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+/// In place of a transaction's number: the change is among the recent ones, and true whatever became of its author.
+pub const DEFERRED: u64 = u64::MAX;
+
 /// Stores that one change of names needs at most: a rename that exchanges directories between two others.
 const EFFECTS_COUNT_MAX: usize = 20;
 
@@ -19,8 +22,6 @@ pub enum Field {
     Links = 1,
     /// `entries`.
     Entries = 2,
-    /// `removals`.
-    Removals = 3,
     /// `modified` and `changed`.
     Modified = 4,
     /// `changed`.
@@ -44,7 +45,8 @@ pub struct NamesJournal {
     /// The transaction that the effects belong to; 0 while there is none.
     pub transaction: AtomicU64,
     count: AtomicU32,
-    padding: AtomicU32,
+    /// With [`DEFERRED`]: how many recent changes there are with this one.
+    pub deferred: AtomicU32,
     /// The node whose record is being taken: given back if the transaction fails.
     pub taken: AtomicU64,
     /// The node that may have lost its last name: to be looked at after the effects.
@@ -67,6 +69,11 @@ pub struct AllocationJournal {
 }
 
 impl NamesJournal {
+    /// Whether nothing is being done.
+    pub fn is_idle(&self) -> bool {
+        [&self.transaction, &self.taken, &self.freed].iter().all(|word| word.load(Ordering::Relaxed) == 0)
+    }
+
     /// Lists a store. The values are final ones, so that doing it twice does no harm.
     pub fn list(&self, node: u64, field: Field, value: u64) {
         let index = self.count.load(Ordering::Relaxed) as usize;
@@ -101,7 +108,6 @@ impl NamesJournal {
                 // Sequentially consistent: against an opener's count, see `opens`.
                 field if field == Field::Links as u32 => record.links.store(value as u32, Ordering::SeqCst),
                 field if field == Field::Entries as u32 => record.entries.store(value as u32, Ordering::Relaxed),
-                field if field == Field::Removals as u32 => record.removals.store(value as u32, Ordering::Release),
                 field if field == Field::Flags as u32 => {
                     record.flags.fetch_or(value as u32, Ordering::AcqRel);
                 }

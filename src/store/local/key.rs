@@ -161,7 +161,7 @@ pub fn first_position(hash_key: u64, name: &[u8]) -> u64 {
 
 /// A hash by folded multiplication, 8 bytes at a step. On the disk: it must never change for format 1.
 #[inline]
-fn hash(key: u64, name: &[u8]) -> u64 {
+pub fn hash(key: u64, name: &[u8]) -> u64 {
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
     fn fold(a: u64, b: u64) -> u64 {
         let product = u128::from(a) * u128::from(b);

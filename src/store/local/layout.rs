@@ -5,12 +5,14 @@
 //! store             the header, written last: with it the store exists
 //! names/            the tree of names
 //! nodes  slots      the inode table, the inline slots
+//! recent            the names used or changed last
 //! targets/T/HH/     object files, INO.GENERATION
 //! stand-ins/        directories for the kernel to stand in, INO.GENERATION
 //! ```
 #![allow(unsafe_code)]
 
 use super::header::{FORMAT, HEADER_BYTES, Header, MAGIC};
+use super::recent::{RECENT_BYTES, Recent};
 use super::{CHUNK_BYTES_RANGE, CHUNK_BYTES_STEP, OpenError, TARGETS_RANGE};
 use crate::ground::kernel::{self, Low, Parked, RangeLock};
 use crate::ground::mounts::MountOptions;
@@ -31,13 +33,15 @@ pub const NAMES: &str = "names";
 pub const NODES: &str = "nodes";
 /// The inline slots.
 pub const SLOTS: &str = "slots";
+/// The names used or changed last.
+pub const RECENT: &str = "recent";
 /// The directory of targets.
 pub const TARGETS: &str = "targets";
 /// The directory of stand-ins.
 pub const STAND_INS: &str = "stand-ins";
 const HEADER_NEW: &str = "store.new";
 
-const OURS: [&str; 8] = [LIVE, HEADER, HEADER_NEW, NAMES, NODES, SLOTS, TARGETS, STAND_INS];
+const OURS: [&str; 9] = [LIVE, HEADER, HEADER_NEW, NAMES, NODES, SLOTS, RECENT, TARGETS, STAND_INS];
 
 /// The byte of `live` that is locked while the store is made or opened.
 pub const OPENING_BYTE: u64 = 0;
@@ -59,14 +63,19 @@ pub struct Layout {
     pub root: Parked,
     /// The header. Mapped for as long as this lives.
     pub header: NonNull<Header>,
+    /// The recent names. Mapped for as long as this lives.
+    pub recent: NonNull<Recent>,
     /// The host's file system is read-only: nothing at all is stored to.
     pub frozen: bool,
 }
 
 impl Drop for Layout {
     fn drop(&mut self) {
-        // SAFETY: mapped by `map_header`; whoever refers to it holds this.
-        let _ = unsafe { rustix::mm::munmap(self.header.as_ptr().cast(), HEADER_BYTES) };
+        // SAFETY: mapped by `open`; whoever refers to them holds this.
+        unsafe {
+            let _ = rustix::mm::munmap(self.header.as_ptr().cast(), HEADER_BYTES);
+            let _ = rustix::mm::munmap(self.recent.as_ptr().cast(), RECENT_BYTES);
+        }
     }
 }
 
@@ -102,7 +111,8 @@ pub fn open(directory: &Path, options: &MountOptions) -> Result<Layout, OpenErro
         Err(errno) => return Err(host(&directory.join(HEADER), "opening", errno)),
     }
     let (header, frozen) = map_header(directory, &root)?;
-    Ok(Layout { path, root, header, frozen })
+    let recent = map_recent(directory, &root, frozen)?;
+    Ok(Layout { path, root, header, recent, frozen })
 }
 
 fn check_options(options: &MountOptions) -> Result<(), OpenError> {
@@ -183,9 +193,12 @@ fn make(directory: &Path, root: &Parked, options: &MountOptions) -> Result<(), O
         }
     }
     // What a maker that was killed on the way may have left is begun anew.
-    for name in [NODES, SLOTS] {
-        Low::open(root.as_fd(), name, OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC, PRIVATE_FILE)
-            .map_err(|errno| host(name, errno))?;
+    for (name, length) in [(NODES, 0), (SLOTS, 0), (RECENT, RECENT_BYTES as u64)] {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC;
+        let file = Low::open(root.as_fd(), name, flags, PRIVATE_FILE).map_err(|errno| host(name, errno))?;
+        if length != 0 {
+            kernel::allocate(file.as_fd(), 0, length).map_err(|errno| host(name, errno))?;
+        }
     }
     for name in ["names/data.mdb", "names/lock.mdb"] {
         match rustix::fs::unlinkat(root, name, rustix::fs::AtFlags::empty()) {
@@ -254,10 +267,25 @@ fn map_header(directory: &Path, root: &Parked) -> Result<(NonNull<Header>, bool)
     if size < HEADER_BYTES as i64 {
         return Err(damaged("its header is cut off"));
     }
-    let protection = if frozen { ProtFlags::READ } else { ProtFlags::READ | ProtFlags::WRITE };
-    // SAFETY: a new mapping of a file that is as long as the header and never shrinks.
-    let start =
-        unsafe { rustix::mm::mmap(std::ptr::null_mut(), HEADER_BYTES, protection, MapFlags::SHARED, file.as_fd(), 0) }
-            .map_err(host)?;
+    let start = map_whole(&file, HEADER_BYTES, frozen).map_err(host)?;
     NonNull::new(start.cast()).map(|header| (header, frozen)).ok_or_else(|| host(Errno::NOMEM))
+}
+
+fn map_recent(directory: &Path, root: &Parked, frozen: bool) -> Result<NonNull<Recent>, OpenError> {
+    let path = directory.join(RECENT);
+    let host = |errno| host_error(directory, &path, "opening", errno);
+    let access = if frozen { OFlags::RDONLY } else { OFlags::RDWR };
+    let file = Low::open(root.as_fd(), RECENT, access, Mode::empty()).map_err(host)?;
+    if rustix::fs::fstat(file.as_fd()).map_err(host)?.st_size < RECENT_BYTES as i64 {
+        let what = format!("its file `{RECENT}` is cut off");
+        return Err(OpenError::Damaged { directory: directory.to_owned(), what });
+    }
+    let start = map_whole(&file, RECENT_BYTES, frozen).map_err(host)?;
+    NonNull::new(start.cast()).ok_or_else(|| host(Errno::NOMEM))
+}
+
+fn map_whole(file: &Low, length: usize, frozen: bool) -> crate::ground::Result<*mut std::ffi::c_void> {
+    let protection = if frozen { ProtFlags::READ } else { ProtFlags::READ | ProtFlags::WRITE };
+    // SAFETY: a new mapping of a file that is as long, has its space, and never shrinks.
+    unsafe { rustix::mm::mmap(std::ptr::null_mut(), length, protection, MapFlags::SHARED, file.as_fd(), 0) }
 }

@@ -8,19 +8,23 @@
 //! 3. The bytes go there; the size in the record is raised; the layout is looked at again.
 //!
 //! And to one new name: under the names lock ([`names::NamesGuard`]) a record is taken, the stores to come are
-//! listed in the [`journal`], one transaction puts the entry into the [`tree`], the stores are done.
+//! listed in the [`journal`], the change is listed among the [`recent`] ones, the stores are done. A transaction puts the
+//! recent changes into the [`tree`] of names, many at a time.
 //!
 //! Lock order: names, then a record's own, then allocation. All of them are held under
 //! [`crate::ground::guard::Quiet`], by a session that others can see dead, see [`shared_lock`].
 
 mod attributes;
 pub mod check;
+mod commit;
 mod container;
 mod create;
 mod header;
+mod hint;
 mod journal;
 mod key;
 mod layout;
+mod listing;
 mod names;
 mod numbers;
 mod object;
@@ -29,6 +33,7 @@ mod open_node;
 mod opens;
 mod process;
 mod read;
+mod recent;
 mod record;
 mod registry;
 mod remove;

@@ -1,21 +1,37 @@
 //! Names: looked up without a lock, changed under the store's names lock.
 
 use super::key::{self, Key, KeyOf, POSITIONS_PER_HASH};
+use super::recent::{Identity, Recalled};
 use super::record::Record;
 use super::shared_lock::Acquired;
 use super::store::Store;
-use super::tree::{Look, PAGE_BYTES, Writing};
+use super::tree::Look;
 use crate::ground::guard::Quiet;
 use crate::ground::{Errno, Result, kernel};
-use crate::store::{DirectoryEntry, Found, Kind, NodeId};
+use crate::store::{Found, Kind, NodeId};
 use std::sync::atomic::Ordering;
 
-/// Pages at the end of the tree's file that one change may need, with room to spare: a path of pages copied and split, and
-/// the list of free pages.
-const PAGES_PER_CHANGE: u64 = 32;
+/// One in so many names that the tree had to be asked for is remembered: remembering costs as much as asking.
+const MISSES_PER_REMEMBERED: u32 = 4;
 
-/// The tree's file gets its space in steps of this.
-const GROWTH_BYTES: u64 = 1 << 20;
+/// A name's place in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is there, at this position.
+    Taken(Found, u64),
+    /// It is not, and would go to this position.
+    Free(u64),
+}
+
+impl Place {
+    /// The entry, if there is one.
+    pub fn taken(self) -> Option<(Found, u64)> {
+        match self {
+            Self::Taken(found, position) => Some((found, position)),
+            Self::Free(_) => None,
+        }
+    }
+}
 
 impl Store {
     /// A directory's record.
@@ -31,54 +47,10 @@ impl Store {
         }
     }
 
-    /// A name's entry in a directory, with its position.
-    ///
-    /// # Errors
-    /// `EIO` for a damaged tree.
-    pub fn find(&self, look: &Look<'_>, directory: NodeId, name: &[u8]) -> Result<Option<(Found, u64)>> {
-        let first = key::first_position(self.header().hash_key.load(Ordering::Relaxed), name);
-        let mut at = look.seek(&Key::of_entry(directory.0, first, b""))?;
-        while let Some((key, value)) = at {
-            match KeyOf::parse(key) {
-                KeyOf::Entry { directory: of, position, name: other }
-                    if of == directory.0 && position < first + POSITIONS_PER_HASH =>
-                {
-                    if other == name {
-                        return key::parse_entry_value(value).ok_or(Errno::IO).map(|found| Some((found, position)));
-                    }
-                }
-                _ => break,
-            }
-            at = look.next()?;
-        }
-        Ok(None)
-    }
-
-    /// Where a new name goes. The names lock is held.
-    ///
-    /// # Errors
-    /// `EEXIST`; `ENOSPC` where 128 names of one hash are there already.
-    pub fn free_position(&self, look: &Look<'_>, directory: NodeId, name: &[u8]) -> Result<u64> {
-        let first = key::first_position(self.header().hash_key.load(Ordering::Relaxed), name);
-        let mut free = first;
-        let mut at = look.seek(&Key::of_entry(directory.0, first, b""))?;
-        while let Some((key, _)) = at {
-            match KeyOf::parse(key) {
-                KeyOf::Entry { directory: of, position, name: other }
-                    if of == directory.0 && position < first + POSITIONS_PER_HASH =>
-                {
-                    if other == name {
-                        return Err(Errno::EXIST);
-                    }
-                    if position == free {
-                        free += 1;
-                    }
-                }
-                _ => break,
-            }
-            at = look.next()?;
-        }
-        if free < first + POSITIONS_PER_HASH { Ok(free) } else { Err(Errno::NOSPC) }
+    /// Which name.
+    #[inline]
+    pub fn identity(&self, directory: NodeId, name: &[u8]) -> Identity {
+        Identity::of(self.header().hash_key.load(Ordering::Relaxed), directory, name)
     }
 
     /// What a name leads to.
@@ -87,7 +59,57 @@ impl Store {
     /// `ENOENT`, `ENOTDIR`, `ESTALE`.
     pub fn lookup(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
         self.directory_record(directory)?;
-        self.with_reader(|look| self.find(look, directory, name))?.map(|(found, _)| found).ok_or(Errno::NOENT)
+        let identity = self.identity(directory, name);
+        loop {
+            match self.recent().recall(identity) {
+                Recalled::Found(found, _) => return Ok(found),
+                Recalled::Absent(_) => return Err(Errno::NOENT),
+                Recalled::Unknown(version) => {
+                    let place = self.with_reader(|look| seek(look, directory, name, identity))?;
+                    self.process().hint().put(identity, version, place);
+                    self.remember(identity, version, place);
+                    return place.taken().map(|(found, _)| found).ok_or(Errno::NOENT);
+                }
+                // Its author is at it still, or dead: the lock tells.
+                Recalled::Busy if self.is_frozen() => return Err(Errno::IO),
+                Recalled::Busy => drop(self.lock_names()?),
+            }
+        }
+    }
+
+    /// Remembers what the tree told, unless the bucket has changed since, or it costs a wait.
+    fn remember(&self, identity: Identity, version: u32, place: Place) {
+        let Place::Taken(found, position) = place else { return };
+        if self.is_frozen() || !self.process().counts_to(MISSES_PER_REMEMBERED) {
+            return;
+        }
+        let _quiet = Quiet::enter();
+        let lock = &self.header().names_lock.lock;
+        if lock.try_acquire(self.process().owner()) {
+            let recent = self.recent();
+            if recent.version(identity) == version {
+                recent.begin(identity);
+                recent.set(identity, Some(found), position, false);
+                recent.end(identity);
+            }
+            lock.release();
+        }
+    }
+
+    /// A name's place. The names lock is held.
+    ///
+    /// # Errors
+    /// `EIO` for a damaged tree; `ENOSPC` where 128 names of one hash are there already.
+    pub fn place(&self, directory: NodeId, name: &[u8], identity: Identity) -> Result<Place> {
+        match self.recent().recall(identity) {
+            Recalled::Found(found, position) => Ok(Place::Taken(found, position)),
+            Recalled::Absent(position) => Ok(Place::Free(position)),
+            Recalled::Unknown(version) => match self.process().hint().get(identity, version) {
+                Some(position) => Ok(Place::Free(position)),
+                None => self.with_reader(|look| seek(look, directory, name, identity)),
+            },
+            Recalled::Busy => Err(Errno::IO),
+        }
     }
 
     /// Does `look` with a view of the tree.
@@ -99,56 +121,12 @@ impl Store {
         self.process().with_reader(self, look)
     }
 
-    /// Tells a directory's entries after `position`.
-    ///
-    /// # Errors
-    /// As [`Store::lookup`].
-    pub fn entries(
-        &self,
-        directory: NodeId,
-        position: u64,
-        visit: &mut dyn FnMut(DirectoryEntry<'_>) -> bool,
-    ) -> Result<()> {
-        match self.directory_record(directory) {
-            Err(Errno::NOENT) => return Ok(()),
-            record => record?,
-        };
-        self.with_reader(|look| {
-            let mut at = look.seek(&Key::of_entry(directory.0, position.saturating_add(1), b""))?;
-            while let Some((key, value)) = at {
-                let KeyOf::Entry { directory: of, position, name } = KeyOf::parse(key) else { break };
-                if of != directory.0 {
-                    break;
-                }
-                let found = key::parse_entry_value(value).ok_or(Errno::IO)?;
-                if !visit(DirectoryEntry { name, found, position }) {
-                    break;
-                }
-                at = look.next()?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Whether a directory has no names.
-    ///
-    /// # Errors
-    /// `EIO` for a damaged tree.
-    pub fn is_empty(&self, look: &Look<'_>, directory: NodeId) -> Result<bool> {
-        let at = look.seek(&Key::of_entry(directory.0, 0, b""))?;
-        Ok(!at.is_some_and(
-            |(key, _)| matches!(KeyOf::parse(key), KeyOf::Entry { directory: of, .. } if of == directory.0),
-        ))
-    }
-
     /// A directory's parent and own name; the name goes to `name`.
     ///
     /// # Errors
     /// `ENOENT` for a directory that was removed.
     pub fn whereabouts(&self, directory: NodeId, name: &mut [u8]) -> Result<(NodeId, usize)> {
-        if self.live_record(directory)?.1 != Kind::Directory {
-            return Err(Errno::NOTDIR);
-        }
+        self.directory_record(directory)?;
         self.with_reader(|look| {
             let value = look.get(&Key::of_directory(directory.0))?.ok_or(Errno::NOENT)?;
             let (parent, own) = value.split_first_chunk::<8>().ok_or(Errno::IO)?;
@@ -194,104 +172,31 @@ impl Store {
         }
         Ok(guard)
     }
+}
 
-    /// Finishes or takes back what a dead owner of the names lock began. The lock is held, or nobody else lives.
-    ///
-    /// # Errors
-    /// `EIO` for a damaged tree.
-    pub fn recover_names(&self) -> Result<()> {
-        let tree = self.process().tree()?;
-        let journal = &self.header().names_lock.journal;
-        // LMDB puts its own lock right when it is next taken: before its number is asked for.
-        drop(tree.write()?);
-        let transaction = journal.transaction.load(Ordering::Acquire);
-        if transaction != 0 && tree.committed().0 >= transaction {
-            self.finish()?;
-        } else {
-            self.take_back_node(journal.taken.load(Ordering::Acquire));
-            journal.clear();
-        }
-        let freed = journal.freed.load(Ordering::Acquire);
-        if freed != 0 {
-            self.free_node(freed);
-        }
-        Ok(())
-    }
-
-    /// Does what the journal lists, after its transaction.
-    fn finish(&self) -> Result<()> {
-        let journal = &self.header().names_lock.journal;
-        journal.apply(|node| self.record(node));
-        let left = journal.left.load(Ordering::Relaxed);
-        let released = if left == 0 { Ok(()) } else { self.release(left) };
-        journal.clear();
-        released
-    }
-
-    /// Space for a change that mends.
-    ///
-    /// # Errors
-    /// `ENOSPC`.
-    pub fn reserve_for_repair(&self) -> Result<()> {
-        self.reserve_pages(PAGES_PER_CHANGE)
-    }
-
-    /// Sees to it that the tree's file has the space that a change may need.
-    fn reserve_pages(&self, pages: u64) -> Result<()> {
-        let tree = self.process().tree()?;
-        let allocated = &self.header().names_bytes;
-        let (_, used) = tree.committed();
-        let has = allocated.load(Ordering::Relaxed);
-        if used + pages * PAGE_BYTES <= has {
-            return Ok(());
-        }
-        // The tree grows because old pages are in use: not by the dead, at least.
-        tree.clear_dead_readers();
-        let target = (used + pages * PAGE_BYTES).next_multiple_of(GROWTH_BYTES);
-        if target > super::tree::MAP_BYTES as u64 {
-            return Err(Errno::NOSPC);
-        }
-        kernel::allocate(kernel::borrow(tree.data_descriptor()), has, target - has)?;
-        allocated.store(target, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Does `change` in one transaction, then the stores that the journal lists. The names lock is held. With an error nothing
-    /// was done, and a node that was taken for it is given back. A change that frees space may use the last pages.
-    ///
-    /// # Errors
-    /// What `change` answers; `ENOSPC`.
-    pub fn commit(&self, frees: bool, change: impl FnOnce(&mut Writing) -> Result<()>) -> Result<()> {
-        let journal = &self.header().names_lock.journal;
-        let begun = self.begin(frees).and_then(|mut writing| {
-            change(&mut writing)?;
-            journal.arm(writing.number());
-            writing.commit()
-        });
-        match begun {
-            Ok(()) => self.finish(),
-            Err(errno) => {
-                self.abandon();
-                Err(errno)
+/// A name's place in the tree.
+fn seek(look: &Look<'_>, directory: NodeId, name: &[u8], identity: Identity) -> Result<Place> {
+    let first = identity.first_position;
+    let mut free = first;
+    let mut at = look.seek(&Key::of_entry(directory.0, first, b""))?;
+    while let Some((key, value)) = at {
+        match KeyOf::parse(key) {
+            KeyOf::Entry { directory: of, position, name: other }
+                if of == directory.0 && position < first + POSITIONS_PER_HASH =>
+            {
+                if other == name {
+                    let found = key::parse_entry_value(value).ok_or(Errno::IO)?;
+                    return Ok(Place::Taken(found, position));
+                }
+                if position == free {
+                    free += 1;
+                }
             }
+            _ => break,
         }
+        at = look.next()?;
     }
-
-    fn begin(&self, frees: bool) -> Result<Writing> {
-        // Twice the pages for what fills the store: the second half is for removing from a full one.
-        match self.reserve_pages(2 * PAGES_PER_CHANGE) {
-            Err(Errno::NOSPC) if frees => self.reserve_pages(PAGES_PER_CHANGE / 2)?,
-            reserved => reserved?,
-        }
-        self.process().tree()?.write()
-    }
-
-    /// Gives back what was taken for a change that does not come. The names lock is held.
-    pub fn abandon(&self) {
-        let journal = &self.header().names_lock.journal;
-        self.take_back_node(journal.taken.load(Ordering::Relaxed));
-        journal.clear();
-    }
+    if free < first + POSITIONS_PER_HASH { Ok(Place::Free(free)) } else { Err(Errno::NOSPC) }
 }
 
 /// The names lock, held.

@@ -15,6 +15,7 @@
 #![allow(unsafe_code)]
 
 use super::header::SESSIONS_COUNT;
+use super::hint::Hint;
 use super::layout::{self, LIVE, NAMES, OPENING_BYTE};
 use super::store::Store;
 use super::tree::{Reader, Tree};
@@ -47,6 +48,8 @@ struct Page {
     /// The owner word of this process's session.
     owner: AtomicU32,
     tree: AtomicPtr<Tree>,
+    misses: AtomicU32,
+    hint: Hint,
     readers: [AtomicPtr<Reader>; READERS_KEPT_MAX],
 }
 
@@ -249,6 +252,16 @@ impl Process {
             // SAFETY: ours alone.
             tree.end(*unsafe { Box::from_raw(reader) });
         }
+    }
+
+    /// The last absent name.
+    pub fn hint(&self) -> &Hint {
+        &self.page().hint
+    }
+
+    /// True once in so many times.
+    pub fn counts_to(&self, times: u32) -> bool {
+        self.page().misses.fetch_add(1, Ordering::Relaxed).is_multiple_of(times)
     }
 
     /// Keeps others out, if nobody else is in. False if somebody is.

@@ -2,7 +2,7 @@
 //!
 //! All of it is atomics in memory that every process of the store maps. Four rules keep it whole:
 //!
-//! * **Names** (`links`, `entries`, `removals`) change under the store's names lock alone.
+//! * **Names** (`links`, `entries`) change under the store's names lock alone.
 //! * **Size** is one word with the count of truncations, so that a writer that was overtaken by a truncation cannot
 //!   bring the old size back.
 //! * **Layout** (where the bytes are) changes under the record's own lock, with `sequence` odd meanwhile. Readers and
@@ -74,10 +74,9 @@ pub struct Record {
     pub dirty_end: AtomicU64,
     /// The bytes of the objects before this have their space: no hole is among them.
     pub dense_end: AtomicU64,
-    /// Of a directory: how often a name went from it.
-    pub removals: AtomicU32,
     /// Of a directory: how many names it has.
     pub entries: AtomicU32,
+    padding: AtomicU32,
     /// The next free record, while this one is free.
     pub next_free: AtomicU64,
     spare: AtomicU64,

@@ -1,5 +1,6 @@
 //! Names that go.
 
+use super::commit::Outcome;
 use super::journal::Field;
 use super::key::Key;
 use super::record::{ORPHAN, Record};
@@ -35,33 +36,35 @@ impl Store {
     fn remove(&self, directory: NodeId, name: &[u8], allow: impl FnOnce(Found, bool) -> Result<()>) -> Result<()> {
         let _names = self.lock_names()?;
         let parent = self.directory_record(directory)?;
-        let (found, position) = self.with_reader(|look| {
-            let (found, position) = self.find(look, directory, name)?.ok_or(Errno::NOENT)?;
-            let is_empty = found.kind == Kind::Directory && self.is_empty(look, found.node)?;
-            allow(found, is_empty)?;
-            Ok((found, position))
-        })?;
+        let identity = self.identity(directory, name);
+        let (found, position) = self.place(directory, name, identity)?.taken().ok_or(Errno::NOENT)?;
         let record = self.record(found.node.0).ok_or(Errno::IO)?;
+        allow(found, record.entries.load(Ordering::Relaxed) == 0)?;
+        self.make_room(identity)?;
         let journal = &self.header().names_lock.journal;
         let now = kernel::now();
         let is_directory = found.kind == Kind::Directory;
         let count = |value: u32, less: u32| u64::from(value.saturating_sub(less));
         journal.list(directory.0, Field::Entries, count(parent.entries.load(Ordering::Relaxed), 1));
-        journal.list(directory.0, Field::Removals, next_removals(parent));
         journal.list(directory.0, Field::Modified, now.cast_unsigned());
         if is_directory {
             journal.list(directory.0, Field::Links, count(parent.links.load(Ordering::Relaxed), 1));
         }
-        let becomes_orphan = self.list_loss(found, record, now);
-        self.commit(true, |writing| {
+        let outcome = Outcome { directory, name, identity, position, found: None };
+        if found.kind == Kind::File {
+            self.list_loss(found, record, now, false);
+            return self.defer(outcome);
+        }
+        let becomes_orphan = self.list_loss(found, record, now, true);
+        self.commit(true, &[outcome], |writing| {
             writing.delete(&Key::of_entry(directory.0, position, name))?;
             forget_node(writing, found, record, becomes_orphan)
         })
     }
 
     /// Lists what losing a name means for the node itself. True if it is to be listed as an orphan in the same
-    /// transaction: its last name goes while somebody has it open.
-    pub fn list_loss(&self, found: Found, record: &Record, now: i64) -> bool {
+    /// transaction, where there is one: its last name goes while somebody has it open.
+    pub fn list_loss(&self, found: Found, record: &Record, now: i64, in_transaction: bool) -> bool {
         let journal = &self.header().names_lock.journal;
         let node = found.node.0;
         let links = match found.kind {
@@ -70,25 +73,17 @@ impl Store {
         };
         journal.list(node, Field::Links, u64::from(links));
         journal.list(node, Field::Changed, now.cast_unsigned());
-        if found.kind == Kind::Directory {
-            journal.list(node, Field::Removals, next_removals(record));
-        }
         if links != 0 {
             return false;
         }
         journal.left.store(node, Ordering::Relaxed);
-        let becomes_orphan = self.open_count(record) != 0;
+        let becomes_orphan = in_transaction && self.open_count(record) != 0;
         if becomes_orphan {
             journal.list(node, Field::Flags, u64::from(ORPHAN));
             self.header().orphans.fetch_add(1, Ordering::Relaxed);
         }
         becomes_orphan
     }
-}
-
-/// The count of removals after one more.
-pub fn next_removals(record: &Record) -> u64 {
-    u64::from(record.removals.load(Ordering::Relaxed).wrapping_add(1))
 }
 
 /// Takes from the tree what it has of a node that loses its name.

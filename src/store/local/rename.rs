@@ -1,10 +1,13 @@
 //! Names that move.
 
+use super::commit::Outcome;
 use super::create::whereabouts;
 use super::journal::Field;
 use super::key::{self, Key};
+use super::names::Place;
+use super::recent::Identity;
 use super::record::Record;
-use super::remove::{forget_node, next_removals};
+use super::remove::forget_node;
 use super::store::{ROOT, Store};
 use super::tree::Look;
 use crate::ground::{Errno, Result, kernel};
@@ -17,8 +20,17 @@ struct End<'a> {
     directory: NodeId,
     record: &'a Record,
     name: &'a [u8],
+    identity: Identity,
     found: Found,
     position: u64,
+}
+
+impl<'a> End<'a> {
+    /// What becomes of its name.
+    fn outcome(&self, found: Option<Found>) -> Outcome<'a> {
+        let Self { directory, name, identity, position, .. } = *self;
+        Outcome { directory, name, identity, position, found }
+    }
 }
 
 impl Store {
@@ -34,9 +46,13 @@ impl Store {
             Exchange((Found, u64), (Found, u64)),
             Move((Found, u64), Option<(Found, u64)>, u64),
         }
+        let (from_identity, to_identity) = (self.identity(from.0, from.1), self.identity(to.0, to.1));
+        // A new name's place is told by the tree alone.
+        self.make_room(to_identity)?;
+        let source = self.place(from.0, from.1, from_identity)?.taken().ok_or(Errno::NOENT)?;
+        let place = self.place(to.0, to.1, to_identity)?;
+        let target = place.taken();
         let plan = self.with_reader(|look| {
-            let source = self.find(look, from.0, from.1)?.ok_or(Errno::NOENT)?;
-            let target = self.find(look, to.0, to.1)?;
             match (mode, target) {
                 (RenameMode::NoReplace, Some(_)) => return Err(Errno::EXIST),
                 (RenameMode::Exchange, None) => return Err(Errno::NOENT),
@@ -56,22 +72,37 @@ impl Store {
                 (_, Some((target, _))) if target.node == source.0.node => Ok(Plan::Nothing),
                 (RenameMode::Exchange, Some(target)) => Ok(Plan::Exchange(source, target)),
                 (_, Some((target, position))) => {
-                    self.check_replaced(look, source.0, target)?;
+                    self.check_replaced(source.0, target)?;
                     Ok(Plan::Move(source, Some((target, position)), position))
                 }
-                (_, None) => Ok(Plan::Move(source, None, self.free_position(look, to.0, to.1)?)),
+                (_, None) => match place {
+                    Place::Free(position) => Ok(Plan::Move(source, None, position)),
+                    Place::Taken(..) => Err(Errno::IO),
+                },
             }
         })?;
-        let end = |directory: NodeId, record, name, (found, position)| End { directory, record, name, found, position };
+        let from_end = |(found, position)| End {
+            directory: from.0,
+            record: from_record,
+            name: from.1,
+            identity: from_identity,
+            found,
+            position,
+        };
+        let to_end = |(found, position)| End {
+            directory: to.0,
+            record: to_record,
+            name: to.1,
+            identity: to_identity,
+            found,
+            position,
+        };
         match plan {
             Plan::Nothing => Ok(()),
-            Plan::Exchange(source, target) => {
-                self.exchange(end(from.0, from_record, from.1, source), end(to.0, to_record, to.1, target))
-            }
+            Plan::Exchange(source, target) => self.exchange(from_end(source), to_end(target)),
             Plan::Move(source, replaced, position) => {
-                let target = end(to.0, to_record, to.1, (source.0, position));
                 let replaced = replaced.map(|(found, _)| found);
-                self.move_name(end(from.0, from_record, from.1, source), target, replaced)
+                self.move_name(from_end(source), to_end((source.0, position)), replaced)
             }
         }
     }
@@ -93,14 +124,18 @@ impl Store {
         Err(Errno::IO)
     }
 
-    fn check_replaced(&self, look: &Look<'_>, source: Found, target: Found) -> Result<()> {
+    fn check_replaced(&self, source: Found, target: Found) -> Result<()> {
         match (source.kind, target.kind) {
-            (Kind::Directory, Kind::Directory) if self.is_empty(look, target.node)? => Ok(()),
+            (Kind::Directory, Kind::Directory) if self.is_empty(target) => Ok(()),
             (Kind::Directory, Kind::Directory) => Err(Errno::NOTEMPTY),
             (Kind::Directory, Kind::File | Kind::Symlink) => Err(Errno::NOTDIR),
             (Kind::File | Kind::Symlink, Kind::Directory) => Err(Errno::ISDIR),
             (Kind::File | Kind::Symlink, Kind::File | Kind::Symlink) => Ok(()),
         }
+    }
+
+    fn is_empty(&self, directory: Found) -> bool {
+        self.record(directory.node.0).is_some_and(|record| record.entries.load(Ordering::Relaxed) == 0)
     }
 
     fn move_name(&self, source: End<'_>, target: End<'_>, replaced: Option<Found>) -> Result<()> {
@@ -120,11 +155,12 @@ impl Store {
             Some(found) => {
                 let record = self.record(found.node.0).ok_or(Errno::IO);
                 let record = record.inspect_err(|_| self.abandon())?;
-                Some((found, record, self.list_loss(found, record, now)))
+                Some((found, record, self.list_loss(found, record, now, true)))
             }
             None => None,
         };
-        self.commit(replaced.is_some(), |writing| {
+        let outcomes = [source.outcome(None), target.outcome(Some(source.found))];
+        self.commit(replaced.is_some(), &outcomes, |writing| {
             writing.delete(&Key::of_entry(source.directory.0, source.position, source.name))?;
             if let Some((found, record, becomes_orphan)) = lost {
                 forget_node(writing, found, record, becomes_orphan)?;
@@ -152,7 +188,8 @@ impl Store {
         let journal = &self.header().names_lock.journal;
         journal.list(one.found.node.0, Field::Changed, now.cast_unsigned());
         journal.list(other.found.node.0, Field::Changed, now.cast_unsigned());
-        self.commit(true, |writing| {
+        let outcomes = [one.outcome(Some(other.found)), other.outcome(Some(one.found))];
+        self.commit(true, &outcomes, |writing| {
             for (place, found) in [(&one, other.found), (&other, one.found)] {
                 let key = Key::of_entry(place.directory.0, place.position, place.name);
                 writing.put(&key, &key::entry_value(found))?;
@@ -164,13 +201,11 @@ impl Store {
         })
     }
 
-    /// Lists what a rename means for a directory that a name goes from or comes to. Every one counts as a removal:
-    /// what others remember of its names may be wrong now.
+    /// Lists what a rename means for a directory that a name goes from or comes to.
     fn list_directory(&self, directory: NodeId, record: &Record, entries: i64, links: i64, now: i64) {
         let journal = &self.header().names_lock.journal;
         let sum = |value: u32, change: i64| u64::from(value).saturating_add_signed(change);
         journal.list(directory.0, Field::Entries, sum(record.entries.load(Ordering::Relaxed), entries));
-        journal.list(directory.0, Field::Removals, next_removals(record));
         journal.list(directory.0, Field::Modified, now.cast_unsigned());
         journal.list(directory.0, Field::Links, sum(record.links.load(Ordering::Relaxed), links));
     }

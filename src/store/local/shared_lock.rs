@@ -39,6 +39,11 @@ impl SharedLock {
         self.acquire_slow(me, is_dead)
     }
 
+    /// Takes the lock if it is free.
+    pub fn try_acquire(&self, me: u32) -> bool {
+        self.0.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
     #[cold]
     fn acquire_slow(&self, me: u32, is_dead: &dyn Fn(u32) -> bool) -> Acquired {
         for _ in 0..SPINS {
@@ -84,7 +89,6 @@ impl SharedLock {
     }
 
     /// Who has it: 0 for nobody.
-    #[cfg(test)]
     pub fn owner(&self) -> u32 {
         self.0.load(Ordering::Relaxed) & !WAITERS
     }

@@ -4,6 +4,7 @@
 use super::header::Header;
 use super::layout::{self, Layout, NODES, SLOTS};
 use super::process::Process;
+use super::recent::Recent;
 use super::record::{RECORD_BYTES, Record};
 use super::shared_file::SharedFile;
 use super::shared_lock::Acquired;
@@ -78,6 +79,13 @@ impl Store {
     pub fn header(&self) -> &Header {
         // SAFETY: mapped for as long as the layout lives.
         unsafe { self.layout.header.as_ref() }
+    }
+
+    /// The names used or changed last.
+    #[inline(always)]
+    pub fn recent(&self) -> &Recent {
+        // SAFETY: mapped for as long as the layout lives, and all of it atomics.
+        unsafe { self.layout.recent.as_ref() }
     }
 
     /// This process's part.
@@ -174,14 +182,34 @@ impl Store {
         let header = self.header();
         header.epoch.fetch_add(1, Ordering::AcqRel);
         if header.names_lock.nodes.next.load(Ordering::Acquire) == ROOT {
+            header.boot.store(boot_number(), Ordering::Relaxed);
             return self.make_root();
         }
-        self.recover_names()?;
+        let boot = boot_number();
+        let journal = &header.names_lock.journal;
+        if header.names_lock.lock.owner() != 0 || !journal.is_idle() || header.boot.load(Ordering::Relaxed) != boot {
+            self.recover_names()?;
+            header.boot.store(boot, Ordering::Relaxed);
+        }
         self.recover_allocation()?;
         header.names_lock.lock.reset();
         header.allocation_lock.lock.reset();
         self.sweep_orphans()
     }
+}
+
+/// A number for this run of the host's kernel.
+fn boot_number() -> u64 {
+    use crate::ground::kernel::{self, Low};
+    use rustix::fs::{Mode, OFlags};
+    let mut text = [0; 36];
+    let file = Low::open(rustix::fs::CWD, "/proc/sys/kernel/random/boot_id", OFlags::RDONLY, Mode::empty());
+    let read = file.and_then(|file| {
+        let segment = crate::ground::buffer::Segment::of_slice_mut(&mut text);
+        kernel::read_at(std::os::fd::AsRawFd::as_raw_fd(&file.as_fd()), &segment, 0)
+    });
+    // Not known is another one each time: what is to be done then does no harm.
+    if read.is_ok() { super::key::hash(1, &text) | 1 } else { 0 }
 }
 
 impl Drop for Store {

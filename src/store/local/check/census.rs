@@ -43,6 +43,9 @@ impl Census {
     /// `EIO` for a damaged tree.
     pub fn take(store: &Store) -> Result<Self> {
         let mut census = Self::default();
+        if !store.is_frozen() {
+            store.flush_recent()?;
+        }
         store.with_reader(|look| {
             let mut at = look.seek(&[0])?;
             while let Some((key, value)) = at {
@@ -51,6 +54,13 @@ impl Census {
             }
             Ok(())
         })?;
+        for change in store.recent().changes() {
+            let (directory, position, name, found) = change.get();
+            census.entries.retain(|entry| (entry.directory, entry.position) != (directory.0, position));
+            if found.is_some() {
+                census.entries.push(Entry { directory: directory.0, position, name, found });
+            }
+        }
         Ok(census)
     }
 

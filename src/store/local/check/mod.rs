@@ -23,6 +23,7 @@ use crate::ground::mounts::MountOptions;
 use census::Census;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Checks the store in `directory`, and mends what it can if `repair` is set. Each finding is told to `report` as soon
 /// as it is known.
@@ -80,7 +81,12 @@ impl Checker<'_> {
         self.check_names(&mut census)?;
         self.check_nodes(&census)?;
         self.check_space()?;
-        if self.repair { self.store.sync_all() } else { Ok(()) }
+        if !self.repair {
+            return Ok(());
+        }
+        // The tree was mended behind the recent names' back.
+        self.store.recent().rebuild(self.store.header().hash_key.load(Ordering::Relaxed));
+        self.store.sync_all()
     }
 
     /// Tells a finding; `mend` is tried if this is a repair.

@@ -2,6 +2,7 @@
 
 use super::super::create::whereabouts;
 use super::super::key::{Key, entry_value};
+use super::super::names::Place;
 use super::super::record::Record;
 use super::super::store::{ROOT, Store};
 use super::super::tree::Writing;
@@ -26,7 +27,9 @@ impl Store {
         let record = self.record(node).ok_or(Errno::IO)?;
         let (directory, parent) = self.lost_and_found()?;
         let name = node.to_string().into_bytes();
-        let position = self.with_reader(|look| self.free_position(look, directory, &name))?;
+        let Place::Free(position) = self.place(directory, &name, self.identity(directory, &name))? else {
+            return Err(Errno::EXIST);
+        };
         let found = Found { node: NodeId(node), generation: record.generation.load(Ordering::Relaxed), kind };
         self.change_tree(|writing| {
             writing.put(&Key::of_entry(directory.0, position, &name), &entry_value(found))?;
@@ -47,7 +50,7 @@ impl Store {
 
     fn lost_and_found(&self) -> Result<(NodeId, &Record)> {
         let root = NodeId(ROOT);
-        let found = self.with_reader(|look| self.find(look, root, LOST_AND_FOUND))?;
+        let found = self.place(root, LOST_AND_FOUND, self.identity(root, LOST_AND_FOUND))?.taken();
         let directory = match found {
             Some((found, _)) if found.kind == Kind::Directory => found.node,
             Some(_) => return Err(Errno::NOTDIR),

@@ -101,7 +101,12 @@ fn lost_nodes_are_found_again() {
     let mut lost = None;
     let fixture = broken("has lost its name", Severity::Damage, |store, find| {
         let found = find(b"small");
-        let (_, position) = store.with_reader(|look| store.find(look, NodeId(1), b"small")).unwrap().unwrap();
+        let (_, position) = {
+            let _names = store.lock_names().unwrap();
+            store.flush_recent().unwrap();
+            let root = NodeId(1);
+            store.place(root, b"small", store.identity(root, b"small")).unwrap().taken().unwrap()
+        };
         store.change_tree(|writing| writing.delete(&Key::of_entry(1, position, b"small"))).unwrap();
         lost = Some(found);
     });

@@ -85,13 +85,13 @@ fn run_sets_the_mounts() {
     let mounts = |options: &[&str], variables: &[(&str, &str)]| seen("SIDESTEP_MOUNTS", options, variables);
     assert_eq!(mounts(&[], &[]), "/daos=local:HOME/.local/share/sidestep");
     assert_eq!(mounts(&[], &[("XDG_DATA_HOME", "/d")]), "/daos=local:/d/sidestep");
-    assert_eq!(mounts(&[], &[("SIDESTEP_MOUNTS", "/a//b=local:/s?chunk=1024K")]), "/a/b=local:/s?chunk=1MiB");
+    assert_eq!(mounts(&[], &[("SIDESTEP_MOUNTS", "/a//b=local:/no/s?chunk=1024K")]), "/a/b=local:/no/s?chunk=1MiB");
     assert_eq!(
         mounts(
-            &["--mount", "/a=local:here?targets=2", "--mount", "/b=local:/t"],
-            &[("SIDESTEP_MOUNTS", "/x=local:/y")]
+            &["--mount", "/a=local:here?targets=2", "--mount", "/b=local:/no/t"],
+            &[("SIDESTEP_MOUNTS", "/x=local:/no/y")]
         ),
-        "/a=local:HOME/here?targets=2,/b=local:/t"
+        "/a=local:HOME/here?targets=2,/b=local:/no/t"
     );
 }
 

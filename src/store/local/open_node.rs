@@ -138,6 +138,9 @@ impl OpenNode {
     pub fn slot(&self) -> Result<*mut u8> {
         match self.record().slot.load(Ordering::Acquire) {
             0 => Ok(ptr::null_mut()),
+            slot if u64::from(slot) > self.store.header().allocation_lock.slots.next.load(Ordering::Relaxed) => {
+                Err(Errno::IO)
+            }
             slot => self.store.slots().at(u64::from(slot - 1) * SLOT_BYTES),
         }
     }

@@ -151,6 +151,11 @@ impl Process {
         if !alone && !lock(RangeLock::Read, LIVING_BYTE)? {
             return Err(busy());
         }
+        if alone {
+            let header = store.header();
+            let twice = (2 * header.names_bytes.load(Ordering::Relaxed)).next_power_of_two();
+            header.names_map_bytes.fetch_max(twice.max(tree::MAP_BYTES_MIN), Ordering::Relaxed);
+        }
         let owner = take_session(store, &live).map_err(|errno| host(LIVE, errno))?;
         let tree = open_tree(store, false).map_err(|errno| match errno {
             Errno::IO | Errno::INVAL => OpenError::Damaged {
@@ -163,7 +168,7 @@ impl Process {
         let number = live.into_number();
         self.live.store(number, Ordering::Release);
         self.publish(tree, owner);
-        let recovered = if alone { store.recover_alone() } else { Ok(()) };
+        let recovered = if alone { store.recover_alone() } else { store.sweep_if_any() };
         let live = kernel::borrow(number);
         let unlocked = kernel::lock_range(live, RangeLock::Read, LIVING_BYTE, 1)
             .and_then(|_| kernel::lock_range(live, RangeLock::None, OPENING_BYTE, 1));
@@ -351,5 +356,5 @@ fn open_tree(store: &Store, read_only: bool) -> Result<Tree> {
     }
     let path = store.path().join(NAMES);
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
-    Tree::open(&path, read_only)
+    Tree::open(&path, store.header().names_map_bytes.load(Ordering::Relaxed).max(tree::MAP_BYTES_MIN), read_only)
 }

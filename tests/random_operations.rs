@@ -4,7 +4,7 @@
 //! server, so that a case starts no process but the second one, which is forked to share descriptors. A script that
 //! is answered differently is shrunk, printed, and kept in `tests/random_operations.regressions`.
 //!
-//! `SIDESTEP_TEST_CASES` sets the number of cases (10,000 in `.ci/run`).
+//! `SIDESTEP_TEST_CASES` sets another number of cases than 10,000.
 
 mod common;
 
@@ -17,14 +17,15 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Without the variable: enough to meet what is often met, in some seconds.
-const CASES_COUNT_DEFAULT: u32 = 2_000;
+/// The number; a minute on two cores.
+const CASES_COUNT_DEFAULT: u32 = 10_000;
 /// A case takes some milliseconds; a server that answers nothing for this long hangs.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The names that operations use: few, so that they meet.
-const NAMES: &[&str] =
-    &["a", "b", "c", "d", "d/a", "d/b", "d/e", "d/e/a", "l", "../d", "d/..", "d/../a", "a/x", "l/a", "none/a", "."];
+const NAMES: &[&str] = &[
+    "a", "b", "c", "d", "d/a", "d/b", "d/e", "d/e/a", "l", "../d", "d/..", "d/../a", "a/x", "d/", "l/a", "none/a", ".",
+];
 
 fn name() -> impl Strategy<Value = &'static str> {
     prop::sample::select(NAMES)
@@ -52,6 +53,7 @@ fn open_flags() -> impl Strategy<Value = i32> {
             libc::O_EXCL,
             libc::O_TRUNC,
             libc::O_APPEND,
+            libc::O_DIRECTORY,
             libc::O_NOFOLLOW,
         ]),
         0..3,

@@ -128,7 +128,7 @@ static void operate(char *line) {
         int target = slots[a % SLOTS];
         struct stat other_st;
         // Within one file the kernel copies pages by reference, and what comes of an overlap is anybody's guess.
-        if (fstat(fd, &st) != 0 || fstat(target, &other_st) != 0) tell(-2);
+        if (fstat(fd, &st) != 0 || fstat(target, &other_st) != 0 || S_ISDIR(st.st_mode)) tell(-2);
         else if (st.st_ino == other_st.st_ino) tell(0);
         else tell(sendfile(target, fd, NULL, b));
     } else if (strcmp(what, "mkdir") == 0) tell(mkdir(name, 0750));

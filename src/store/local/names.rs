@@ -132,7 +132,10 @@ impl Store {
     /// # Errors
     /// `ENOENT` for a directory that was removed.
     pub fn whereabouts(&self, directory: NodeId, name: &mut [u8]) -> Result<(NodeId, usize)> {
-        self.directory_record(directory)?;
+        // One that was removed and is still held has its parent still: `..` leads on from it.
+        if self.live_record(directory)?.1 != Kind::Directory {
+            return Err(Errno::NOTDIR);
+        }
         self.with_reader(|look| {
             let value = look.get(&Key::of_directory(directory.0))?.ok_or(Errno::NOENT)?;
             let (parent, own) = value.split_first_chunk::<8>().ok_or(Errno::IO)?;

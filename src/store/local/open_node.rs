@@ -154,7 +154,8 @@ impl OpenNode {
     /// At the last close: a slot that was left for object files goes back, and space beyond the size.
     fn tidy(&self) {
         let record = self.record();
-        if record.flags.load(Ordering::Acquire) & (HAS_OBJECT | TRIM) == 0 || self.store.open_count(record) != 1 {
+        let has_rest = record.slot.load(Ordering::Relaxed) != 0 || record.has(TRIM);
+        if !record.has(HAS_OBJECT) || !has_rest || self.store.open_count(record) != 1 {
             return;
         }
         let Ok(guard) = self.store.lock_record(record) else { return };

@@ -236,10 +236,16 @@ impl Process {
                 Box::new(self.tree()?.reader()?)
             }
         };
-        let answer = match reader.look() {
-            Ok(view) => look(&view),
-            Err(errno) => Err(errno),
-        };
+        if !reader.renew() {
+            // Another process took us for dead and cleared its place.
+            let _quiet = Quiet::enter();
+            let tree = self.tree()?;
+            tree.end(std::mem::replace(&mut *reader, tree.reader()?));
+            if !reader.renew() {
+                return Err(Errno::IO);
+            }
+        }
+        let answer = look(&reader.look());
         self.give_back(reader);
         answer
     }
@@ -306,8 +312,9 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
+impl Process {
+    /// Lets go of everything but the page. Nobody uses the store any more.
+    pub fn close(&self) {
         let _quiet = Quiet::enter();
         if self.number() != 0
             && let Ok(tree) = self.tree()
@@ -321,6 +328,7 @@ impl Drop for Process {
             }
         }
         let live = self.live.swap(-1, Ordering::AcqRel);
+        self.page().process.store(0, Ordering::Release);
         let tree = self.tree.swap(ptr::null_mut(), Ordering::AcqRel);
         if !tree.is_null() {
             // SAFETY: from `publish`, and nobody uses the store any more.
@@ -329,6 +337,12 @@ impl Drop for Process {
         if live >= 0 {
             kernel::close_number(live);
         }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.close();
         // SAFETY: mapped by `new`.
         let _ = unsafe { rustix::mm::munmap(self.page.as_ptr().cast(), PAGE_BYTES) };
     }

@@ -219,6 +219,8 @@ fn boot_number() -> u64 {
 
 impl Drop for Store {
     fn drop(&mut self) {
+        // First: whoever opens it anew must not meet LMDB's locks of this one when they go.
+        self.process.close();
         registry::forget(self.key);
     }
 }

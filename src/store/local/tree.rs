@@ -236,22 +236,26 @@ pub struct Reader {
 unsafe impl Send for Reader {}
 
 impl Reader {
-    /// Looks at the tree as it is now.
-    ///
-    /// # Errors
-    /// `EIO` for a damaged tree.
+    /// Takes the tree as it is now, for [`Reader::look`]. False if its place among the readers was taken away.
     #[inline]
-    pub fn look(&mut self) -> Result<Look<'_>> {
+    pub fn renew(&mut self) -> bool {
         // SAFETY: a reset transaction of ours, and its cursor.
         unsafe {
-            check(ffi::mdb_txn_renew(self.transaction))?;
-            let code = ffi::mdb_cursor_renew(self.transaction, self.cursor);
-            if code != 0 {
+            if ffi::mdb_txn_renew(self.transaction) != 0 {
+                return false;
+            }
+            if ffi::mdb_cursor_renew(self.transaction, self.cursor) != 0 {
                 ffi::mdb_txn_reset(self.transaction);
-                return Err(error_of(code));
+                return false;
             }
         }
-        Ok(Look { reader: self })
+        true
+    }
+
+    /// Looks at the tree as it was when it was renewed, just now.
+    #[inline]
+    pub fn look(&mut self) -> Look<'_> {
+        Look { reader: self }
     }
 }
 

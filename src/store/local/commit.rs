@@ -5,7 +5,7 @@ use super::key::{self, Key};
 use super::recent::Identity;
 use super::store::Store;
 use super::tree::{PAGE_BYTES, Writing};
-use crate::ground::{Errno, Result, kernel};
+use crate::ground::{Errno, Result, file_size_limit, kernel};
 use crate::store::{Found, NodeId};
 use std::sync::atomic::Ordering;
 
@@ -260,7 +260,8 @@ impl Store {
         if target > self.header().names_map_bytes.load(Ordering::Relaxed) {
             return Err(Errno::NOSPC);
         }
-        kernel::allocate(kernel::borrow(tree.data_descriptor()), has, target - has)?;
+        let file = kernel::borrow(tree.data_descriptor());
+        file_size_limit::without(|| kernel::allocate(file, has, target - has))?;
         allocated.store(target, Ordering::Relaxed);
         Ok(())
     }

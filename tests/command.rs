@@ -85,13 +85,16 @@ fn run_sets_the_mounts() {
     let mounts = |options: &[&str], variables: &[(&str, &str)]| seen("SIDESTEP_MOUNTS", options, variables);
     assert_eq!(mounts(&[], &[]), "/daos=local:HOME/.local/share/sidestep");
     assert_eq!(mounts(&[], &[("XDG_DATA_HOME", "/d")]), "/daos=local:/d/sidestep");
-    assert_eq!(mounts(&[], &[("SIDESTEP_MOUNTS", "/a//b=local:/s?chunk=1024K")]), "/a/b=local:/s?chunk=1MiB");
+    assert_eq!(
+        mounts(&[], &[("SIDESTEP_MOUNTS", "/a//b=local:/proc/none/first?chunk=1024K")]),
+        "/a/b=local:/proc/none/first?chunk=1MiB"
+    );
     assert_eq!(
         mounts(
-            &["--mount", "/a=local:here?targets=2", "--mount", "/b=local:/t"],
-            &[("SIDESTEP_MOUNTS", "/x=local:/y")]
+            &["--mount", "/a=local:here?targets=2", "--mount", "/b=local:/proc/none/second"],
+            &[("SIDESTEP_MOUNTS", "/x=local:/proc/none/third")]
         ),
-        "/a=local:HOME/here?targets=2,/b=local:/t"
+        "/a=local:HOME/here?targets=2,/b=local:/proc/none/second"
     );
 }
 
@@ -173,7 +176,7 @@ fn doctor_names_each_trouble_and_its_remedy() {
     let cases: [Case<'_>; 8] = [
         (&[], &[("SIDESTEP_LIBRARY", "/no/lib.so")], "library", "set it to the path of libsidestep.so"),
         (&[], &[("SIDESTEP", "off")], "SIDESTEP", "unset SIDESTEP"),
-        (&[], &[("LD_PRELOAD", "/no/such.so")], "LD_PRELOAD", "take it out"),
+        (&[], &[("LD_PRELOAD", "/proc/none/firstuch.so")], "LD_PRELOAD", "take it out"),
         (&["--mount", "/a=daos:p/c"], &[], "/a", "use a local: store"),
         (&["--mount", &on_a_file], &[], "/a", "name another place"),
         (&["--mount", &on_stuff], &[], "/a", "give an empty or a new directory"),

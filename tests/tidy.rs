@@ -24,6 +24,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/ground/diagnostics.rs",
     "src/ground/guard.rs",
     "src/ground/kernel.rs",
+    "src/ground/threads.rs",
     "src/posix/credentials.rs",
     "src/posix/description.rs",
     "src/posix/descriptor/handover.rs",

@@ -40,7 +40,7 @@ fn figure(value: f64) -> String {
 
 /// The whole table, with the machine above it.
 pub fn markdown(series: &BTreeMap<&'static str, Series>, rounds: usize) -> String {
-    let mut text = format!("{}; medians of {rounds} rounds\n\n", machine());
+    let mut text = format!("{}; medians of {rounds} rounds; processor time, but for `posix_spawn`\n\n", machine());
     text.push_str("| measure | tmpfs | Sidestep | result | promised | |\n|---|---:|---:|---:|---:|---|\n");
     for measure in MEASURES {
         if let Some(series) = series.get(measure.name) {

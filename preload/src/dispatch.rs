@@ -32,6 +32,17 @@ pub struct Call {
     pub arguments: [u64; 6],
 }
 
+impl Call {
+    /// A copy, eight bytes at a time. The gate's assembly has just stored the words one by one, and a load of two at
+    /// once has to wait until they are in the cache: 5 ns, measured.
+    #[inline(always)]
+    pub fn copied_by_words(&self) -> Self {
+        // SAFETY: reads of live words; volatile, so that the compiler does not pair them.
+        let word = |word: &u64| unsafe { std::ptr::from_ref(word).read_volatile() };
+        Self { number: word(&self.number), arguments: self.arguments.each_ref().map(word) }
+    }
+}
+
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -64,7 +75,7 @@ impl Verdict {
 #[allow(non_upper_case_globals, reason = "the calls have the kernel's names")]
 pub unsafe fn dispatch(call: &mut Call) -> Verdict {
     use libc::*;
-    fault::strike(call.number);
+    fault::note(call.number);
     // SAFETY: each handler has the caller's word for the call's pointers.
     unsafe {
         match call.number as c_long {

@@ -18,16 +18,21 @@ pub fn answer() {
     unsafe { libc::_exit(0) }
 }
 
+/// glibc's version.
+pub fn libc_version() -> &'static str {
+    // SAFETY: libc's own constant string.
+    unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) }.to_str().unwrap_or_default()
+}
+
 fn facts() -> String {
     let status = gate::status().cloned().unwrap_or_default();
-    // SAFETY: libc's own constant string.
-    let version = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) };
     let build_id = status.libc_build_id.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     });
     let (door, refused) = match (gate::status(), &status.refused) {
         (None, _) => ("none", "nothing is to be intercepted"),
+        (Some(status), None) if status.is_split => ("gate+symbols", "libpthread has calls of its own"),
         (Some(status), None) if !status.is_whole() => ("gate+symbols", "threads were already running"),
         (Some(_), None) => ("gate", ""),
         (Some(_), Some(refused)) => ("symbols", refused.0),
@@ -43,7 +48,7 @@ fn facts() -> String {
         "door={door}\nrefused={refused}\nlibc={}\nbuild_id={build_id}\nglibc={}\nsites={}\npatched={}\nleft_alone={}\n\
          left_to_threads={}\ncache={cache}\nstart_us={}\n",
         String::from_utf8_lossy(&status.libc_path),
-        version.to_string_lossy(),
+        libc_version(),
         status.sites,
         status.patched,
         status.left_alone,

@@ -56,6 +56,9 @@ fn tell_if_asked(status: &gate::Status) {
             "libc is not rewritten ({reason}): what it does by itself (stdio, opendir, posix_spawn's file actions) does \
              not see the prefix"
         )),
+        None if status.is_split => {
+            diagnostics::line(format_args!("what libpthread does by itself does not see the prefix"));
+        }
         None => diagnostics::line(format_args!(
             "{} of {} system calls of libc are not rewritten, for threads were already running",
             status.left_to_threads, status.sites

@@ -29,6 +29,9 @@ const OURS: u64 = 1 << 63;
 const MOUNT_SHIFT: u32 = 56;
 const NODE_MASK: u64 = (1 << MOUNT_SHIFT) - 1;
 
+/// What every stand-in of an embedded store has in its path.
+const STAND_INS: &[u8] = b"/stand-ins/";
+
 static STATE: AtomicU64 = AtomicU64::new(UNKNOWN);
 
 /// Whether the kernel's working directory is somewhere else.
@@ -73,9 +76,11 @@ fn ask_the_kernel() -> Option<(&'static Mount, NodeId)> {
     path.set_length(length);
     mount::all().iter().find_map(|mount| {
         let StoreUrl::Local { directory } = &mount.configuration.url else { return None };
-        // A store is connected only where its own directory is the working directory: the text rules out the rest.
-        let name = directory.file_name()?.as_bytes();
-        if !path.as_bytes().windows(name.len()).any(|window| window == name) {
+        // A store is connected only where this is inside it: a process that never touches the prefix does not.
+        let inside = path.as_bytes().windows(STAND_INS.len()).position(|window| window == STAND_INS)?;
+        let there = rustix::fs::stat(&path.as_bytes()[..inside]).ok()?;
+        let store = rustix::fs::stat(directory).ok()?;
+        if (there.st_dev, there.st_ino) != (store.st_dev, store.st_ino) {
             return None;
         }
         let node = mount.connect().ok()?.container.directory_at(path.as_bytes())?;

@@ -2,7 +2,7 @@
 //! where the kernel finds nothing.
 
 use super::arguments::{self, Start};
-use super::{Call, Verdict};
+use super::{Call, Verdict, fault};
 use crate::serve::kernel;
 use house::ground::{Errno, Result};
 use house::posix::path::route::second_look;
@@ -74,6 +74,7 @@ pub unsafe fn on_path_counted(
     let mut mount = usize::MAX;
     let mut counted = |place: Place<'_>| {
         mount = place.mount.index;
+        fault::strike();
         operation(place)
     };
     let routed = route(start.base(), path, place.rules);

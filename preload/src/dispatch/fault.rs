@@ -1,28 +1,42 @@
-//! Fault injection, in builds made for it: `SIDESTEP_FAULT=panic:read` makes that call panic under the prefix.
+//! Fault injection, in builds made for it: `SIDESTEP_FAULT=panic:read` makes that call panic where it is ours.
 
-/// Panics where `SIDESTEP_FAULT` asks for it.
 #[cfg(feature = "fault-injection")]
-pub fn strike(number: u64) {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    /// Not read yet; one past it: nothing is to fail.
-    const UNKNOWN: u64 = u64::MAX - 1;
-    static NUMBER: AtomicU64 = AtomicU64::new(UNKNOWN);
-    if NUMBER.load(Ordering::Relaxed) == UNKNOWN {
+mod injected {
+    use std::cell::Cell;
+
+    thread_local! {
+        static NUMBER: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// Notes which call is being made.
+    pub fn note(number: u64) {
+        NUMBER.set(number);
+    }
+
+    /// Panics where `SIDESTEP_FAULT` asks for it.
+    pub fn strike() {
         let wanted = std::env::var("SIDESTEP_FAULT").unwrap_or_default();
         let number = match wanted.strip_prefix("panic:") {
-            Some("read") => libc::SYS_read as u64,
-            Some("write") => libc::SYS_write as u64,
-            Some("openat") => libc::SYS_openat as u64,
-            Some("newfstatat") => libc::SYS_newfstatat as u64,
-            Some("unlink") => libc::SYS_unlink as u64,
-            _ => u64::MAX,
+            Some("read") => libc::SYS_read,
+            Some("write") => libc::SYS_write,
+            Some("openat") => libc::SYS_openat,
+            Some("newfstatat") => libc::SYS_newfstatat,
+            Some("unlink") => libc::SYS_unlink,
+            _ => return,
         };
-        NUMBER.store(number, Ordering::Relaxed);
+        assert!(NUMBER.get() != number as u64, "fault injected by SIDESTEP_FAULT");
     }
-    assert!(NUMBER.load(Ordering::Relaxed) != number, "fault injected by SIDESTEP_FAULT");
 }
+
+#[cfg(feature = "fault-injection")]
+pub use injected::{note, strike};
 
 /// Nothing, in every other build.
 #[cfg(not(feature = "fault-injection"))]
 #[inline(always)]
-pub fn strike(_number: u64) {}
+pub fn note(_number: u64) {}
+
+/// Nothing, in every other build.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+pub fn strike() {}

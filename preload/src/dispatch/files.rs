@@ -1,6 +1,6 @@
 //! `open`, `truncate`, `access`, and the working directory.
 
-use super::arguments::{descriptor, path, pointer, take};
+use super::arguments::{descriptor, path as text, pointer, take};
 use super::by_path::{Where, on_path, on_path_counted};
 use super::{Call, Verdict};
 use crate::serve::kernel;
@@ -91,13 +91,24 @@ pub unsafe fn open(call: &mut Call) -> Verdict {
             }
         }
     };
-    let flags = OFlags::from_bits_retain(flags as u32);
-    if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) && !flags.contains(OFlags::PATH) {
+    let mut flags = OFlags::from_bits_retain(flags as u32);
+    if flags.contains(OFlags::PATH) {
+        // Such a descriptor is for the path alone: nothing is made, emptied or refused for it.
+        flags &= OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    }
+    if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) {
         // Refused by the kernel (since 6.4) before it looks at the path.
         return Verdict::Pass;
     }
-    let keeps_symlink = flags.contains(OFlags::NOFOLLOW) || flags.contains(OFlags::CREATE | OFlags::EXCL);
-    let symlinks = if keeps_symlink { Symlinks::Keep } else { Symlinks::Follow };
+    let makes = flags.contains(OFlags::CREATE);
+    // SAFETY: by the caller's word.
+    let ends_in_slash = makes && unsafe { text(call.arguments[path]) }.is_ok_and(|path| path.ends_with(b"/"));
+    let symlinks = match () {
+        // Nothing but a directory can have such a name, and none is made: not even a symlink is followed to see.
+        () if ends_in_slash => Symlinks::Name,
+        () if flags.contains(OFlags::NOFOLLOW) || makes && flags.contains(OFlags::EXCL) => Symlinks::Keep,
+        () => Symlinks::Follow,
+    };
     let rules = Rules {
         symlinks,
         forbids_symlinks: resolve & libc::RESOLVE_NO_SYMLINKS != 0,
@@ -161,9 +172,9 @@ pub unsafe fn on_empty_path(
         return None;
     }
     // A null path means the same since Linux 6.11.
-    let text = call.arguments[place.path];
+    let given = call.arguments[place.path];
     // SAFETY: by the caller's word.
-    if text != 0 && !unsafe { path(text) }.ok()?.is_empty() {
+    if given != 0 && !unsafe { text(given) }.ok()?.is_empty() {
         return None;
     }
     let start = place.start(call);

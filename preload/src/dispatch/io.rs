@@ -1,7 +1,7 @@
 //! Reading, writing, seeking and listing, on a descriptor.
 
 use super::arguments::{buffer, descriptor, segments};
-use super::{Call, Verdict};
+use super::{Call, Verdict, fault};
 use house::ground::buffer::Segment;
 use house::ground::{Errno, Result, guard};
 use house::posix::descriptor::slots::Held;
@@ -17,6 +17,7 @@ pub fn on_descriptor(argument: u64, class: Class, operation: impl FnOnce(&Held) 
         Lookup::Ours(held) => {
             let begun = report::begin();
             let mount = held.mount.index;
+            fault::strike();
             let verdict = Verdict::of(operation(&held));
             if let Verdict::Done(result) = verdict {
                 report::end(begun, mount, class, result);

@@ -86,6 +86,9 @@ unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes:
         let length = length as usize;
         if let (Some(first), Some(second)) = (&from.held, &to.held) {
             let start = |side: &Side, held: &Held| side.offset.unwrap_or_else(|| held.cursor());
+            // What is not there is not copied, and does not overlap.
+            let there = first.object.size_bytes()?.saturating_sub(start(&from, first));
+            let length = length.min(usize::try_from(there).unwrap_or(usize::MAX));
             check_ranges((first, start(&from, first)), (second, start(&to, second)), length)?;
         }
         if to.held.as_ref().is_some_and(|held| held.appends()) {

@@ -205,30 +205,46 @@ unsafe extern "C-unwind" fn enter(frame: *mut Frame) -> c_int {
     // SAFETY: by the caller's word; nobody else knows the frame.
     let frame = unsafe { &mut *frame };
     let door = frame.door;
-    let original = frame.arguments;
-    let allocated = door.shape.allocate(&mut frame.arguments);
-    let value = ask(door, &frame.arguments);
-    let result = value.map(|value| door.shape.result(&frame.arguments, value));
-    if !allocated.is_null() && !matches!(result, Some(Ok(_))) {
-        // SAFETY: allocated above, and given to nobody.
-        unsafe { libc::free(allocated) };
+    if door.shape.allocates(&frame.arguments) {
+        return enter_allocating(frame);
     }
-    match result {
-        Some(Ok(result)) => frame.result = result,
-        Some(Err((errno, result))) => {
+    let value = ask(door, &frame.arguments);
+    finish(frame, value)
+}
+
+/// `getcwd` without a buffer: one is allocated first, and freed again where it is not for the caller.
+#[cold]
+fn enter_allocating(frame: &mut Frame) -> c_int {
+    let original = frame.arguments;
+    let buffer = frame.door.shape.allocate(&mut frame.arguments);
+    let value = ask(frame.door, &frame.arguments);
+    let is_kept = value.is_some_and(|value| frame.door.shape.result(&frame.arguments, value).is_ok());
+    let served = finish(frame, value);
+    if !is_kept {
+        frame.arguments = original;
+        // SAFETY: allocated above, and given to nobody.
+        unsafe { libc::free(buffer) };
+    }
+    served
+}
+
+/// Puts the C function's result into the frame, and `errno` where it belongs.
+#[inline(always)]
+fn finish(frame: &mut Frame, value: Option<i64>) -> c_int {
+    let Some(value) = value else { return 0 };
+    frame.result = match frame.door.shape.result(&frame.arguments, value) {
+        Ok(result) => result,
+        Err((errno, result)) => {
             // SAFETY: this thread's own errno.
             unsafe { *libc::__errno_location() = errno };
-            frame.result = result;
+            result
         }
-        None => {
-            frame.arguments = original;
-            return 0;
-        }
-    }
+    };
     1
 }
 
 /// The system call's value, or `None` where the next function is to do it.
+#[inline(always)]
 fn ask(door: &Door, arguments: &[u64; 6]) -> Option<i64> {
     let asked = door.shape.call(u64::from(door.number), arguments)?;
     let is_by_path = calls::class(asked.number) == Class::Always;

@@ -11,6 +11,7 @@ mod data;
 mod descriptors;
 mod paths;
 mod processes;
+mod statx;
 
 /// Makes the symbols the whole door.
 pub fn widen() {

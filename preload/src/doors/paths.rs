@@ -29,7 +29,6 @@ doors! {
     whole __lxstat64(version: c_int, path: *const c_char, status: *mut libc::stat64) -> c_int = SYS_lstat, Versioned;
     whole __fxstatat(version: c_int, at: c_int, path: *const c_char, status: *mut libc::stat, flags: c_int) -> c_int = SYS_newfstatat, Versioned;
     whole __fxstatat64(version: c_int, at: c_int, path: *const c_char, status: *mut libc::stat64, flags: c_int) -> c_int = SYS_newfstatat, Versioned;
-    whole statx(at: c_int, path: *const c_char, flags: c_int, mask: c_uint, status: *mut libc::statx) -> c_int = SYS_statx, Same, libc::statx;
     whole access(path: *const c_char, mode: c_int) -> c_int = SYS_access, Same, libc::access;
     whole faccessat(at: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int = SYS_faccessat2, Same, libc::faccessat;
     whole euidaccess(path: *const c_char, mode: c_int) -> c_int = SYS_faccessat2, EffectiveAccess, libc::euidaccess;

@@ -58,12 +58,13 @@ impl Shape {
         Some(Call { number, arguments })
     }
 
-    /// What has to be allocated for the caller: `getcwd` without a buffer gives one, of this size, or a large one.
-    /// Null otherwise.
+    /// Whether something has to be allocated for the caller: `getcwd` without a buffer gives one.
+    pub fn allocates(self, arguments: &[u64; 6]) -> bool {
+        self == Shape::WorkingDirectory && arguments[0] == 0
+    }
+
+    /// Allocates it: of the size that is asked for, or a large one.
     pub fn allocate(self, arguments: &mut [u64; 6]) -> *mut c_void {
-        if self != Shape::WorkingDirectory || arguments[0] != 0 {
-            return std::ptr::null_mut();
-        }
         if arguments[1] == 0 {
             arguments[1] = libc::PATH_MAX as u64;
         }

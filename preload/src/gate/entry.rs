@@ -177,7 +177,7 @@ fn is_ours(descriptor: u64) -> bool {
 unsafe extern "C-unwind" fn enter(frame: *mut Frame) -> u64 {
     // SAFETY: by the caller's word; nobody else knows the frame.
     let frame = unsafe { &mut *frame };
-    let mut call = frame.call;
+    let mut call = frame.call.copied_by_words();
     let goes_on = match calls::class(call.number) {
         Class::Descriptor => is_ours(call.arguments[0]),
         Class::Mapping => is_ours(call.arguments[4]),

@@ -42,6 +42,8 @@ pub struct Status {
     pub left_alone: u32,
     /// Of these, not rewritten, as threads were there that might have been in the middle.
     pub left_to_threads: u32,
+    /// Whether libpthread has calls of its own, which are not rewritten: glibc before 2.34.
+    pub is_split: bool,
     /// Where the list came from.
     pub cache: cache::Outcome,
     /// Microseconds that it took.
@@ -51,7 +53,7 @@ pub struct Status {
 impl Status {
     /// Whether the gate misses nothing, so that the symbols need not be doors.
     pub fn is_whole(&self) -> bool {
-        self.refused.is_none() && self.left_to_threads == 0
+        self.refused.is_none() && self.left_to_threads == 0 && !self.is_split
     }
 }
 
@@ -76,6 +78,7 @@ fn rewrite(status: &mut Status) -> Result<(), &'static str> {
     let objects = objects::find()?;
     status.libc_path.clone_from(&objects[0].path);
     status.libc_build_id.clone_from(&objects[0].build_id);
+    status.is_split = is_split(crate::doctor::libc_version());
     let (list, outcome) = cache::load_or(&objects, decode);
     status.cache = outcome;
     status.sites = list.sites.len() as u32 + list.left_alone;
@@ -100,6 +103,12 @@ fn rewrite(status: &mut Status) -> Result<(), &'static str> {
         status.left_to_threads += left.len() as u32;
     }
     Ok(())
+}
+
+/// Whether this version, as in `2.28`, has its threads in a library apart.
+fn is_split(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < (2, 34)
 }
 
 /// Decodes both objects: what the cache saves.

@@ -112,6 +112,10 @@ impl Store {
     /// Puts the recent changes into a transaction, in the tree's order. Of several of one name the last one counts.
     fn replay(&self, writing: &mut Writing) -> Result<()> {
         let changes = self.recent().changes();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut in_order = writing.in_order()?;
         let mut order: Vec<usize> = (0..changes.len()).filter(|&index| changes[index].is_sound()).collect();
         order.sort_by_key(|&index| changes[index].place());
         for (at, &index) in order.iter().enumerate() {
@@ -122,8 +126,8 @@ impl Store {
             let (directory, position, name, found) = changes[index].get();
             let key = Key::of_entry(directory.0, position, &name);
             match found {
-                Some(found) => writing.put(&key, &key::entry_value(found))?,
-                None => writing.delete(&key)?,
+                Some(found) => in_order.put(&key, &key::entry_value(found))?,
+                None => in_order.delete(&key)?,
             }
         }
         Ok(())

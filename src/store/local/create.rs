@@ -4,7 +4,7 @@ use super::commit::Outcome;
 use super::journal::Field;
 use super::key::{self, Key};
 use super::names::Place;
-use super::record::{Extent, Record};
+use super::record::{Extent, Record, SLOT_BLANK};
 use super::store::{ROOT, Store};
 use crate::ground::{Errno, Result, kernel};
 use crate::store::{Found, Kind, NewNode, NodeId};
@@ -31,6 +31,12 @@ impl Store {
         let Place::Free(position) = self.place(directory, name, identity)? else { return Err(Errno::EXIST) };
         let (node, record) = self.take_node()?;
         let now = kernel::now();
+        if new.kind != Kind::File
+            && let Err(errno) = self.give_back_slot(node, record)
+        {
+            self.abandon();
+            return Err(errno);
+        }
         fill(record, new, chunk_bytes, now);
         let found = Found { node: NodeId(node), generation: record.generation.load(Ordering::Relaxed), kind: new.kind };
         let journal = &self.header().names_lock.journal;
@@ -90,14 +96,14 @@ fn fill(record: &Record, new: &NewNode<'_>, chunk_bytes: u64, now: i64) {
     record.uid.store(new.uid, Ordering::Relaxed);
     record.gid.store(new.gid, Ordering::Relaxed);
     record.links.store(if new.kind == Kind::Directory { 2 } else { 1 }, Ordering::Relaxed);
-    record.flags.store(0, Ordering::Relaxed);
+    let has_slot = record.slot.load(Ordering::Relaxed) != 0;
+    record.flags.store(if has_slot { SLOT_BLANK } else { 0 }, Ordering::Relaxed);
     record.extent.store(Extent::new(0, new.target.len() as u64).0, Ordering::Relaxed);
     for time in [&record.accessed, &record.modified, &record.changed, &record.born] {
         time.store(now, Ordering::Relaxed);
     }
     record.sequence.store(0, Ordering::Relaxed);
     record.lock.reset();
-    record.slot.store(0, Ordering::Relaxed);
     record.set_chunk_bytes(chunk_bytes);
     record.dirty_end.store(0, Ordering::Relaxed);
     record.dense_end.store(0, Ordering::Relaxed);

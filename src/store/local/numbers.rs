@@ -86,8 +86,8 @@ impl Store {
         self.give_back_node(node);
     }
 
-    /// Frees a node that has no name and that nobody has open: its bytes, its slot, its number. The names lock is
-    /// held. Done again from any point on the way, it comes to the same.
+    /// Frees a node that has no name and that nobody has open: its bytes and its number. Its slot stays with its record, for
+    /// the next file. The names lock is held. Done again from any point on the way, it comes to the same.
     pub fn free_node(&self, node: u64) {
         let lock = &self.header().names_lock;
         let Some(record) = self.record(node) else { return };
@@ -100,8 +100,6 @@ impl Store {
             if record.has(HAS_OBJECT | OBJECT_BEGUN) {
                 super::object::remove(self, node, generation);
             }
-            // An error leaves the slot to fsck: there is nobody to tell.
-            let _ = self.give_back_slot(node, record);
             // Whoever looks for the old generation finds neither it nor a node.
             record.generation.store(generation.wrapping_add(1), Ordering::Release);
         }

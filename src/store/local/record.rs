@@ -37,6 +37,9 @@ pub const STANDS_IN: u32 = 16;
 /// Object files may exist, though the bytes are not there yet: a move to them was begun.
 pub const OBJECT_BEGUN: u32 = 32;
 
+/// The slot came with the record from the node before: nothing of this node has been written to it.
+pub const SLOT_BLANK: u32 = 64;
+
 /// One node.
 #[repr(C, align(128))]
 pub struct Record {
@@ -163,6 +166,12 @@ impl Record {
         self.flags.load(Ordering::Acquire) & flag != 0
     }
 
+    /// Whether the slot, if there is one, has bytes of this node.
+    #[inline]
+    pub fn has_slot_bytes(&self) -> bool {
+        self.slot.load(Ordering::Relaxed) != 0 && !self.has(SLOT_BLANK)
+    }
+
     /// Marks the bytes as changed now.
     #[inline]
     pub fn touch_modified(&self, now: i64) {
@@ -188,7 +197,7 @@ impl Record {
         let (size_bytes, blocks) = match kind {
             Kind::Directory => (40 + 20 * u64::from(self.entries.load(Ordering::Relaxed)), 0),
             Kind::Symlink => (extent.size(), 0),
-            Kind::File if self.slot.load(Ordering::Relaxed) != 0 && extent.size() != 0 => (extent.size(), 8),
+            Kind::File if self.has_slot_bytes() && extent.size() != 0 => (extent.size(), 8),
             Kind::File => (extent.size(), 0),
         };
         Attributes {

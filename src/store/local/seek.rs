@@ -19,7 +19,7 @@ impl OpenNode {
             return Err(Errno::NXIO);
         }
         if !record.has(HAS_OBJECT) {
-            return if self.slot()?.is_null() { Err(Errno::NXIO) } else { Ok(offset) };
+            return if record.has_slot_bytes() { Ok(offset) } else { Err(Errno::NXIO) };
         }
         let objects = self.objects();
         let mut next = size;
@@ -47,7 +47,7 @@ impl OpenNode {
             return Err(Errno::NXIO);
         }
         if !record.has(HAS_OBJECT) {
-            return Ok(if self.slot()?.is_null() { offset } else { size });
+            return Ok(if record.has_slot_bytes() { size } else { offset });
         }
         let objects = self.objects();
         let mut at = offset;

@@ -346,6 +346,17 @@ impl Writing {
         }
     }
 
+    /// A cursor for many changes in the tree's order: each is looked for where the one before was.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn in_order(&mut self) -> Result<InOrder<'_>> {
+        let mut cursor = ptr::null_mut();
+        // SAFETY: a live transaction.
+        check(unsafe { ffi::mdb_cursor_open(self.transaction, MAIN, &mut cursor) })?;
+        Ok(InOrder { cursor, _writing: self })
+    }
+
     /// Makes all of it seen, at once.
     ///
     /// # Errors
@@ -355,6 +366,45 @@ impl Writing {
         std::mem::forget(self);
         // SAFETY: a live transaction, which ends here whatever the answer.
         check(unsafe { ffi::mdb_txn_commit(transaction) })
+    }
+}
+
+/// Changes in the tree's order, see [`Writing::in_order`].
+pub struct InOrder<'a> {
+    cursor: *mut ffi::MDB_cursor,
+    _writing: &'a mut Writing,
+}
+
+impl InOrder<'_> {
+    /// As [`Writing::put`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn put(&mut self, key: &[u8], data: &[u8]) -> Result<()> {
+        // SAFETY: a live cursor; key and value are copied.
+        check(unsafe { ffi::mdb_cursor_put(self.cursor, &mut value(key), &mut value(data), 0) })
+    }
+
+    /// As [`Writing::delete`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn delete(&mut self, key: &[u8]) -> Result<()> {
+        // SAFETY: a live cursor, and it stands on the key where it is found.
+        unsafe {
+            match ffi::mdb_cursor_get(self.cursor, &mut value(key), &mut value(&[]), ffi::MDB_SET) {
+                ffi::MDB_NOTFOUND => Ok(()),
+                0 => check(ffi::mdb_cursor_del(self.cursor, 0)),
+                code => Err(error_of(code)),
+            }
+        }
+    }
+}
+
+impl Drop for InOrder<'_> {
+    fn drop(&mut self) {
+        // SAFETY: a live cursor of a live transaction.
+        unsafe { ffi::mdb_cursor_close(self.cursor) };
     }
 }
 

@@ -8,7 +8,7 @@
 
 use super::object::for_each_part;
 use super::open_node::OpenNode;
-use super::record::{Extent, HAS_OBJECT, OBJECT_BEGUN, SIZE_BYTES_MAX};
+use super::record::{Extent, HAS_OBJECT, OBJECT_BEGUN, SIZE_BYTES_MAX, SLOT_BLANK};
 use super::store::{RecordGuard, SLOT_BYTES};
 use crate::ground::buffer::{Segment, total_bytes};
 use crate::ground::{Errno, Result, kernel};
@@ -91,7 +91,7 @@ impl OpenNode {
             if slot.is_null() || end > SLOT_BYTES || offset > extent.size() {
                 return Ok(None);
             }
-            write_slot(slot, offset, length, segments)?
+            self.write_slot(slot, offset, length, segments)?
         };
         if !self.publish(extent, offset + count as u64) {
             return Ok(None);
@@ -158,12 +158,28 @@ impl OpenNode {
         let count = if record.has(HAS_OBJECT) {
             self.write_object(offset, length, segments)?
         } else {
-            write_slot(self.slot()?, offset, length, segments)?
+            self.write_slot(self.slot()?, offset, length, segments)?
         };
         // Nobody cuts the file while its lock is ours.
         self.publish(extent, offset + count as u64);
         record.touch_modified(kernel::now());
         Ok(count)
+    }
+
+    #[inline]
+    fn write_slot(&self, slot: *mut u8, offset: u64, length: usize, segments: &[Segment]) -> Result<usize> {
+        if slot.is_null() || offset + length as u64 > SLOT_BYTES {
+            return Err(Errno::IO);
+        }
+        let record = self.record();
+        if record.has(SLOT_BLANK) {
+            record.flags.fetch_and(!SLOT_BLANK, Ordering::AcqRel);
+        }
+        for_each_part(segments, length, |part, at| {
+            // SAFETY: inside the slot, as just seen; it is shared memory that others may read meanwhile.
+            unsafe { part.copy_to(slot.wrapping_add(offset as usize + at)) };
+            Ok(part.len())
+        })
     }
 
     /// Makes room for bytes up to `end`: a slot, or object files with what was in the slot.
@@ -199,7 +215,7 @@ impl OpenNode {
         let size = record.extent().size();
         // Killed on the way, they are found by this mark and go with the node.
         record.flags.fetch_or(OBJECT_BEGUN, Ordering::AcqRel);
-        if !slot.is_null() && size != 0 {
+        if record.has_slot_bytes() && size != 0 {
             let length = size.min(SLOT_BYTES) as usize;
             // SAFETY: the slot is readable memory of that size.
             let bytes = unsafe { Segment::new(slot, length) }?;
@@ -250,7 +266,10 @@ impl OpenNode {
     /// # Errors
     /// As pwrite(2).
     pub fn clear_objects(&self, from: u64, to: u64) -> Result<()> {
-        if to - from > CLEARED_BY_WRITING_BYTES_MAX && self.may_punch(from) && self.punch(from, to).is_ok() {
+        // Where there may be no space yet, none is to be taken.
+        let is_dense = to <= self.record().dense_end.load(Ordering::Acquire);
+        let by_writing = is_dense && to - from <= CLEARED_BY_WRITING_BYTES_MAX;
+        if !by_writing && self.may_punch(from) && self.punch(from, to).is_ok() {
             return Ok(());
         }
         self.clear_by_writing(from, to)
@@ -273,16 +292,4 @@ impl OpenNode {
         }
         Ok(())
     }
-}
-
-#[inline]
-fn write_slot(slot: *mut u8, offset: u64, length: usize, segments: &[Segment]) -> Result<usize> {
-    if slot.is_null() || offset + length as u64 > SLOT_BYTES {
-        return Err(Errno::IO);
-    }
-    for_each_part(segments, length, |part, at| {
-        // SAFETY: inside the slot, as just seen; it is shared memory that others may read meanwhile.
-        unsafe { part.copy_to(slot.wrapping_add(offset as usize + at)) };
-        Ok(part.len())
-    })
 }

@@ -37,7 +37,8 @@ impl Checker<'_> {
         let pool = &store.header().allocation_lock.slots;
         let mut uses = vec![Use::Nobody; pool.next.load(Ordering::Acquire) as usize];
         for node in ROOT..store.header().names_lock.nodes.next.load(Ordering::Acquire) {
-            let Some(record) = store.record(node).filter(|record| record.kind() == Some(Kind::File)) else { continue };
+            // Free records too: a slot stays with its record.
+            let Some(record) = store.record(node) else { continue };
             let Some(slot) = record.slot.load(Ordering::Acquire).checked_sub(1) else { continue };
             let wrong = match uses.get(slot as usize) {
                 Some(Use::Nobody) if slot != 0 => {

@@ -153,7 +153,7 @@ fn shared_slots_are_parted_and_leaked_ones_listed() {
     let small = fixture.container.lookup(root, b"small").unwrap();
     assert_eq!(get(&*fixture.container.open(small).unwrap(), 0, 9), b"small");
     broken("slots are nobody's", Severity::Leak, |store, _| {
-        store.header().allocation_lock.slots.free.store(0, Ordering::Relaxed);
+        store.header().allocation_lock.slots.next.fetch_add(3, Ordering::Relaxed);
     });
     broken("node numbers are nobody's", Severity::Leak, |store, _| {
         store.header().names_lock.nodes.free.store(0, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 mod checking;
 mod data;
+mod full_disk;
 mod names;
 mod opening;
 mod processes;

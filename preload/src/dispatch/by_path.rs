@@ -229,7 +229,11 @@ unsafe fn attempt(
         (Ok(Side::Ours(Place { found: None, .. })), Err(Errno::NAMETOOLONG)) => Verdict::of::<i64>(Err(Errno::NOENT)),
         (Err(error), _) | (_, Err(error)) => Verdict::of::<i64>(Err(error)),
         (Ok(Side::Ours(from)), Ok(Side::Ours(to))) => Verdict::of_nothing(operation(&from, &to)),
-        (Ok(Side::Ours(place)), Ok(Side::Host(_))) => Verdict::of::<i64>(place.existing().and(Err(Errno::XDEV))),
+        (Ok(Side::Ours(place)), Ok(Side::Host(_))) => {
+            // The prefix itself stands where a mount point would.
+            let refusal = if place.is_named() { Errno::XDEV } else { Errno::BUSY };
+            Verdict::of::<i64>(place.existing().and(Err(refusal)))
+        }
         (Ok(Side::Host(path)), Ok(Side::Ours(_))) => {
             // SAFETY: by the caller's word.
             let exists = unsafe { exists_on_host(call, from, path.as_ref()) };

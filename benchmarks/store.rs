@@ -1,7 +1,7 @@
 //! The embedded engine alone, without doors and descriptors: nanoseconds per operation, next to the kernel's tmpfs.
 //!
 //! `cargo bench --bench store [-- DIRECTORY [PART]]`; the directory is best on tmpfs, which is where `/dev/shm` is. The parts
-//! are `small`, `names` and `large`.
+//! are `small`, `names`, `large` and `open`.
 
 use sidestep::ground::buffer::Segment;
 use sidestep::ground::mounts::MountOptions;
@@ -225,6 +225,18 @@ fn large_file(directory: &Path, container: &LocalContainer) {
     }
 }
 
+/// What a process pays at its first touch: another one has the store open, or nobody.
+fn openings(store: &Path) {
+    const TIMES: usize = 200;
+    let alone = per_operation(TIMES, || {
+        for _ in 0..TIMES {
+            let container = LocalContainer::open(store, &MountOptions::default()).unwrap();
+            black_box(container.lookup(container.root(), b"none").unwrap_err());
+        }
+    });
+    println!("open a store that nobody has, look one name up, close it: {:.0} us", alone / 1000.0);
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
     let base = arguments.next().unwrap_or_else(|| "/dev/shm".to_owned());
@@ -242,5 +254,9 @@ fn main() {
     }
     if is_wanted("large") {
         large_file(&host, &container);
+    }
+    if is_wanted("open") {
+        drop(container);
+        openings(&directory.path().join("store"));
     }
 }

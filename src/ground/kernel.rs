@@ -352,9 +352,9 @@ pub fn each_open_descriptor(mut visit: impl FnMut(RawFd)) {
     }
 }
 
-/// Sleeps.
-pub fn sleep(milliseconds: u32) {
-    let time = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(milliseconds) * 1_000_000 };
+/// Sleeps, for less than a second.
+pub fn sleep(microseconds: u32) {
+    let time = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(microseconds) * 1000 };
     let _ = rustix::thread::nanosleep(&time);
 }
 

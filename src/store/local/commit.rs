@@ -239,7 +239,7 @@ impl Store {
         // The tree grows because old pages are in use: not by the dead, at least.
         tree.clear_dead_readers();
         let target = (used + pages * PAGE_BYTES).next_multiple_of(GROWTH_BYTES);
-        if target > super::tree::MAP_BYTES as u64 {
+        if target > self.header().names_map_bytes.load(Ordering::Relaxed) {
             return Err(Errno::NOSPC);
         }
         kernel::allocate(kernel::borrow(tree.data_descriptor()), has, target - has)?;

@@ -51,6 +51,8 @@ pub struct Header {
     pub session_hint: AtomicU32,
     /// Bytes of the names' file that have their space.
     pub names_bytes: AtomicU64,
+    /// Bytes that the names' file may grow to: the same for all who have it open.
+    pub names_map_bytes: AtomicU64,
     /// Nodes that are unlinked and open.
     pub orphans: AtomicU64,
     /// Which run of the host's kernel the store was opened in last: after another one, what was not synced may be torn.

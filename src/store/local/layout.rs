@@ -13,6 +13,8 @@
 
 use super::header::{FORMAT, HEADER_BYTES, Header, MAGIC};
 use super::recent::{RECENT_BYTES, Recent};
+use super::record::RECORD_BYTES;
+use super::store::SLOT_BYTES;
 use super::{CHUNK_BYTES_RANGE, CHUNK_BYTES_STEP, OpenError, TARGETS_RANGE};
 use crate::ground::kernel::{self, Low, Parked, RangeLock};
 use crate::ground::mounts::MountOptions;
@@ -29,6 +31,8 @@ pub const LIVE: &str = "live";
 pub const HEADER: &str = "store";
 /// The directory of the tree.
 pub const NAMES: &str = "names";
+/// The tree's file.
+const TREE: &str = "names/data.mdb";
 /// The inode table.
 pub const NODES: &str = "nodes";
 /// The inline slots.
@@ -67,6 +71,30 @@ pub struct Layout {
     pub recent: NonNull<Recent>,
     /// The host's file system is read-only: nothing at all is stored to.
     pub frozen: bool,
+}
+
+impl Layout {
+    /// Whether the files are as long as the header says: what is mapped must be there.
+    ///
+    /// # Errors
+    /// [`OpenError::Damaged`] for one that is cut off or gone.
+    pub fn check_lengths(&self) -> Result<(), OpenError> {
+        // SAFETY: mapped for as long as `self`.
+        let header = unsafe { self.header.as_ref() };
+        let load = |word: &std::sync::atomic::AtomicU64| word.load(std::sync::atomic::Ordering::Acquire);
+        let nodes = load(&header.names_lock.nodes.allocated) * RECORD_BYTES as u64;
+        let slots = load(&header.allocation_lock.slots.allocated) * SLOT_BYTES;
+        let names = [(NODES, nodes), (SLOTS, slots), (TREE, load(&header.names_bytes))];
+        for (name, needed) in names.into_iter().filter(|(_, needed)| *needed != 0) {
+            let stat = rustix::fs::statat(&self.root, name, rustix::fs::AtFlags::empty());
+            let length = stat.map_or(0, |stat| stat.st_size.cast_unsigned());
+            if length < needed {
+                let what = format!("its file `{name}` has {length} bytes and should have {needed}");
+                return Err(OpenError::Damaged { directory: self.path.clone(), what });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Layout {
@@ -230,12 +258,16 @@ fn write_header(root: &Parked, targets: u32, chunk_bytes: u64) -> crate::ground:
 /// # Errors
 /// As fcntl(2).
 pub fn lock_patiently(live: std::os::fd::BorrowedFd<'_>, lock: RangeLock, byte: u64) -> crate::ground::Result<bool> {
-    const STEP_MILLISECONDS: u32 = 2;
-    for _ in 0..PATIENCE_MILLISECONDS / STEP_MILLISECONDS {
-        if kernel::lock_range(live, lock, byte, 1)? {
-            return Ok(true);
+    // An opening takes less than a millisecond: often at first, then seldom.
+    const OFTEN: (u32, u32) = (100, 100);
+    const SELDOM: (u32, u32) = (PATIENCE_MILLISECONDS / 2, 2000);
+    for (times, microseconds) in [OFTEN, SELDOM] {
+        for _ in 0..times {
+            if kernel::lock_range(live, lock, byte, 1)? {
+                return Ok(true);
+            }
+            kernel::sleep(microseconds);
         }
-        kernel::sleep(STEP_MILLISECONDS);
     }
     Ok(false)
 }
@@ -275,7 +307,13 @@ fn map_recent(directory: &Path, root: &Parked, frozen: bool) -> Result<NonNull<R
     let path = directory.join(RECENT);
     let host = |errno| host_error(directory, &path, "opening", errno);
     let access = if frozen { OFlags::RDONLY } else { OFlags::RDWR };
-    let file = Low::open(root.as_fd(), RECENT, access, Mode::empty()).map_err(host)?;
+    let file = match Low::open(root.as_fd(), RECENT, access, Mode::empty()) {
+        Err(Errno::NOENT) => {
+            let what = format!("its file `{RECENT}` is gone");
+            return Err(OpenError::Damaged { directory: directory.to_owned(), what });
+        }
+        opened => opened.map_err(host)?,
+    };
     if rustix::fs::fstat(file.as_fd()).map_err(host)?.st_size < RECENT_BYTES as i64 {
         let what = format!("its file `{RECENT}` is cut off");
         return Err(OpenError::Damaged { directory: directory.to_owned(), what });

@@ -72,7 +72,13 @@ impl Store {
                 }
                 // Its author is at it still, or dead: the lock tells.
                 Recalled::Busy if self.is_frozen() => return Err(Errno::IO),
-                Recalled::Busy => drop(self.lock_names()?),
+                Recalled::Busy => {
+                    let _names = self.lock_names()?;
+                    // Whoever marks a bucket holds the lock until the mark is gone: this one is nobody's.
+                    if self.recent().is_in_change(identity) {
+                        self.recent().rebuild(self.header().hash_key.load(Ordering::Relaxed));
+                    }
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::ground::buffer::Segment;
 use crate::ground::kernel::{self, Low};
 use crate::ground::{Errno, Result};
 use rustix::fs::{AtFlags, Mode, OFlags};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Where a piece of a file lies.
@@ -165,6 +165,7 @@ impl ObjectFiles {
             }
             opened => opened?,
         };
+        self.doubt_dense_end(store, target, &file)?;
         let number = file.park()?.into_number();
         let place = &self.targets[target as usize].number;
         match place.compare_exchange(UNOPENED, number, Ordering::AcqRel, Ordering::Acquire) {
@@ -174,6 +175,17 @@ impl ObjectFiles {
                 Ok(Some(other))
             }
         }
+    }
+
+    /// A file that lost its end, in a power failure or by a stranger's hand, must not be mapped there: SIGBUS.
+    fn doubt_dense_end(&self, store: &Store, target: u32, file: &Low) -> Result<()> {
+        let Some(record) = store.record(self.node).filter(|_| !store.is_frozen()) else { return Ok(()) };
+        let dense_end = record.dense_end.load(Ordering::Acquire);
+        let size = rustix::fs::fstat(file.as_fd())?.st_size.cast_unsigned();
+        if size < self.placement.target_end(target, dense_end) {
+            record.dense_end.store(0, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// A window on a piece, if it is to be used.

@@ -138,6 +138,9 @@ impl OpenNode {
     pub fn slot(&self) -> Result<*mut u8> {
         match self.record().slot.load(Ordering::Acquire) {
             0 => Ok(ptr::null_mut()),
+            slot if u64::from(slot) > self.store.header().allocation_lock.slots.next.load(Ordering::Relaxed) => {
+                Err(Errno::IO)
+            }
             slot => self.store.slots().at(u64::from(slot - 1) * SLOT_BYTES),
         }
     }
@@ -151,7 +154,8 @@ impl OpenNode {
     /// At the last close: a slot that was left for object files goes back, and space beyond the size.
     fn tidy(&self) {
         let record = self.record();
-        if record.flags.load(Ordering::Acquire) & (HAS_OBJECT | TRIM) == 0 || self.store.open_count(record) != 1 {
+        let has_rest = record.slot.load(Ordering::Relaxed) != 0 || record.has(TRIM);
+        if !record.has(HAS_OBJECT) || !has_rest || self.store.open_count(record) != 1 {
             return;
         }
         let Ok(guard) = self.store.lock_record(record) else { return };

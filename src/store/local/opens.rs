@@ -129,6 +129,18 @@ impl Store {
         Ok(live)
     }
 
+    /// Looks after orphans, if there are any, on the way in.
+    ///
+    /// # Errors
+    /// As [`Store::sweep_orphans`].
+    pub fn sweep_if_any(&self) -> Result<()> {
+        if self.header().orphans.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        let _names = self.lock_names()?;
+        self.sweep_orphans()
+    }
+
     /// Frees the orphans that nobody has any more: left by the killed, or by the last holder of a handed-over one.
     ///
     /// # Errors

@@ -151,6 +151,11 @@ impl Process {
         if !alone && !lock(RangeLock::Read, LIVING_BYTE)? {
             return Err(busy());
         }
+        if alone {
+            let header = store.header();
+            let twice = (2 * header.names_bytes.load(Ordering::Relaxed)).next_power_of_two();
+            header.names_map_bytes.fetch_max(twice.max(tree::MAP_BYTES_MIN), Ordering::Relaxed);
+        }
         let owner = take_session(store, &live).map_err(|errno| host(LIVE, errno))?;
         let tree = open_tree(store, false).map_err(|errno| match errno {
             Errno::IO | Errno::INVAL => OpenError::Damaged {
@@ -163,7 +168,7 @@ impl Process {
         let number = live.into_number();
         self.live.store(number, Ordering::Release);
         self.publish(tree, owner);
-        let recovered = if alone { store.recover_alone() } else { Ok(()) };
+        let recovered = if alone { store.recover_alone() } else { store.sweep_if_any() };
         let live = kernel::borrow(number);
         let unlocked = kernel::lock_range(live, RangeLock::Read, LIVING_BYTE, 1)
             .and_then(|_| kernel::lock_range(live, RangeLock::None, OPENING_BYTE, 1));
@@ -231,10 +236,16 @@ impl Process {
                 Box::new(self.tree()?.reader()?)
             }
         };
-        let answer = match reader.look() {
-            Ok(view) => look(&view),
-            Err(errno) => Err(errno),
-        };
+        if !reader.renew() {
+            // Another process took us for dead and cleared its place.
+            let _quiet = Quiet::enter();
+            let tree = self.tree()?;
+            tree.end(std::mem::replace(&mut *reader, tree.reader()?));
+            if !reader.renew() {
+                return Err(Errno::IO);
+            }
+        }
+        let answer = look(&reader.look());
         self.give_back(reader);
         answer
     }
@@ -301,8 +312,9 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
+impl Process {
+    /// Lets go of everything but the page. Nobody uses the store any more.
+    pub fn close(&self) {
         let _quiet = Quiet::enter();
         if self.number() != 0
             && let Ok(tree) = self.tree()
@@ -316,6 +328,7 @@ impl Drop for Process {
             }
         }
         let live = self.live.swap(-1, Ordering::AcqRel);
+        self.page().process.store(0, Ordering::Release);
         let tree = self.tree.swap(ptr::null_mut(), Ordering::AcqRel);
         if !tree.is_null() {
             // SAFETY: from `publish`, and nobody uses the store any more.
@@ -324,6 +337,12 @@ impl Drop for Process {
         if live >= 0 {
             kernel::close_number(live);
         }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.close();
         // SAFETY: mapped by `new`.
         let _ = unsafe { rustix::mm::munmap(self.page.as_ptr().cast(), PAGE_BYTES) };
     }
@@ -351,5 +370,5 @@ fn open_tree(store: &Store, read_only: bool) -> Result<Tree> {
     }
     let path = store.path().join(NAMES);
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
-    Tree::open(&path, read_only)
+    Tree::open(&path, store.header().names_map_bytes.load(Ordering::Relaxed).max(tree::MAP_BYTES_MIN), read_only)
 }

@@ -25,6 +25,9 @@ pub const CHANGES_COUNT_MAX: usize = 1024;
 /// Looks at a bucket in change before the reader goes and waits for the lock.
 const LOOKS_MAX: u32 = 2000;
 
+/// Stands in the memory once it was set up.
+const MARK: u64 = u64::from_le_bytes(*b"recent-1");
+
 /// The kind of a name that is not there.
 const ABSENT: u64 = 7;
 
@@ -71,7 +74,8 @@ pub struct Change {
 pub struct Recent {
     epoch: AtomicU32,
     count: AtomicU32,
-    padding: [AtomicU64; 15],
+    mark: AtomicU64,
+    padding: [AtomicU64; 14],
     buckets: [Bucket; BUCKETS_COUNT],
     changes: [Change; CHANGES_COUNT_MAX],
 }
@@ -243,6 +247,23 @@ impl Recent {
     pub fn forget_changes(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.count.store(0, Ordering::Release);
+    }
+
+    /// Whether the memory is what was left in it, and not another file's bytes.
+    pub fn is_sound(&self) -> bool {
+        self.mark.load(Ordering::Relaxed) == MARK && self.count() as usize <= CHANGES_COUNT_MAX
+    }
+
+    /// Begins anew, with no name and no change. Nobody else lives.
+    pub fn reset(&self, hash_key: u64) {
+        self.set_count(0);
+        self.rebuild(hash_key);
+        self.mark.store(MARK, Ordering::Release);
+    }
+
+    /// Whether a name's bucket is marked as in change.
+    pub fn is_in_change(&self, identity: Identity) -> bool {
+        !self.version(identity).is_multiple_of(2)
     }
 
     /// Forgets every name and remembers those of the changes: after an owner of the names lock died, or when the tree was changed

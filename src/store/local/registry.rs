@@ -79,7 +79,7 @@ pub fn open(
         match answer {
             Answer::Open(store) => return Ok(store),
             // Another thread is opening or closing it.
-            Answer::Closing => kernel::sleep(1),
+            Answer::Closing => kernel::sleep(1000),
             Answer::Ours => break,
         }
     }

@@ -65,6 +65,7 @@ impl Store {
             let nodes = SharedFile::new(root, NODES, NODES_SEGMENT_BYTES, SEGMENTS_COUNT, writable);
             let slots = SharedFile::new(root, SLOTS, SLOTS_SEGMENT_BYTES, SEGMENTS_COUNT, writable);
             let store = Self { process, nodes, slots, layout, key };
+            store.layout.check_lengths()?;
             store.process.make(&store)?;
             if store.record(ROOT).is_none_or(|root| root.kind() != Some(Kind::Directory)) {
                 let what = "it has no root directory".to_owned();
@@ -183,7 +184,11 @@ impl Store {
         header.epoch.fetch_add(1, Ordering::AcqRel);
         if header.names_lock.nodes.next.load(Ordering::Acquire) == ROOT {
             header.boot.store(boot_number(), Ordering::Relaxed);
+            self.recent().reset(header.hash_key.load(Ordering::Relaxed));
             return self.make_root();
+        }
+        if !self.recent().is_sound() {
+            self.recent().reset(header.hash_key.load(Ordering::Relaxed));
         }
         let boot = boot_number();
         let journal = &header.names_lock.journal;
@@ -214,6 +219,8 @@ fn boot_number() -> u64 {
 
 impl Drop for Store {
     fn drop(&mut self) {
+        // First: whoever opens it anew must not meet LMDB's locks of this one when they go.
+        self.process.close();
         registry::forget(self.key);
     }
 }

@@ -14,8 +14,9 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, RawFd};
 use std::ptr;
 
-/// Address space for the tree; its file is sparse and grows as needed. Some 150 million names.
-pub const MAP_BYTES: usize = 16 << 30;
+/// The least that the tree can grow to: LMDB makes its file look that long, sparse. Some 12 million names; a store that has
+/// used half of what it may gets twice as much when it is next opened alone.
+pub const MAP_BYTES_MIN: u64 = 1 << 30;
 
 /// Read transactions at once, over all processes.
 pub const READERS_COUNT_MAX: u32 = 4096;
@@ -76,7 +77,7 @@ impl Tree {
     ///
     /// # Errors
     /// Whatever the host answers; `EIO` where the files are not LMDB's or damaged.
-    pub fn open(path: &CStr, read_only: bool) -> Result<Self> {
+    pub fn open(path: &CStr, map_bytes: u64, read_only: bool) -> Result<Self> {
         let mut raw = ptr::null_mut();
         // SAFETY: a place for the new environment.
         check(unsafe { ffi::mdb_env_create(&mut raw) })?;
@@ -85,7 +86,7 @@ impl Tree {
         let flags = access | ffi::MDB_NOSYNC | ffi::MDB_NOTLS | ffi::MDB_NOMEMINIT | ffi::MDB_NORDAHEAD;
         // SAFETY: a fresh environment, opened once.
         unsafe {
-            check(ffi::mdb_env_set_mapsize(raw, MAP_BYTES))?;
+            check(ffi::mdb_env_set_mapsize(raw, map_bytes as usize))?;
             check(ffi::mdb_env_set_maxreaders(raw, READERS_COUNT_MAX))?;
             check(ffi::mdb_env_open(raw, path.as_ptr(), flags, 0o600))?;
         }
@@ -235,22 +236,26 @@ pub struct Reader {
 unsafe impl Send for Reader {}
 
 impl Reader {
-    /// Looks at the tree as it is now.
-    ///
-    /// # Errors
-    /// `EIO` for a damaged tree.
+    /// Takes the tree as it is now, for [`Reader::look`]. False if its place among the readers was taken away.
     #[inline]
-    pub fn look(&mut self) -> Result<Look<'_>> {
+    pub fn renew(&mut self) -> bool {
         // SAFETY: a reset transaction of ours, and its cursor.
         unsafe {
-            check(ffi::mdb_txn_renew(self.transaction))?;
-            let code = ffi::mdb_cursor_renew(self.transaction, self.cursor);
-            if code != 0 {
+            if ffi::mdb_txn_renew(self.transaction) != 0 {
+                return false;
+            }
+            if ffi::mdb_cursor_renew(self.transaction, self.cursor) != 0 {
                 ffi::mdb_txn_reset(self.transaction);
-                return Err(error_of(code));
+                return false;
             }
         }
-        Ok(Look { reader: self })
+        true
+    }
+
+    /// Looks at the tree as it was when it was renewed, just now.
+    #[inline]
+    pub fn look(&mut self) -> Look<'_> {
+        Look { reader: self }
     }
 }
 

@@ -32,6 +32,11 @@ pub const COPY_BYTES_MAX: usize = 1 << 20;
 /// Uses of a file before a window is made: a file that is read once, whole, never needs one.
 const USES_BEFORE_MAPPING: u32 = 2;
 
+/// Windows that a process may have: a host has 65,530 mappings in all.
+const WINDOWS_PER_PROCESS_MAX: u32 = 4096;
+
+static WINDOWS_MAPPED: AtomicU32 = AtomicU32::new(0);
+
 struct Window {
     start: *mut u8,
     seen: [AtomicU64; PIECES_COUNT / 64],
@@ -95,6 +100,11 @@ impl Windows {
 
 #[cold]
 fn map(place: &AtomicPtr<Window>, file: i32, writable: bool, offset: u64) -> Option<&Window> {
+    // A host whose address space is limited needs it itself.
+    let is_limited = rustix::process::getrlimit(rustix::process::Resource::As).current.is_some();
+    if is_limited || WINDOWS_MAPPED.load(Ordering::Relaxed) >= WINDOWS_PER_PROCESS_MAX {
+        return None;
+    }
     let _quiet = Quiet::enter();
     let protection = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
     let length = WINDOW_BYTES as usize;
@@ -107,7 +117,10 @@ fn map(place: &AtomicPtr<Window>, file: i32, writable: bool, offset: u64) -> Opt
     // SAFETY: ours until it is in its place, and then kept until the windows are dropped; another's likewise.
     unsafe {
         match place.compare_exchange(ptr::null_mut(), window, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => window.as_ref(),
+            Ok(_) => {
+                WINDOWS_MAPPED.fetch_add(1, Ordering::Relaxed);
+                window.as_ref()
+            }
             Err(other) => {
                 drop(Box::from_raw(window));
                 let _ = rustix::mm::munmap(start, length);
@@ -146,6 +159,7 @@ impl Drop for Windows {
                 if !window.is_null() {
                     let window = Box::from_raw(window);
                     let _ = rustix::mm::munmap(window.start.cast(), WINDOW_BYTES as usize);
+                    WINDOWS_MAPPED.fetch_sub(1, Ordering::Relaxed);
                 }
             }
         }

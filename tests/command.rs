@@ -69,6 +69,20 @@ fn run_tells_what_cannot_be_started() {
     assert!(complaint.contains("<CMD>"), "{complaint}");
 }
 
+#[test]
+fn run_finds_programs_by_links_under_a_prefix() {
+    let home = home();
+    let script = "ln -s /bin/echo /daos/link && cp /bin/true /daos/program";
+    assert_eq!(output(sidestep(&home).args(["run", "--", "sh", "-c", script])).0, Some(0));
+    let done = output(sidestep(&home).args(["run", "--", "/daos/link", "hello"]));
+    assert_eq!(done, (Some(0), "hello\n".into(), String::new()));
+    let (code, _, complaint) = output(sidestep(&home).args(["run", "--", "/daos/program"]));
+    assert_eq!(code, Some(126));
+    assert!(complaint.contains("/daos/program") && complaint.contains("Permission denied"), "{complaint}");
+    let (code, _, complaint) = output(sidestep(&home).args(["run", "--", "/daos/none"]));
+    assert_eq!(code, Some(127), "{complaint}");
+}
+
 /// What the program finds in `name` when it is run with these options and variables.
 fn seen(name: &str, options: &[&str], variables: &[(&str, &str)]) -> String {
     let home = home();

@@ -5,9 +5,9 @@ use super::program::{self, Hindrance};
 use super::{Failure, library};
 use crate::ground::mounts::{MOUNTS_VARIABLE, is_turned_off, to_text};
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -30,8 +30,11 @@ pub(super) fn run(task: RunArguments) -> Result<ExitCode, Failure> {
     {
         warn(&path, hindrance);
     }
-    let mut command = Command::new(name);
+    // This command is not intercepted itself, so what lies under a prefix has to be found by one that is.
+    let is_inside = mounts.iter().any(|mount| Path::new(name).starts_with(OsStr::from_bytes(&mount.prefix)));
+    let mut command = Command::new(if is_inside { OsStr::new("env") } else { name });
     command
+        .args(is_inside.then_some(name))
         .args(arguments)
         .env("LD_PRELOAD", library::with_library(env::var_os("LD_PRELOAD"), &library))
         .env(MOUNTS_VARIABLE, OsString::from_vec(to_text(&mounts)));

@@ -317,12 +317,6 @@ CASE(large_offsets) {
     TRY(ftruncate(fd, 100L << 30));
     TRY(pwrite(fd, "x", 1, LONG_MAX));
     TRY(ftruncate(fd, 10));
-    struct rlimit limit = {1000, RLIM_INFINITY};
-    signal(SIGXFSZ, SIG_IGN);
-    MUST(setrlimit(RLIMIT_FSIZE, &limit));
-    TRY(pwrite(fd, "x", 1, 2000));
-    TRY(pwrite(fd, "0123456789", 10, 995));
-    TRY(ftruncate(fd, 1001));
 }
 
 CASE(advice_and_sync) {

@@ -148,6 +148,8 @@ pub unsafe fn dispatch(call: &mut Call) -> Verdict {
             SYS_setuid | SYS_setgid | SYS_setreuid | SYS_setregid | SYS_setresuid | SYS_setresgid | SYS_setfsuid
             | SYS_setfsgid | SYS_setgroups => process::change_credentials(call),
 
+            SYS_setrlimit | SYS_prlimit64 => process::change_limits(call),
+
             _ => Verdict::Pass,
         }
     }

@@ -3,6 +3,7 @@
 pub mod buffer;
 pub mod diagnostics;
 pub mod entries;
+pub mod file_size_limit;
 pub mod guard;
 pub mod kernel;
 pub mod mounts;

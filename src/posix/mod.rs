@@ -9,6 +9,7 @@
 pub mod credentials;
 pub mod description;
 pub mod descriptor;
+pub mod limits;
 pub mod mount;
 pub mod operations;
 pub mod path;

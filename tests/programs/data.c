@@ -323,6 +323,16 @@ CASE(large_offsets) {
     TRY(pwrite(fd, "x", 1, 2000));
     TRY(pwrite(fd, "0123456789", 10, 995));
     TRY(ftruncate(fd, 1001));
+    limit.rlim_cur = 1004;
+    MUST(syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, &limit, NULL));
+    TRY(ftruncate(fd, 1001));
+    TRY(lseek(fd, 1000, SEEK_SET));
+    TRY(writev(fd, (struct iovec[]){{"01", 2}, {"234567", 6}}, 2));
+    TRY(lseek(fd, 0, SEEK_CUR));
+    TRY(write(fd, "x", 1));
+    TRY(posix_fallocate(fd, 0, 1010));
+    MUST(fcntl(fd, F_SETFL, O_APPEND));
+    TRY(write(fd, "x", 1));
 }
 
 CASE(advice_and_sync) {

@@ -146,7 +146,7 @@ unsafe fn follow(
             Turn::Elsewhere(unsafe { kernel(&moved) })
         }
         // Its link in /proc is a symlink of the host's: as itself it is the kernel's.
-        Ok(Route::Descriptor(_)) if place.rules.symlinks != Symlinks::Follow => Turn::Host,
+        Ok(Route::Descriptor(_)) if !place.rules.follows_last() => Turn::Host,
         Ok(Route::Descriptor(descriptor)) => match opened_place(descriptor) {
             Ok(place) => Turn::Ours(operation(place)),
             Err(error) => Turn::Ours(Err(error)),
@@ -191,7 +191,7 @@ pub unsafe fn side(call: &Call, place: Where, looks_twice: bool) -> Result<Side<
         Route::Host => Ok(Side::Host(None)),
         Route::HostAt(path) => Ok(Side::Host(Some(path))),
         Route::Ours(place) => Ok(Side::Ours(place)),
-        Route::Descriptor(_) if place.rules.symlinks != Symlinks::Follow => Ok(Side::Host(None)),
+        Route::Descriptor(_) if !place.rules.follows_last() => Ok(Side::Host(None)),
         Route::Descriptor(descriptor) => opened_place(descriptor).map(Side::Ours),
     }
 }

@@ -100,14 +100,12 @@ pub unsafe fn open(call: &mut Call) -> Verdict {
         // Refused by the kernel (since 6.4) before it looks at the path.
         return Verdict::Pass;
     }
-    let makes = flags.contains(OFlags::CREATE);
-    // SAFETY: by the caller's word.
-    let ends_in_slash = makes && unsafe { text(call.arguments[path]) }.is_ok_and(|path| path.ends_with(b"/"));
-    let symlinks = match () {
-        // Nothing but a directory can have such a name, and none is made: not even a symlink is followed to see.
-        () if ends_in_slash => Symlinks::Name,
-        () if flags.contains(OFlags::NOFOLLOW) || makes && flags.contains(OFlags::EXCL) => Symlinks::Keep,
-        () => Symlinks::Follow,
+    let keeps = flags.contains(OFlags::NOFOLLOW) || flags.contains(OFlags::CREATE | OFlags::EXCL);
+    let symlinks = match (flags.contains(OFlags::CREATE), keeps) {
+        (true, true) => Symlinks::Name,
+        (true, false) => Symlinks::FollowToMake,
+        (false, true) => Symlinks::Keep,
+        (false, false) => Symlinks::Follow,
     };
     let rules = Rules {
         symlinks,

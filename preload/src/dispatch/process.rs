@@ -8,7 +8,7 @@ use house::ground::{Errno, Result, diagnostics, guard, mounts};
 use house::posix::descriptor::{handover, table};
 use house::posix::path::{Place, Symlinks};
 use house::posix::permission::{self, Want};
-use house::posix::{credentials, mount, process, report};
+use house::posix::{credentials, limits, mount, process, report};
 use house::store::Kind;
 
 /// Reads the configuration. False: nothing is to be intercepted (turned off, or the mounts are malformed).
@@ -177,6 +177,16 @@ pub unsafe fn change_credentials(call: &Call) -> Verdict {
     let result = unsafe { kernel(call) };
     if !process::is_guest() {
         credentials::forget();
+    }
+    Verdict::Done(result)
+}
+
+/// `setrlimit`, `prlimit64`: what a file may grow to is read again.
+pub unsafe fn change_limits(call: &Call) -> Verdict {
+    // SAFETY: by the caller's word.
+    let result = unsafe { kernel(call) };
+    if !process::is_guest() {
+        limits::forget();
     }
     Verdict::Done(result)
 }

@@ -70,8 +70,10 @@ unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes:
         return Verdict::Pass;
     }
     Verdict::of((|| {
-        from.check_data()?;
-        to.check_data()?;
+        if kind == Kinds::Copy {
+            from.check_data()?;
+            to.check_data()?;
+        }
         match &from.held {
             Some(held) => held.check_readable()?,
             None => check_host(from.number, OFlags::WRONLY)?,
@@ -79,6 +81,9 @@ unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes:
         match &to.held {
             Some(held) => held.check_writable()?,
             None => check_host(to.number, OFlags::RDONLY)?,
+        }
+        if from.check_data().is_err() {
+            return Err(Errno::INVAL);
         }
         if length > i64::MAX as u64 {
             return Err(Errno::INVAL);

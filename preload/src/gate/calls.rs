@@ -124,6 +124,8 @@ const ALWAYS: &[c_long] = &[
     SYS_setfsuid,
     SYS_setfsgid,
     SYS_setgroups,
+    SYS_setrlimit,
+    SYS_prlimit64,
     SYS_close_range,
     SYS_copy_file_range,
     SYS_sendfile,

@@ -7,6 +7,7 @@
 use crate::ground::buffer::{Segment, check_not_null, total_bytes};
 use crate::ground::{Errno, Result};
 use crate::posix::description::Description;
+use crate::posix::limits;
 use crate::store::Kind;
 
 /// What `pwritev2` and `preadv2` may ask for beyond the usual; all of it per call.
@@ -121,11 +122,14 @@ pub fn write(description: &Description, segments: &[Segment], per_call: PerCall)
     }
     check_not_null(segments)?;
     if description.appends() || per_call.append {
-        let (start, written) = description.object.append(segments)?;
+        let segments = limits::within(description.object.size_bytes()?, segments)?;
+        let (start, written) = description.object.append(&segments)?;
         description.set_cursor(start + written as u64);
         return finish(description, written, per_call);
     }
     let mut start = description.cursor();
+    let segments = limits::within(start, segments)?;
+    let length = total_bytes(&segments);
     loop {
         let end = end_of(start, length)?;
         match description.move_cursor(start, end) {
@@ -133,7 +137,7 @@ pub fn write(description: &Description, segments: &[Segment], per_call: PerCall)
             Err(current) => start = current,
         }
     }
-    let outcome = description.object.write_at(start, segments);
+    let outcome = description.object.write_at(start, &segments);
     give_back(description, start, length, &outcome);
     finish(description, outcome?, per_call)
 }
@@ -151,11 +155,13 @@ pub fn write_at(description: &Description, offset: u64, segments: &[Segment], pe
     }
     check_not_null(segments)?;
     if description.appends() || per_call.append {
-        let (_, written) = description.object.append(segments)?;
+        let segments = limits::within(description.object.size_bytes()?, segments)?;
+        let (_, written) = description.object.append(&segments)?;
         return finish(description, written, per_call);
     }
     end_of(offset, length)?;
-    let written = description.object.write_at(offset, segments)?;
+    let segments = limits::within(offset, segments)?;
+    let written = description.object.write_at(offset, &segments)?;
     finish(description, written, per_call)
 }
 

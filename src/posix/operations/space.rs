@@ -2,6 +2,7 @@
 
 use crate::ground::{Errno, Result};
 use crate::posix::description::Description;
+use crate::posix::limits;
 use crate::posix::mount::Mount;
 use crate::posix::path::Place;
 use crate::posix::permission::{self, Want};
@@ -30,6 +31,7 @@ pub fn truncate(place: &Place<'_>, size_bytes: i64) -> Result<()> {
         return Err(Errno::ROFS);
     }
     permission::check(&place.attributes_of(found.node)?, Want::WRITE)?;
+    limits::check_size(size_bytes)?;
     let container = &place.connected.container;
     let object = if place.is_named() { container.open(found)? } else { container.adopt(found)? };
     object.set_size(size_bytes)
@@ -45,6 +47,7 @@ pub fn truncate_open(description: &Description, size_bytes: i64) -> Result<()> {
     if !description.access.write || description.found().kind != Kind::File {
         return Err(Errno::INVAL);
     }
+    limits::check_size(size_bytes)?;
     description.object.set_size(size_bytes)
 }
 
@@ -71,6 +74,9 @@ pub fn allocate(description: &Description, mode: i32, offset: i64, length: i64) 
     }
     if offset.checked_add(length).is_none_or(|end| end > SIZE_BYTES_MAX) {
         return Err(Errno::FBIG);
+    }
+    if matches!(how, Allocation::Extend | Allocation::ZeroExtend) {
+        limits::check_size(offset + length)?;
     }
     description.object.allocate(how, offset, length)
 }

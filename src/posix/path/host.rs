@@ -103,6 +103,7 @@ pub fn into_prefix(base: Option<BorrowedFd<'_>>, path: &[u8], symlinks: Symlinks
         }
         let keeps = match symlinks {
             Symlinks::Follow => false,
+            Symlinks::FollowToMake => is_finished(behind) && !behind.is_empty(),
             Symlinks::Keep => behind.is_empty(),
             Symlinks::Name => is_finished(behind),
         };

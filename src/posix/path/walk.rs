@@ -18,6 +18,8 @@ pub const SYMLINKS_COUNT_MAX: u32 = 40;
 pub enum Symlinks {
     /// It is.
     Follow,
+    /// It is, unless a slash stands behind it: what makes a file makes none under such a name, wherever that leads.
+    FollowToMake,
     /// The symlink itself is meant, unless a slash stands behind it.
     Keep,
     /// The name itself is meant, whatever stands behind it: what makes and removes names.
@@ -55,11 +57,17 @@ impl From<Symlinks> for Rules {
 }
 
 impl Rules {
+    /// Whether a symlink at the very end is followed.
+    pub fn follows_last(&self) -> bool {
+        self.follows(b"")
+    }
+
     /// Whether a symlink is followed that has `behind` behind it.
     fn follows(&self, behind: &[u8]) -> bool {
         let is_last = is_finished(behind);
         match self.symlinks {
             Symlinks::Follow => true,
+            Symlinks::FollowToMake => !is_last || behind.is_empty(),
             Symlinks::Keep => !behind.is_empty(),
             Symlinks::Name => !is_last,
         }

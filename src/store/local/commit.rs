@@ -5,13 +5,16 @@ use super::key::{self, Key};
 use super::recent::Identity;
 use super::store::Store;
 use super::tree::{PAGE_BYTES, Writing};
-use crate::ground::{Errno, Result, kernel};
+use crate::ground::{Errno, Result, file_size_limit, kernel};
 use crate::store::{Found, NodeId};
 use std::sync::atomic::Ordering;
 
 /// Pages at the end of the tree's file that one change may need, with room to spare: a path of pages copied and split, and
 /// the list of free pages.
 const PAGES_PER_CHANGE: u64 = 32;
+
+/// What a change may make do with that frees space: two paths of pages, and the list of free ones.
+const PAGES_LAST: u64 = 12;
 
 /// Pages that each of many changes in one transaction may need: its leaf, half of a new one, and what is above.
 const PAGES_PER_RECENT_CHANGE: u64 = 3;
@@ -43,7 +46,7 @@ impl Store {
     pub fn defer(&self, outcome: Outcome<'_>) -> Result<()> {
         let (recent, journal) = (self.recent(), &self.header().names_lock.journal);
         let count = recent.count() + 1;
-        if let Err(errno) = self.reserve_pages(self.pages_for_recent(count)) {
+        if let Err(errno) = self.reserve_for_recent(count, outcome.found.is_none()) {
             self.abandon();
             return Err(errno);
         }
@@ -103,7 +106,7 @@ impl Store {
         let pages = self.pages_for_recent(self.recent().count());
         // The last pages are for removing from a full store.
         match self.reserve_pages(pages + PAGES_PER_CHANGE) {
-            Err(Errno::NOSPC) if frees => self.reserve_pages(pages)?,
+            Err(Errno::NOSPC) if frees => self.reserve_pages(pages - PAGES_PER_CHANGE + PAGES_LAST)?,
             reserved => reserved?,
         }
         self.process().tree()?.write()
@@ -156,12 +159,27 @@ impl Store {
         self.flush_recent()
     }
 
-    /// Makes room for a change of a name among the recent ones. The names lock is held.
+    /// Makes room for a change of a name among the recent ones. The names lock is held. One that frees space may use the
+    /// last pages.
     ///
     /// # Errors
     /// As [`Store::flush_recent`].
-    pub fn make_room(&self, identity: Identity) -> Result<()> {
-        if self.recent().has_room(identity) { Ok(()) } else { self.flush_recent() }
+    pub fn make_room(&self, identity: Identity, frees: bool) -> Result<()> {
+        let recent = self.recent();
+        if recent.has_room(identity) && self.reserve_for_recent(recent.count() + 1, frees).is_ok() {
+            return Ok(());
+        }
+        // With few changes listed, fewer pages are needed for one more.
+        self.flush_recent()
+    }
+
+    /// Sees to it that the recent changes, so many with the next one, have their space when they go to the tree.
+    fn reserve_for_recent(&self, count: u32, frees: bool) -> Result<()> {
+        let pages = self.pages_for_recent(count);
+        match self.reserve_pages(pages) {
+            Err(Errno::NOSPC) if frees => self.reserve_pages(pages - PAGES_PER_CHANGE + PAGES_LAST),
+            reserved => reserved,
+        }
     }
 
     /// Gives back what was taken for a change that does not come. The names lock is held.
@@ -242,7 +260,8 @@ impl Store {
         if target > self.header().names_map_bytes.load(Ordering::Relaxed) {
             return Err(Errno::NOSPC);
         }
-        kernel::allocate(kernel::borrow(tree.data_descriptor()), has, target - has)?;
+        let file = kernel::borrow(tree.data_descriptor());
+        file_size_limit::without(|| kernel::allocate(file, has, target - has))?;
         allocated.store(target, Ordering::Relaxed);
         Ok(())
     }

@@ -27,7 +27,7 @@ impl Store {
     pub fn create_locked(&self, directory: NodeId, name: &[u8], new: &NewNode<'_>, chunk_bytes: u64) -> Result<Found> {
         let parent = self.directory_record(directory)?;
         let identity = self.identity(directory, name);
-        self.make_room(identity)?;
+        self.make_room(identity, false)?;
         let Place::Free(position) = self.place(directory, name, identity)? else { return Err(Errno::EXIST) };
         let (node, record) = self.take_node()?;
         let now = kernel::now();

@@ -18,7 +18,7 @@ use super::store::SLOT_BYTES;
 use super::{CHUNK_BYTES_RANGE, CHUNK_BYTES_STEP, OpenError, TARGETS_RANGE};
 use crate::ground::kernel::{self, Low, Parked, RangeLock};
 use crate::ground::mounts::MountOptions;
-use crate::ground::{Errno, buffer::Segment};
+use crate::ground::{Errno, buffer::Segment, file_size_limit};
 use rustix::fs::{Mode, OFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::os::fd::{AsFd, AsRawFd};
@@ -225,7 +225,8 @@ fn make(directory: &Path, root: &Parked, options: &MountOptions) -> Result<(), O
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC;
         let file = Low::open(root.as_fd(), name, flags, PRIVATE_FILE).map_err(|errno| host(name, errno))?;
         if length != 0 {
-            kernel::allocate(file.as_fd(), 0, length).map_err(|errno| host(name, errno))?;
+            file_size_limit::without(|| kernel::allocate(file.as_fd(), 0, length))
+                .map_err(|errno| host(name, errno))?;
         }
     }
     for name in ["names/data.mdb", "names/lock.mdb"] {
@@ -234,7 +235,7 @@ fn make(directory: &Path, root: &Parked, options: &MountOptions) -> Result<(), O
             Err(errno) => return Err(host(name, errno)),
         }
     }
-    write_header(root, targets, chunk_bytes).map_err(|errno| host(HEADER, errno))
+    file_size_limit::without(|| write_header(root, targets, chunk_bytes)).map_err(|errno| host(HEADER, errno))
 }
 
 fn write_header(root: &Parked, targets: u32, chunk_bytes: u64) -> crate::ground::Result<()> {

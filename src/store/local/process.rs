@@ -20,6 +20,7 @@ use super::layout::{self, LIVE, NAMES, OPENING_BYTE};
 use super::store::Store;
 use super::tree::{Reader, Tree};
 use super::{OpenError, tree};
+use crate::ground::file_size_limit;
 use crate::ground::guard::Quiet;
 use crate::ground::kernel::{self, Low, RangeLock};
 use crate::ground::{Errno, Result};
@@ -366,9 +367,10 @@ fn take_session(store: &Store, live: &kernel::Parked) -> Result<u32> {
 
 fn open_tree(store: &Store, read_only: bool) -> Result<Tree> {
     if !read_only {
-        tree::prepare_lock_file(store.root(), "names/lock.mdb")?;
+        file_size_limit::without(|| tree::prepare_lock_file(store.root(), "names/lock.mdb"))?;
     }
     let path = store.path().join(NAMES);
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
-    Tree::open(&path, store.header().names_map_bytes.load(Ordering::Relaxed).max(tree::MAP_BYTES_MIN), read_only)
+    let map_bytes = store.header().names_map_bytes.load(Ordering::Relaxed).max(tree::MAP_BYTES_MIN);
+    file_size_limit::without(|| Tree::open(&path, map_bytes, read_only))
 }

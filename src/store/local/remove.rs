@@ -40,7 +40,7 @@ impl Store {
         let (found, position) = self.place(directory, name, identity)?.taken().ok_or(Errno::NOENT)?;
         let record = self.record(found.node.0).ok_or(Errno::IO)?;
         allow(found, record.entries.load(Ordering::Relaxed) == 0)?;
-        self.make_room(identity)?;
+        self.make_room(identity, true)?;
         let journal = &self.header().names_lock.journal;
         let now = kernel::now();
         let is_directory = found.kind == Kind::Directory;

@@ -48,7 +48,7 @@ impl Store {
         }
         let (from_identity, to_identity) = (self.identity(from.0, from.1), self.identity(to.0, to.1));
         // A new name's place is told by the tree alone.
-        self.make_room(to_identity)?;
+        self.make_room(to_identity, true)?;
         let source = self.place(from.0, from.1, from_identity)?.taken().ok_or(Errno::NOENT)?;
         let place = self.place(to.0, to.1, to_identity)?;
         let target = place.taken();

@@ -1,7 +1,7 @@
 //! A file that is mapped piece by piece, shared with every process of the store, and never shrinks.
 #![allow(unsafe_code)]
 
-use crate::ground::{Errno, Result, kernel};
+use crate::ground::{Errno, Result, file_size_limit, kernel};
 use rustix::fs::{Mode, OFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
@@ -122,7 +122,7 @@ impl SharedFile {
             return Err(Errno::NOSPC);
         }
         let file = self.open(OFlags::RDWR)?;
-        kernel::allocate(file.as_fd(), offset, length)
+        file_size_limit::without(|| kernel::allocate(file.as_fd(), offset, length))
     }
 
     /// Waits until some mapped bytes are on stable storage.

@@ -1,4 +1,4 @@
-//! A full disk: an errno, never a signal, and nothing lost.
+//! A full disk: an errno, never a signal, and nothing lost. A read-only one: all that is there, and no change.
 
 use super::super::LocalContainer;
 use super::super::check::check;
@@ -7,7 +7,7 @@ use crate::ground::Errno;
 use crate::ground::buffer::Segment;
 use crate::ground::mounts::MountOptions;
 use crate::store::{Allocation, ArrayObject, Container, Kind, NewNode};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
 const FILE: NewNode<'static> = NewNode { kind: Kind::File, mode: 0o600, uid: 0, gid: 0, target: b"" };
 
@@ -143,5 +143,45 @@ fn names_fill_a_disk_and_can_be_removed() {
     }
     container.create(root, b"after all", &FILE).unwrap();
     drop(container);
+    disk.is_clean();
+}
+
+#[test]
+fn a_read_only_host_shows_what_is_there() {
+    let Some(disk) = SmallDisk::new("16m") else { return };
+    let container = disk.open();
+    let root = container.root();
+    let make = |name: &str, bytes: &[u8]| {
+        let found = container.create(root, name.as_bytes(), &FILE).unwrap();
+        put(&*container.open(found).unwrap(), 0, bytes);
+    };
+    make("in the tree", b"small");
+    make("gone", b"gone");
+    container.create(root, b"directory", &NewNode { kind: Kind::Directory, ..FILE }).unwrap();
+    // These are among the recent changes still.
+    make("recent", &[3; 10_000]);
+    container.unlink(root, b"gone").unwrap();
+    drop(container);
+    mount_remount(disk.0.path(), MountFlags::RDONLY, "").unwrap();
+    let container = disk.open();
+    assert!(container.is_read_only());
+    let mut names = Vec::new();
+    let mut list = |entry: crate::store::DirectoryEntry<'_>| {
+        names.push(String::from_utf8(entry.name.to_vec()).unwrap());
+        true
+    };
+    container.entries(root, 0, &mut list).unwrap();
+    names.sort();
+    assert_eq!(names, ["directory", "in the tree", "recent"]);
+    let open = |name: &[u8]| container.open(container.lookup(root, name).unwrap()).unwrap();
+    assert_eq!(get(&*open(b"in the tree"), 0, 10), b"small");
+    let recent = open(b"recent");
+    for _ in 0..4 {
+        assert_eq!(get(&*recent, 5000, 10_000), [3; 5000]);
+    }
+    assert_eq!(recent.write_at(0, &[Segment::of_slice(b"x")]), Err(Errno::ROFS));
+    assert_eq!(container.create(root, b"new", &FILE), Err(Errno::ROFS));
+    assert_eq!(container.lookup(root, b"gone"), Err(Errno::NOENT));
+    drop((recent, container));
     disk.is_clean();
 }

@@ -335,6 +335,31 @@ CASE(large_offsets) {
     TRY(write(fd, "x", 1));
 }
 
+CASE(limit_of_sizes) {
+    int fd = MUST(open(p("f"), O_RDWR | O_CREAT, 0644));
+    struct rlimit limit = {1000, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    MUST(setrlimit(RLIMIT_FSIZE, &limit));
+    TRY(pwrite(fd, "x", 1, 2000));
+    TRY(pwrite(fd, "0123456789", 10, 995));
+    TRY(ftruncate(fd, 1001));
+    TRY(truncate(p("f"), 1001));
+    TRY(fallocate(fd, 0, 0, 1001));
+    TRY(ftruncate(fd, 1000));
+    // Many small files are not one large one.
+    int made = 0;
+    for (int i = 0; i < 200; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "small-%d", i);
+        int small = open(p(name), O_WRONLY | O_CREAT, 0644);
+        made += small >= 0 && write(small, name, sizeof name) == sizeof name && close(small) == 0;
+    }
+    say("made %d", made);
+    pid_t child = fork();
+    if (child == 0) { signal(SIGXFSZ, SIG_DFL); pwrite(fd, "x", 1, 5000); _exit(1); }
+    reap(child);
+}
+
 CASE(advice_and_sync) {
     int fd = MUST(open(p("f"), O_RDWR | O_CREAT, 0644));
     MUST(write(fd, "x", 1));

@@ -95,6 +95,25 @@ fn seen(name: &str, options: &[&str], variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn a_report_is_told_at_the_end() {
+    let home = home();
+    // cat closes its standard error before it ends; bash execs the last program, and reports before.
+    let script = "echo hello > /daos/f; cat /daos/f /daos/f; exec cat < /daos/f";
+    let (code, text, report) = output(sidestep(&home).args(["run", "--report", "--", "bash", "-c", script]));
+    assert_eq!((code, text.as_str()), (Some(0), "hello\nhello\nhello\n"));
+    let told = |class: &str, bytes: u64| {
+        let class = format!(" prefix=/daos class={class} ");
+        let bytes = format!(" failed=0 bytes={bytes} ");
+        report
+            .lines()
+            .any(|line| line.starts_with("sidestep: report pid=") && line.contains(&class) && line.contains(&bytes))
+    };
+    assert!(told("write", 6) && told("read", 12) && told("read", 6) && told("open", 0), "{report}");
+    let (code, _, silence) = output(sidestep(&home).args(["run", "--", "cat", "/daos/f"]));
+    assert_eq!((code, silence.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn run_sets_the_mounts() {
     let mounts = |options: &[&str], variables: &[(&str, &str)]| seen("SIDESTEP_MOUNTS", options, variables);
     assert_eq!(mounts(&[], &[]), "/daos=local:HOME/.local/share/sidestep");

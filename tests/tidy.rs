@@ -21,7 +21,6 @@ const COLUMNS_MAX: usize = 130;
 /// The files of the root crate, tests included, that may hold `unsafe`. All of `preload/` may: it is C pointers.
 const UNSAFE_ALLOWED: &[&str] = &[
     "src/ground/buffer.rs",
-    "src/ground/diagnostics.rs",
     "src/ground/file_size_limit.rs",
     "src/ground/guard.rs",
     "src/ground/kernel.rs",

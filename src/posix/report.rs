@@ -55,6 +55,9 @@ static COUNTERS: [[Counter; CLASSES.len()]; MOUNTS_COUNT_MAX] = [const {
 pub fn start() {
     let is_on = std::env::var_os("SIDESTEP_REPORT").is_some_and(|value| value != "0" && !value.is_empty());
     IS_ON.store(is_on, Ordering::Relaxed);
+    if is_on {
+        diagnostics::keep_standard_error();
+    }
 }
 
 /// Whether anybody wants to know.
@@ -96,8 +99,8 @@ fn count(begun: u64, mount: usize, class: Class, outcome: i64) {
     }
 }
 
-/// Starts from zero: what the parent counted is the parent's.
-pub fn after_fork_in_child() {
+/// Starts from zero: in a fork child what the parent counted is the parent's, and what was told before an exec is told.
+pub fn start_again() {
     for counter in COUNTERS.iter().flatten() {
         for number in [&counter.calls, &counter.failures, &counter.bytes, &counter.nanoseconds] {
             number.store(0, Ordering::Relaxed);

@@ -55,7 +55,7 @@ pub fn after_fork_in_child() {
 fn become_new_process() {
     handover::after_fork_in_child();
     mount::after_fork_in_child();
-    report::after_fork_in_child();
+    report::start_again();
 }
 
 /// `fork()`, `vfork()`, `clone(flags, ...)`, `clone3(arguments, size)`: everything is handed over first, and the call
@@ -126,6 +126,8 @@ pub unsafe fn exec(call: &Call) -> Verdict {
         if process::standing() == process::Standing::NewProcess {
             become_new_process();
         }
+        report::tell();
+        report::start_again();
         handover::before_exec();
     }
     let is_ours = call.number as i64 == libc::SYS_execveat

@@ -109,6 +109,12 @@ pub fn read_at(description: &Description, offset: u64, segments: &[Segment]) -> 
     description.object.read_at(offset, segments)
 }
 
+/// Writes at the end, wherever that is by then: where it went, and the bytes.
+fn append(description: &Description, segments: &[Segment]) -> Result<(u64, usize)> {
+    let segments = limits::within(description.object.size_bytes()?, segments)?;
+    description.object.append(&segments)
+}
+
 /// `write` and `writev`: at the cursor, or at the end with `O_APPEND`.
 ///
 /// # Errors
@@ -122,8 +128,7 @@ pub fn write(description: &Description, segments: &[Segment], per_call: PerCall)
     }
     check_not_null(segments)?;
     if description.appends() || per_call.append {
-        let segments = limits::within(description.object.size_bytes()?, segments)?;
-        let (start, written) = description.object.append(&segments)?;
+        let (start, written) = append(description, segments)?;
         description.set_cursor(start + written as u64);
         return finish(description, written, per_call);
     }
@@ -155,8 +160,7 @@ pub fn write_at(description: &Description, offset: u64, segments: &[Segment], pe
     }
     check_not_null(segments)?;
     if description.appends() || per_call.append {
-        let segments = limits::within(description.object.size_bytes()?, segments)?;
-        let (_, written) = description.object.append(&segments)?;
+        let (_, written) = append(description, segments)?;
         return finish(description, written, per_call);
     }
     end_of(offset, length)?;

@@ -88,6 +88,9 @@ unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes:
         if length > i64::MAX as u64 {
             return Err(Errno::INVAL);
         }
+        if to.held.as_ref().is_some_and(|held| held.appends()) {
+            return Err(if kind == Kinds::Copy { Errno::BADF } else { Errno::INVAL });
+        }
         let length = length as usize;
         if let (Some(first), Some(second)) = (&from.held, &to.held) {
             let start = |side: &Side, held: &Held| side.offset.unwrap_or_else(|| held.cursor());
@@ -95,9 +98,6 @@ unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes:
             let there = first.object.size_bytes()?.saturating_sub(start(&from, first));
             let length = length.min(usize::try_from(there).unwrap_or(usize::MAX));
             check_ranges((first, start(&from, first)), (second, start(&to, second)), length)?;
-        }
-        if to.held.as_ref().is_some_and(|held| held.appends()) {
-            return Err(if kind == Kinds::Copy { Errno::BADF } else { Errno::INVAL });
         }
         // Only a file can be read from a place, and read again from there.
         if kind != Kinds::Splice && from.held.is_none() && !is_file(from.number) {

@@ -85,6 +85,9 @@ unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes:
         if from.check_data().is_err() {
             return Err(Errno::INVAL);
         }
+        if to.held.as_ref().is_some_and(|held| held.appends()) {
+            return Err(if kind == Kinds::Copy { Errno::BADF } else { Errno::INVAL });
+        }
         if length > i64::MAX as u64 {
             return Err(Errno::INVAL);
         }

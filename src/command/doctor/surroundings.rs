@@ -12,7 +12,6 @@ pub(super) fn findings() -> Vec<Finding> {
     findings.extend(switches());
     findings.push(descriptors());
     findings.extend(memory());
-    findings.extend(file_size());
     findings
 }
 
@@ -81,11 +80,4 @@ fn memory() -> Option<Finding> {
     let current = getrlimit(Resource::As).current.filter(|&bytes| bytes < ENOUGH_BYTES)?;
     let what = format!("limited to {} MiB; the embedded store maps its tables and files", current >> 20);
     Some(Finding::trouble("addresses", what, "raise it: ulimit -v unlimited"))
-}
-
-/// A limit of file sizes holds for the store's own files.
-fn file_size() -> Option<Finding> {
-    let current = getrlimit(Resource::Fsize).current?;
-    let what = format!("limited to {current} bytes, the store's own files too");
-    Some(Finding::trouble("file size", what, "raise it: ulimit -f unlimited"))
 }

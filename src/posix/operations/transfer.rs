@@ -3,6 +3,7 @@
 use crate::ground::buffer::Segment;
 use crate::ground::{Errno, Result, kernel};
 use crate::posix::description::Description;
+use crate::posix::descriptor::placeholder::borrowed;
 use crate::posix::operations::data::{self, PerCall};
 
 /// Bytes that are moved at a time: large enough that a step is the copy and little else.
@@ -40,13 +41,27 @@ impl End<'_> {
         }
     }
 
+    /// Bytes that a file still has from here on; as much as can be for anything else.
+    fn bytes_left(&self) -> u64 {
+        let (size_bytes, start) = match self {
+            Self::Ours(description, offset) => {
+                (description.object.size_bytes().ok(), offset.unwrap_or_else(|| description.cursor()))
+            }
+            Self::Host(descriptor, offset) => {
+                let stat = rustix::fs::fstat(borrowed(*descriptor)).ok().filter(|stat| stat.st_size > 0);
+                (stat.map(|stat| stat.st_size.cast_unsigned()), offset.unwrap_or(0))
+            }
+        };
+        size_bytes.map_or(u64::MAX, |size_bytes| size_bytes.saturating_sub(start))
+    }
+
     /// Gives back what was read and could not be written. A pipe can't take it back: it is never read ahead of.
     fn unread(&self, bytes: usize) {
         match self {
             Self::Ours(description, None) => description.set_cursor(description.cursor().saturating_sub(bytes as u64)),
             Self::Host(descriptor, None) => {
                 let back = rustix::fs::SeekFrom::Current(-(bytes as i64));
-                let _ = rustix::fs::seek(crate::posix::descriptor::placeholder::borrowed(*descriptor), back);
+                let _ = rustix::fs::seek(borrowed(*descriptor), back);
             }
             Self::Ours(_, Some(_)) | Self::Host(_, Some(_)) => {}
         }
@@ -60,7 +75,9 @@ impl End<'_> {
 /// What the first step says; a later error ends the transfer, and the next call meets it again.
 pub fn transfer(from: &End<'_>, to: &End<'_>, length: usize, step_bytes_max: usize) -> Result<usize> {
     let length = length.min(CALL_BYTES_MAX);
-    let mut buffer = vec![0u8; length.min(STEP_BYTES).min(step_bytes_max)];
+    // A small file, which is what most are, needs no large buffer; one byte more shows its end.
+    let there = usize::try_from(from.bytes_left()).unwrap_or(usize::MAX).saturating_add(1);
+    let mut buffer = vec![0u8; length.min(STEP_BYTES).min(step_bytes_max).min(there)];
     let mut moved = 0;
     while moved < length {
         let wanted = buffer.len().min(length - moved);

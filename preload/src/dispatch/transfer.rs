@@ -91,9 +91,6 @@ unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes:
         if length > i64::MAX as u64 {
             return Err(Errno::INVAL);
         }
-        if to.held.as_ref().is_some_and(|held| held.appends()) {
-            return Err(if kind == Kinds::Copy { Errno::BADF } else { Errno::INVAL });
-        }
         let length = length as usize;
         if let (Some(first), Some(second)) = (&from.held, &to.held) {
             let start = |side: &Side, held: &Held| side.offset.unwrap_or_else(|| held.cursor());

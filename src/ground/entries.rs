@@ -14,6 +14,10 @@ pub const PARKED: u32 = u32::MAX;
 /// The entry of a descriptor that another process handed over and nobody has used here yet.
 pub const INHERITED: u32 = u32::MAX - 1;
 
+/// The entry of a descriptor of a process that is about to end: its file is closed as far as the store is concerned, and
+/// a thread that still calls has to wait for the end.
+pub const ENDING: u32 = u32::MAX - 2;
+
 /// 0 for a descriptor that is none of our business. In `.bss`, so that untouched pages cost nothing.
 pub static ENTRIES: [AtomicU32; DESCRIPTORS_COUNT_MAX] = [const { AtomicU32::new(NOT_OURS) }; DESCRIPTORS_COUNT_MAX];
 

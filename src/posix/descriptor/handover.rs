@@ -60,7 +60,7 @@ pub fn has_anything() -> bool {
 pub fn before_exec() {
     everything();
     table::each_set(0, table::sweep_end(), |descriptor, word| {
-        if word < super::entries::INHERITED
+        if word < super::entries::ENDING
             && let Some(held) = slots::hold(word)
             && held.is_handed_over()
         {
@@ -71,11 +71,12 @@ pub fn before_exec() {
     });
 }
 
-/// The process is about to end: its open files are closed, as far as the store is concerned.
+/// The process is about to end: its open files are closed, as far as the store is concerned. Other threads that use them
+/// in the moment that is left do not see that they are.
 pub fn before_exit() {
     table::each_set(0, table::sweep_end(), |descriptor, word| {
-        if word < super::entries::INHERITED {
-            table::set(descriptor, None);
+        if word < super::entries::ENDING {
+            table::set_ending(descriptor);
         }
     });
 }

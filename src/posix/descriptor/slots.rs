@@ -98,7 +98,7 @@ impl Held {
 }
 
 fn encode(index: u32, round: u32) -> u32 {
-    // The topmost rounds are left out, so that no entry is PARKED or INHERITED.
+    // The topmost rounds are left out, so that no entry is PARKED, INHERITED or ENDING.
     let round = round % ((1 << (u32::BITS - INDEX_BITS)) - 1);
     round << INDEX_BITS | (index + 1)
 }

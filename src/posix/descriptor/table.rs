@@ -1,13 +1,13 @@
 //! From a descriptor number to its open file description.
 
-use super::entries::{DESCRIPTORS_COUNT_MAX, ENTRIES, INHERITED, NOT_OURS, PARKED, entry};
+use super::entries::{DESCRIPTORS_COUNT_MAX, ENDING, ENTRIES, INHERITED, NOT_OURS, PARKED, entry};
 use super::slots::{self, Held};
 use super::{handover, placeholder};
-use crate::ground::{Errno, Result};
+use crate::ground::{Errno, Result, kernel};
 use crate::posix::description::Description;
 use crate::posix::process;
 use std::os::fd::{IntoRawFd, OwnedFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What a descriptor number is to us.
 pub enum Lookup {
@@ -28,7 +28,7 @@ pub fn look_up(descriptor: i32) -> Lookup {
         if word == NOT_OURS {
             return Lookup::NotOurs;
         }
-        if word >= INHERITED || crate::ground::guard::in_vfork_window() {
+        if word >= ENDING || crate::ground::guard::in_vfork_window() {
             return unusual(descriptor, word);
         }
         if let Some(held) = slots::hold(word)
@@ -60,8 +60,16 @@ fn unusual(descriptor: i32, word: u32) -> Lookup {
             Err(_) => Lookup::NotOurs,
         };
     }
+    if word == ENDING {
+        // The process ends long before this; only a signal handler of the thread that ends it comes to the end of it.
+        kernel::sleep(END_MICROSECONDS_MAX);
+        return Lookup::NotOurs;
+    }
     slots::hold(word).map_or(Lookup::NotOurs, Lookup::Ours)
 }
+
+/// How long a call is held up that was made while the process ends.
+const END_MICROSECONDS_MAX: u32 = 100_000;
 
 /// The description behind a descriptor that the door found to be ours.
 ///
@@ -121,9 +129,19 @@ pub fn bind(placeholder: OwnedFd, held: Held) -> i32 {
 pub fn set(descriptor: i32, held: Option<Held>) {
     let Some(entry) = entry(descriptor) else { return };
     super::entries::note(descriptor);
-    let word = held.map_or(NOT_OURS, Held::into_entry);
+    exchange(entry, held.map_or(NOT_OURS, Held::into_entry));
+}
+
+/// Closes a number's file for the process that is about to end.
+pub fn set_ending(descriptor: i32) {
+    if let Some(entry) = entry(descriptor) {
+        exchange(entry, ENDING);
+    }
+}
+
+fn exchange(entry: &AtomicU32, word: u32) {
     let previous = entry.swap(word, Ordering::AcqRel);
-    if previous != NOT_OURS && previous < INHERITED {
+    if previous != NOT_OURS && previous < ENDING {
         drop(slots::take_over(previous));
     }
 }

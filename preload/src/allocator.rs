@@ -6,6 +6,7 @@
 //! ABA), filled from chunks that are never given back. What is larger is mapped and unmapped by itself.
 #![allow(unsafe_code)]
 
+use house::ground::threads;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -66,7 +67,7 @@ impl Allocator {
             // tag has moved on, and what was read here is not used.
             let next = unsafe { AtomicU64::from_ptr(block) }.load(Ordering::Relaxed);
             let new = (head >> TAG_SHIFT).wrapping_add(1) << TAG_SHIFT | (next & ADDRESS_MASK);
-            match stack.compare_exchange_weak(head, new, Ordering::AcqRel, Ordering::Acquire) {
+            match threads::replace(stack, head, new) {
                 Ok(_) => return Some(block.cast()),
                 Err(current) => head = current,
             }
@@ -80,7 +81,7 @@ impl Allocator {
             // SAFETY: the block is free and ours, and 16 bytes long at least.
             unsafe { AtomicU64::from_ptr(block.cast()) }.store(head & ADDRESS_MASK, Ordering::Relaxed);
             let new = (head >> TAG_SHIFT).wrapping_add(1) << TAG_SHIFT | block as u64;
-            match stack.compare_exchange_weak(head, new, Ordering::AcqRel, Ordering::Acquire) {
+            match threads::replace(stack, head, new) {
                 Ok(_) => return,
                 Err(current) => head = current,
             }

@@ -5,7 +5,7 @@
 //! come between its halves, and while there is no second thread nobody else can either.
 #![allow(unsafe_code)]
 
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// libc's `__libc_single_threaded` (glibc 2.32): null until somebody found it.
 static WORD: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
@@ -42,6 +42,30 @@ pub fn add(count: &AtomicU32, value: u32) -> u32 {
     before
 }
 
+/// Replaces a word that is still `current`; the word as it was, in the error if it was another.
+///
+/// # Errors
+/// Never as a failure: `Err` is the word that was found instead.
+#[inline(always)]
+pub fn replace(word: &AtomicU64, current: u64, new: u64) -> Result<u64, u64> {
+    if !is_single() {
+        return word.compare_exchange_weak(current, new, Ordering::AcqRel, Ordering::Acquire);
+    }
+    let found: u64;
+    // `cmpxchg` without the lock prefix, for the same reason.
+    // SAFETY: the address is a live, aligned word.
+    unsafe {
+        std::arch::asm!(
+            "cmpxchg qword ptr [{word}], {new}",
+            word = in(reg) word.as_ptr(),
+            new = in(reg) new,
+            inout("rax") current => found,
+            options(nostack),
+        );
+    }
+    if found == current { Ok(found) } else { Err(found) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +80,10 @@ mod tests {
         unsafe { start(&raw mut one) };
         assert_eq!(add(&count, 3), 6);
         assert_eq!(add(&count, u32::MAX), 9);
+        let word = AtomicU64::new(3);
+        assert_eq!(replace(&word, 4, 5), Err(3));
+        assert_eq!(replace(&word, 3, 5), Ok(3));
+        assert_eq!(word.load(Ordering::Relaxed), 5);
         // SAFETY: null is allowed.
         unsafe { start(std::ptr::null_mut()) };
         assert_eq!(count.load(Ordering::Relaxed), 8);

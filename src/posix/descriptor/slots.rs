@@ -92,7 +92,7 @@ impl Held {
 
     /// Another count of the same description.
     pub fn again(&self) -> Self {
-        self.slot.count.fetch_add(1, Ordering::AcqRel);
+        threads::add(&self.slot.count, 1);
         Self { slot: self.slot, index: self.index }
     }
 }
@@ -132,11 +132,11 @@ pub fn place(description: Description) -> Result<Held> {
         None => fresh()?,
     };
     let slot = slot(index).ok_or(Errno::NFILE)?;
-    slot.round.fetch_add(1, Ordering::Relaxed);
+    threads::add(&slot.round, 1);
     // SAFETY: the slot is free and was just taken off the list: nobody else writes it, and nobody reads it before
     // the count below.
     unsafe { (*slot.description.get()).write(description) };
-    slot.count.fetch_sub(FREE - 1, Ordering::AcqRel);
+    threads::add(&slot.count, (FREE - 1).wrapping_neg());
     Ok(Held { slot, index })
 }
 
@@ -146,7 +146,7 @@ fn pop_free() -> Option<u32> {
         let index = (head as u32).checked_sub(1)?;
         let next = slot(index)?.next_free.load(Ordering::Relaxed);
         let new = ((head >> 32) + 1) << 32 | u64::from(next);
-        match FREE_LIST.compare_exchange_weak(head, new, Ordering::AcqRel, Ordering::Acquire) {
+        match threads::replace(&FREE_LIST, head, new) {
             Ok(_) => return Some(index),
             Err(current) => head = current,
         }
@@ -158,7 +158,7 @@ fn push_free(slot: &Slot, index: u32) {
     loop {
         slot.next_free.store(head as u32, Ordering::Relaxed);
         let new = ((head >> 32) + 1) << 32 | u64::from(index + 1);
-        match FREE_LIST.compare_exchange_weak(head, new, Ordering::AcqRel, Ordering::Acquire) {
+        match threads::replace(&FREE_LIST, head, new) {
             Ok(_) => return,
             Err(current) => head = current,
         }

@@ -56,6 +56,25 @@ fn a_file_where_the_store_should_be() {
 }
 
 #[test]
+fn a_store_of_a_newer_format() {
+    /// Where the header has its format's number (src/store/local/header.rs).
+    const FORMAT_OFFSET: usize = 16;
+    if common::is_self_check() {
+        return;
+    }
+    let pair = Pair::new();
+    assert_eq!(shell(&pair, "echo kept > $P/f").status, "exit 0");
+    let header = pair.store().join("store");
+    let sound = fs::read(&header).expect("a store was made");
+    let mut newer = sound.clone();
+    newer[FORMAT_OFFSET] = 200;
+    fs::write(&header, &newer).expect("tmpfs");
+    refused(&pair, libc::EPROTONOSUPPORT, &["%/store", "format 200", "use a newer Sidestep"]);
+    fs::write(&header, &sound).expect("tmpfs");
+    assert_eq!(shell(&pair, "cat $P/f").stdout, "kept\n");
+}
+
+#[test]
 fn every_file_of_the_store_cut_off_or_garbled() {
     if common::is_self_check() {
         return;

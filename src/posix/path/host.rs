@@ -4,7 +4,7 @@ use super::buffer::{PathBuffer, is_finished, split_first};
 use super::walk::{SYMLINKS_COUNT_MAX, Symlinks};
 use crate::ground::{Errno, Result};
 use crate::posix::mount;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use std::os::fd::BorrowedFd;
 
 /// Where the kernel's relative paths start from `base`.
@@ -155,9 +155,4 @@ pub fn ends_like_a_prefix(path: &[u8]) -> bool {
         let prefix = &mount.configuration.prefix;
         &prefix[last(prefix)..] == name
     })
-}
-
-/// Whether a host path exists, without following a last symlink.
-pub fn exists(path: &PathBuffer) -> bool {
-    rustix::fs::statat(CWD, path.as_c_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }

@@ -34,7 +34,6 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/posix/limits.rs",
     "src/posix/mod.rs",
     "src/posix/operations/listing.rs",
-    "src/posix/path/host.rs",
     "src/posix/process.rs",
     "src/posix/working_directory.rs",
     "src/store/local/layout.rs",

@@ -5,8 +5,8 @@
 //! the thread out of the middle of our work, with locks held. So cancellation is disabled while we are at it.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_char, c_int};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use house::ground::threads;
+use std::ffi::c_int;
 
 unsafe extern "C-unwind" {
     fn pthread_setcancelstate(state: c_int, previous: *mut c_int) -> c_int;
@@ -17,24 +17,12 @@ unsafe extern "C-unwind" {
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
 const PTHREAD_CANCEL_DEFERRED: c_int = 0;
 
-/// glibc's `__libc_single_threaded` (2.32 and later): null until [`start`] found it.
-static SINGLE_THREADED: AtomicPtr<c_char> = AtomicPtr::new(std::ptr::null_mut());
-
 /// Looks for libc's word that there is one thread only.
 pub fn start() {
     // SAFETY: a terminated name; the variable lives as long as libc.
     let variable = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
-    SINGLE_THREADED.store(variable.cast(), Ordering::Relaxed);
     // SAFETY: null or libc's variable.
-    unsafe { house::ground::threads::start(variable.cast()) };
-}
-
-/// Whether libc is sure that there is no second thread.
-#[inline]
-pub fn is_single_threaded() -> bool {
-    let variable = SINGLE_THREADED.load(Ordering::Relaxed);
-    // SAFETY: null or libc's variable, one byte that only libc writes; a stale value is an old truth.
-    !variable.is_null() && unsafe { variable.read_volatile() } != 0
+    unsafe { threads::start(variable.cast()) };
 }
 
 /// Cancellation held off, until [`Cancellation::release`]. Has no destructor on purpose: releasing may unwind.
@@ -52,7 +40,7 @@ impl Cancellation {
     /// Holds cancellation off for this thread. Costs nothing where there is one thread.
     #[inline]
     pub fn hold() -> Self {
-        if is_single_threaded() {
+        if threads::is_single() {
             return Self(None);
         }
         let mut before = Before { kind: PTHREAD_CANCEL_DEFERRED, state: PTHREAD_CANCEL_DISABLE };
@@ -87,7 +75,7 @@ impl Cancellation {
 /// A cancellation point: unwinds the thread if it was cancelled. No destructor may be alive in our frames.
 #[inline]
 pub fn point() {
-    if !is_single_threaded() {
+    if !threads::is_single() {
         // SAFETY: has no precondition.
         unsafe { pthread_testcancel() }
     }

@@ -8,7 +8,7 @@ use super::buffer::Segment;
 use super::{Errno, Result, parked};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU32;
 
 /// Up to this soft limit, kept descriptors go above it, where the application can have none.
@@ -55,8 +55,9 @@ impl Drop for Parked {
 
 /// A number as a borrowed descriptor.
 pub fn borrow<'a>(number: RawFd) -> BorrowedFd<'a> {
-    // SAFETY: a number that is not open gives EBADF from the kernel, no memory is at stake.
-    unsafe { BorrowedFd::borrow_raw(number) }
+    // SAFETY: -1 is the one value that a borrowed descriptor may not have; of any other that is not open the kernel says
+    // EBADF, and no memory is at stake.
+    unsafe { BorrowedFd::borrow_raw(if number == -1 { RawFd::MAX } else { number }) }
 }
 
 /// Forgets a parked number and closes it.
@@ -189,6 +190,26 @@ unsafe fn call(number: i64, arguments: [usize; 4]) -> Result<usize> {
         );
     }
     if result < 0 { Err(Errno::from_raw_os_error(-result as i32)) } else { Ok(result as usize) }
+}
+
+/// `F_DUPFD`, which rustix leaves out on purpose: a descriptor that an exec keeps is what the application asked for.
+///
+/// # Errors
+/// As fcntl(2).
+pub fn duplicate_kept(descriptor: BorrowedFd<'_>, minimum: RawFd) -> Result<OwnedFd> {
+    let arguments = [descriptor.as_raw_fd() as usize, libc::F_DUPFD as usize, minimum as usize, 0];
+    // SAFETY: fcntl with integers only; the new number is nobody else's.
+    unsafe { Ok(OwnedFd::from_raw_fd(call(libc::SYS_fcntl, arguments)? as RawFd)) }
+}
+
+/// getcwd(2); the length without the NUL.
+///
+/// # Errors
+/// As getcwd(2).
+pub fn working_directory(room: &mut [u8]) -> Result<usize> {
+    // SAFETY: getcwd writes at most `room.len()` bytes.
+    let length = unsafe { call(libc::SYS_getcwd, [room.as_mut_ptr() as usize, room.len(), 0, 0]) }?;
+    Ok(length.saturating_sub(1))
 }
 
 /// Which lock on a range of bytes.

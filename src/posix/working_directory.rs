@@ -11,10 +11,10 @@
 
 use super::mount::{self, Mount};
 use super::path::buffer::PathBuffer;
-use super::path::{Base, Route, Symlinks, host, route};
+use super::path::{Base, Route, Symlinks, route};
 use super::process;
 use crate::ground::mounts::StoreUrl;
-use crate::ground::{Errno, Result};
+use crate::ground::{Errno, Result, kernel};
 use crate::store::{ArrayObject, Found, NodeId};
 use rustix::fs::{AtFlags, CWD};
 use std::os::unix::ffi::OsStrExt;
@@ -72,7 +72,7 @@ fn encode(mount: &Mount, node: NodeId) -> u64 {
 
 fn ask_the_kernel() -> Option<(&'static Mount, NodeId)> {
     let mut path = PathBuffer::new();
-    let length = host::working_directory(path.room()).ok()?;
+    let length = kernel::working_directory(path.room()).ok()?;
     path.set_length(length);
     mount::all().iter().find_map(|mount| {
         let StoreUrl::Local { directory } = &mount.configuration.url else { return None };

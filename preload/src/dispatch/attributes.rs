@@ -2,7 +2,7 @@
 
 use super::arguments::{descriptor, pointer};
 use super::by_path::{Where, on_path};
-use super::files::on_empty_path;
+use super::files::on_subject;
 use super::io::on_descriptor;
 use super::status::followed;
 use super::{Call, Verdict};
@@ -23,10 +23,7 @@ unsafe fn change(call: &mut Call, place: Where, flags: i32, operation: impl Fn(S
     }
     let operation = |subject: Subject<'_>| operation(subject).map(|()| 0);
     // SAFETY: by the caller's word.
-    unsafe {
-        on_empty_path(call, place, flags, operation)
-            .unwrap_or_else(|| on_path(call, place, |place| operation(Subject::At(&place))))
-    }
+    unsafe { on_subject(call, place, flags, operation) }
 }
 
 fn change_open(call: &Call, operation: impl Fn(Subject<'_>) -> Result<()>) -> Verdict {

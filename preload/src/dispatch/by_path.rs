@@ -6,7 +6,7 @@ use super::{Call, Verdict, fault};
 use crate::serve::kernel;
 use house::ground::{Errno, Result};
 use house::posix::path::route::second_look;
-use house::posix::path::{Last, Place, Route, Rules, Symlinks, route};
+use house::posix::path::{Last, PathBuffer, Place, Route, Rules, Symlinks, route};
 use house::posix::report::{self, Class};
 
 /// Which of a call's arguments are directory and path.
@@ -29,6 +29,14 @@ impl Where {
     /// `path` from `directory`.
     pub fn at(directory: usize, path: usize, symlinks: Symlinks) -> Self {
         Self { directory: Some(directory), path, rules: symlinks.into() }
+    }
+
+    /// Sends the call to an absolute path instead. The path has to outlive the call.
+    pub fn redirect(&self, call: &mut Call, path: &PathBuffer) {
+        if let Some(index) = self.directory {
+            call.arguments[index] = libc::AT_FDCWD as u64;
+        }
+        call.arguments[self.path] = path.as_c_str().as_ptr() as u64;
     }
 
     /// Where the call's path starts.
@@ -116,7 +124,7 @@ pub unsafe fn on_path_counted(
 /// # Safety
 /// As `on_path`.
 unsafe fn blocks_in_place(call: &Call, place: Where) -> bool {
-    if crate::cancellation::is_single_threaded() {
+    if house::ground::threads::is_single() {
         return false;
     }
     let directory = place.directory.map_or(libc::AT_FDCWD as u64, |index| call.arguments[index]);
@@ -138,10 +146,7 @@ unsafe fn follow(
         Ok(Route::Ours(place)) => Turn::Ours(operation(place)),
         Ok(Route::HostAt(path)) => {
             let mut moved = *call;
-            if let Some(index) = place.directory {
-                moved.arguments[index] = libc::AT_FDCWD as u64;
-            }
-            moved.arguments[place.path] = path.as_c_str().as_ptr() as u64;
+            place.redirect(&mut moved, &path);
             // SAFETY: the caller's word, and the path lives until the call is over.
             Turn::Elsewhere(unsafe { kernel(&moved) })
         }
@@ -169,7 +174,7 @@ pub enum Side<'a> {
     /// Under a prefix.
     Ours(Place<'a>),
     /// On the host, at the path that is put into the call instead.
-    Host(Option<house::posix::path::PathBuffer>),
+    Host(Option<PathBuffer>),
 }
 
 /// One path of a two-path call.
@@ -242,11 +247,9 @@ unsafe fn attempt(
         (Ok(Side::Host(first)), Ok(Side::Host(second))) => {
             let mut moved = *call;
             for (place, path) in [(from, &first), (to, &second)] {
-                let Some(path) = path else { continue };
-                if let Some(index) = place.directory {
-                    moved.arguments[index] = libc::AT_FDCWD as u64;
+                if let Some(path) = path {
+                    place.redirect(&mut moved, path);
                 }
-                moved.arguments[place.path] = path.as_c_str().as_ptr() as u64;
             }
             // SAFETY: by the caller's word.
             Verdict::Done(unsafe { kernel(&moved) })
@@ -255,7 +258,7 @@ unsafe fn attempt(
 }
 
 /// Whether the host has something at a path of a call.
-unsafe fn exists_on_host(call: &Call, place: Where, path: Option<&house::posix::path::PathBuffer>) -> bool {
+unsafe fn exists_on_host(call: &Call, place: Where, path: Option<&PathBuffer>) -> bool {
     let (directory, text) = match (path, place.directory) {
         (Some(path), _) => (libc::AT_FDCWD as u64, path.as_c_str().as_ptr() as u64),
         (None, Some(index)) => (call.arguments[index], call.arguments[place.path]),

@@ -150,9 +150,23 @@ pub unsafe fn access(call: &mut Call) -> Verdict {
     let effective = flags & libc::AT_EACCESS != 0;
     let check = |subject: Subject<'_>| attributes::access(subject, mode as u32, effective).map(|()| 0);
     // SAFETY: by the caller's word.
+    unsafe { on_subject(call, place, flags, check) }
+}
+
+/// Makes a call on what is at a path, or with `AT_EMPTY_PATH` on what a descriptor is open on.
+///
+/// # Safety
+/// As for the call.
+pub unsafe fn on_subject(
+    call: &mut Call,
+    place: Where,
+    flags: i32,
+    operation: impl Fn(Subject<'_>) -> Result<i64>,
+) -> Verdict {
+    // SAFETY: by the caller's word.
     unsafe {
-        on_empty_path(call, place, flags, check)
-            .unwrap_or_else(|| on_path(call, place, |place| check(Subject::At(&place))))
+        on_empty_path(call, place, flags, &operation)
+            .unwrap_or_else(|| on_path(call, place, |place| operation(Subject::At(&place))))
     }
 }
 
@@ -160,7 +174,7 @@ pub unsafe fn access(call: &mut Call) -> Verdict {
 ///
 /// # Safety
 /// As for the call.
-pub unsafe fn on_empty_path(
+unsafe fn on_empty_path(
     call: &Call,
     place: Where,
     flags: i32,

@@ -149,10 +149,7 @@ pub unsafe fn exec(call: &Call) -> Verdict {
             Err(error) => return Verdict::of::<i64>(Err(error)),
         };
         if let Program::At(path) = &program {
-            moved.arguments[place.path] = path.as_c_str().as_ptr() as u64;
-            if let Some(index) = place.directory {
-                moved.arguments[index] = libc::AT_FDCWD as u64;
-            }
+            place.redirect(&mut moved, path);
         }
         // Comes back only with an error.
         // SAFETY: by the caller's word.

@@ -2,7 +2,7 @@
 
 use super::arguments::put;
 use super::by_path::{Where, on_path};
-use super::files::on_empty_path;
+use super::files::on_subject;
 use super::io::on_descriptor;
 use super::{Call, Verdict};
 use house::ground::Result;
@@ -73,10 +73,7 @@ pub unsafe fn stat(call: &mut Call) -> Verdict {
         unsafe { put(target, stat_structure(&status(subject)?)) }.map(|()| 0)
     };
     // SAFETY: by the caller's word.
-    unsafe {
-        on_empty_path(call, place, flags, tell)
-            .unwrap_or_else(|| on_path(call, place, |place| tell(Subject::At(&place))))
-    }
+    unsafe { on_subject(call, place, flags, tell) }
 }
 
 /// What `AT_SYMLINK_NOFOLLOW` asks for.
@@ -131,10 +128,7 @@ pub unsafe fn statx(call: &mut Call) -> Verdict {
     };
     let place = Where::at(0, 1, followed(flags));
     // SAFETY: by the caller's word.
-    unsafe {
-        on_empty_path(call, place, flags, tell)
-            .unwrap_or_else(|| on_path(call, place, |place| tell(Subject::At(&place))))
-    }
+    unsafe { on_subject(call, place, flags, tell) }
 }
 
 /// The kernel's `struct statfs` on x86-64 and AArch64; the libc crate keeps the flags to itself.

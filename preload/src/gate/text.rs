@@ -37,7 +37,7 @@ const SLEEP_AWAITED: Duration = Duration::from_millis(50);
 impl Company {
     /// Looks around. Where threads run, waits a little for them to go to sleep.
     pub fn now() -> Self {
-        if crate::cancellation::is_single_threaded() {
+        if house::ground::threads::is_single() {
             return Self::Alone;
         }
         let begin = Instant::now();

@@ -2,6 +2,7 @@
 //! and lowest-first, limits hold, and a call that slips past the doors fails with `EBADF`.
 
 use crate::ground::guard::Quiet;
+pub use crate::ground::kernel::borrow as borrowed;
 use crate::ground::{Errno, Result, kernel};
 use crate::posix::path::host::descriptor_link;
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags};
@@ -16,14 +17,6 @@ pub const LINK: &[u8] = b"/memfd:sidestep (deleted)";
 
 /// The descriptor that placeholders are duplicates of, or -1.
 static ORIGINAL: AtomicI32 = AtomicI32::new(-1);
-
-/// A descriptor number as something to call the kernel with.
-#[allow(unsafe_code)]
-pub fn borrowed(descriptor: i32) -> BorrowedFd<'static> {
-    // SAFETY: -1 is the one value that a borrowed descriptor may not have; everything else the kernel judges itself,
-    // and a number that was closed in between answers EBADF.
-    unsafe { BorrowedFd::borrow_raw(if descriptor == -1 { i32::MAX } else { descriptor }) }
-}
 
 /// A descriptor number that is ours to close.
 #[allow(unsafe_code)]
@@ -80,26 +73,6 @@ pub fn duplicate(placeholder: BorrowedFd<'_>, minimum: i32, close_on_exec: bool)
     if close_on_exec {
         rustix::io::fcntl_dupfd_cloexec(placeholder, minimum)
     } else {
-        duplicate_kept(placeholder, minimum)
+        kernel::duplicate_kept(placeholder, minimum)
     }
-}
-
-/// `F_DUPFD`, which rustix leaves out on purpose: a descriptor that an exec keeps is what the application asked for.
-#[allow(unsafe_code)]
-fn duplicate_kept(placeholder: BorrowedFd<'_>, minimum: i32) -> Result<OwnedFd> {
-    let outcome: isize;
-    // SAFETY: fcntl with integers only.
-    unsafe {
-        std::arch::asm!(
-            "syscall",
-            inlateout("rax") libc::SYS_fcntl as isize => outcome,
-            in("rdi") placeholder.as_raw_fd(),
-            in("rsi") libc::F_DUPFD,
-            in("rdx") minimum,
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack),
-        );
-    }
-    if outcome < 0 { Err(Errno::from_raw_os_error(-outcome as i32)) } else { Ok(owned(outcome as i32)) }
 }

@@ -2,7 +2,7 @@
 
 use super::buffer::{PathBuffer, is_finished, split_first};
 use super::walk::{SYMLINKS_COUNT_MAX, Symlinks};
-use crate::ground::{Errno, Result};
+use crate::ground::{Errno, Result, kernel};
 use crate::posix::mount;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use std::os::fd::BorrowedFd;
@@ -14,7 +14,7 @@ use std::os::fd::BorrowedFd;
 pub fn starting_point(base: Option<BorrowedFd<'_>>) -> Result<PathBuffer> {
     let mut path = PathBuffer::new();
     let length = match base {
-        None => working_directory(path.room())?,
+        None => kernel::working_directory(path.room())?,
         Some(directory) => {
             let link = descriptor_link(directory)?;
             rustix::fs::readlinkat_raw(CWD, link.as_c_str(), path.room())?
@@ -33,25 +33,6 @@ pub fn descriptor_link(descriptor: BorrowedFd<'_>) -> Result<PathBuffer> {
     write!(cursor, "/proc/self/fd/{}", descriptor.as_raw_fd()).map_err(|_| Errno::NAMETOOLONG)?;
     let length = cursor.position() as usize;
     PathBuffer::of(&text[..length])
-}
-
-/// The kernel's working directory, by the bare system call; the length without the NUL.
-#[allow(unsafe_code)]
-pub fn working_directory(room: &mut [u8]) -> Result<usize> {
-    let length: isize;
-    // SAFETY: getcwd writes at most `room.len()` bytes.
-    unsafe {
-        std::arch::asm!(
-            "syscall",
-            inlateout("rax") libc::SYS_getcwd as isize => length,
-            in("rdi") room.as_mut_ptr(),
-            in("rsi") room.len(),
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack),
-        );
-    }
-    usize::try_from(length - 1).map_err(|_| Errno::from_raw_os_error((-length) as i32))
 }
 
 /// Whether a path that the kernel did not find can lead into a prefix only in ways that its text does not show: one

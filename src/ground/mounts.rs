@@ -35,6 +35,10 @@ pub const CHUNK_STEP_BYTES: u64 = 512;
 /// Targets that an embedded store may have.
 pub const TARGETS: std::ops::RangeInclusive<u32> = 1..=64;
 
+/// Seconds that a call may wait for a store that does not answer. Below a second a busy engine would look like a dead
+/// one; above an hour nobody waits.
+pub const TIMEOUT_SECONDS: std::ops::RangeInclusive<u32> = 1..=3600;
+
 /// One mount: a path prefix, and the container behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
@@ -87,6 +91,10 @@ pub struct MountOptions {
     pub readonly: bool,
     /// The snapshot to look at, by name.
     pub snapshot: Option<String>,
+    /// The DAOS system's name, where it is not the agent's default.
+    pub system: Option<String>,
+    /// How long a call may wait for a DAOS system that does not answer, in seconds: 1 to 3600; 60 if not said.
+    pub timeout_seconds: Option<u32>,
     /// Glob patterns, relative to the prefix, of paths that stay with the host.
     pub exclude: Vec<String>,
 }

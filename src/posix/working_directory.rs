@@ -142,7 +142,7 @@ fn told() -> Option<(&'static Mount, NodeId)> {
 fn keep_open(mount: &'static Mount, node: NodeId) {
     let opened = mount.connect().and_then(|connected| {
         let attributes = connected.container.attributes(node)?;
-        connected.container.adopt(Found { node, generation: attributes.generation, kind: attributes.kind })
+        connected.container.adopt(Found { node, generation: attributes.generation, kind: attributes.kind }, &[])
     });
     let kept = opened.map_or(std::ptr::null_mut(), |object| Box::into_raw(Box::new(object)));
     let before = KEPT.swap(kept, Ordering::AcqRel);

@@ -63,4 +63,35 @@ pub trait ArrayObject: Send + Sync {
 
     /// What was written and is known of this file is on stable storage when this returns.
     fn sync(&self) -> Result<()>;
+
+    /// Its size, if that is known without asking another machine. `None`: a reader had better read and see.
+    fn size_at_hand(&self) -> Option<u64> {
+        self.size_bytes().ok()
+    }
+
+    /// Every byte written so far is in the store, if not yet on stable storage, and every error that a write made
+    /// after it had returned is told, once. Called by `close` of any of its descriptors.
+    ///
+    /// # Errors
+    /// Of a write that went out late: `ENOSPC`, `EIO`, `EDQUOT`...
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether this opening is strict whatever its mount says: a write is in the store when it returns, and a read
+    /// never comes from a cache that another process's completed write has passed by. So it is with `O_SYNC`, `O_DSYNC`,
+    /// `O_DIRECT`, and for as long as several processes share the description.
+    fn set_strict(&self, _is_strict: bool) {}
+
+    /// What another process needs beside [`Found`] to open this node, unlinked or not: written to `room`
+    /// ([`TICKET_BYTES_MAX`] are enough); returns its length.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn ticket(&self, _room: &mut [u8]) -> Result<usize> {
+        Ok(0)
+    }
 }
+
+/// Bytes that a ticket may have.
+pub const TICKET_BYTES_MAX: usize = 1024;

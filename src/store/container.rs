@@ -1,7 +1,7 @@
 //! A container's namespace.
 
 use super::{ArrayObject, Attributes, Changes, Found, NewNode, NodeId};
-use crate::ground::Result;
+use crate::ground::{Errno, Result};
 use std::os::fd::OwnedFd;
 
 /// How `rename` treats the target name.
@@ -113,8 +113,9 @@ pub trait Container: Send + Sync {
     /// `ENOENT` if it was unlinked since it was found: look it up again. `EMFILE`, `ENOMEM`.
     fn open(&self, found: Found) -> Result<Box<dyn ArrayObject>>;
 
-    /// Opens a node that another process of ours handed over, unlinked or not.
-    fn adopt(&self, found: Found) -> Result<Box<dyn ArrayObject>>;
+    /// Opens a node that another process of ours handed over, unlinked or not, with the ticket that
+    /// [`ArrayObject::ticket`] wrote there; or one that this process has open, with an empty ticket.
+    fn adopt(&self, found: Found, ticket: &[u8]) -> Result<Box<dyn ArrayObject>>;
 
     /// A kernel descriptor that keeps the node alive for as long as any process has a copy of it, through fork and
     /// exec and a kill: what a hand-over leaves in the air is counted by the kernel. Not close-on-exec.
@@ -139,4 +140,78 @@ pub trait Container: Send + Sync {
 
     /// Which directory a host path stands for, if it is one of this container's stand-ins.
     fn directory_at(&self, host_path: &[u8]) -> Option<NodeId>;
+
+    /// As [`Container::attributes`], for a check of permissions: mode, owner and kind are right, the rest may be old or
+    /// missing. An engine far away may know it without a message.
+    ///
+    /// # Errors
+    /// As `attributes`.
+    fn rights(&self, node: NodeId) -> Result<Attributes> {
+        self.attributes(node)
+    }
+
+    /// Whether a look-up is a message to another machine: then names are made and removed without one beforehand.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// What `statfs` calls the file system (`f_type`).
+    fn file_system_magic(&self) -> u64 {
+        TMPFS_MAGIC
+    }
+
+    /// An extended attribute's value: copied to `room`, its length returned; with an empty `room` the length alone.
+    ///
+    /// # Errors
+    /// `ENODATA`, `ERANGE` for too little room, `EOPNOTSUPP` for an engine that keeps none.
+    fn extended_attribute(&self, _node: NodeId, _name: &[u8], _room: &mut [u8]) -> Result<usize> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Sets an extended attribute.
+    ///
+    /// # Errors
+    /// `EEXIST`, `ENODATA`, `E2BIG`, `ERANGE` for a name of more than 255 bytes, `EOPNOTSUPP`.
+    fn set_extended_attribute(&self, _node: NodeId, _name: &[u8], _value: &[u8], _only: Option<OnlyIf>) -> Result<()> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Removes an extended attribute.
+    ///
+    /// # Errors
+    /// `ENODATA`, `EOPNOTSUPP`.
+    fn remove_extended_attribute(&self, _node: NodeId, _name: &[u8]) -> Result<()> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// The names of a node's extended attributes, each with a NUL behind it, as `listxattr` has them.
+    ///
+    /// # Errors
+    /// `ERANGE` for too little room, `EOPNOTSUPP`.
+    fn extended_attribute_names(&self, _node: NodeId, _room: &mut [u8]) -> Result<usize> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Every byte that this process wrote through this container is in the store when this returns: before a fork, an
+    /// exec and the end of the process. Errors stay with the files that they befell.
+    fn flush(&self) {}
+
+    /// Before a fork or exec in this process, after [`Container::flush`]: no call of another thread is under way in
+    /// the engine from here on until one of the two calls below.
+    fn before_fork(&self) {}
+
+    /// After a fork, in the parent; or after an exec that failed.
+    fn after_fork_in_parent(&self) {}
 }
+
+/// When `setxattr` may act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnlyIf {
+    /// `XATTR_CREATE`: `EEXIST` where the attribute is there.
+    Absent,
+    /// `XATTR_REPLACE`: `ENODATA` where it is not.
+    Present,
+}
+
+/// `TMPFS_MAGIC`: what the embedded engine is most like.
+const TMPFS_MAGIC: u64 = 0x0102_1994;

@@ -8,7 +8,9 @@ pub mod array;
 pub mod container;
 pub mod local;
 pub mod node;
+pub mod remote;
 
-pub use array::{Allocation, ArrayObject};
-pub use container::{Capacity, Container, DirectoryEntry, RenameMode};
+pub use array::{Allocation, ArrayObject, TICKET_BYTES_MAX};
+pub use container::{Capacity, Container, DirectoryEntry, OnlyIf, RenameMode};
 pub use node::{Attributes, Changes, Found, Kind, NewNode, NodeId, Timestamp};
+pub use remote::{Extent, RemoteArray, RemoteContainer, Transfer};

@@ -62,6 +62,8 @@ pub enum Trouble {
     BadTargets,
     /// Neither `strict` nor `close-to-open`.
     BadConsistency,
+    /// Outside 1 s to 3600 s.
+    BadTimeout,
     /// A pattern with an open bracket.
     BadPattern,
     /// `%` without two hexadecimal digits, or `%00`.
@@ -96,6 +98,7 @@ impl Trouble {
             Self::BadChunk => "is not a chunk size",
             Self::BadTargets => "is not a number of targets",
             Self::BadConsistency => "is no consistency mode",
+            Self::BadTimeout => "is not a number of seconds from 1 to 3600",
             Self::BadPattern => "has a `[` that is not closed",
             Self::BadEscape => "has a `%` without two hexadecimal digits of a byte other than 0",
             Self::NotText => "is not UTF-8",
@@ -119,7 +122,7 @@ impl Trouble {
             Self::NoHome => DIRECTORY_REMEDY,
             Self::BadContainer => "write daos:POOL/CONTAINER, with labels or UUIDs",
             Self::UnknownOption => {
-                "the options are chunk=, targets=, consistency=, cache=, readonly, snapshot=, exclude="
+                "the options are chunk=, targets=, consistency=, cache=, readonly, snapshot=, sys=, timeout=, exclude="
             }
             Self::RepeatedOption => "keep one of them (only exclude= may be repeated)",
             Self::NoValue => "write it as option=value",
@@ -128,6 +131,7 @@ impl Trouble {
             Self::BadChunk => "take 1KiB to 64MiB, a multiple of 512 bytes",
             Self::BadTargets => "take 1 to 64",
             Self::BadConsistency => "write strict or close-to-open",
+            Self::BadTimeout => "write whole seconds, like timeout=60",
             Self::BadPattern => "close the bracket, or write \\[ for a bracket in a name",
             Self::BadEscape => "write %25 for a percent sign itself",
             Self::NotText => "names of pools, containers, options and patterns are UTF-8",

@@ -3,7 +3,7 @@
 //! `PREFIX=URL[?OPTION[&OPTION]...][,...]`. A byte with a meaning of its own is written `%XX`, as in any URL.
 
 use super::environment::default_store;
-use super::{CHUNK_BYTES, CHUNK_STEP_BYTES, Consistency, MOUNTS_VARIABLE, TARGETS, glob, size};
+use super::{CHUNK_BYTES, CHUNK_STEP_BYTES, Consistency, MOUNTS_VARIABLE, TARGETS, TIMEOUT_SECONDS, glob, size};
 use super::{Mount, MountOptions, MountsError, StoreUrl, Trouble};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -208,6 +208,8 @@ fn parse_options(span: Span<'_>) -> Result<MountOptions, Fault<'_>> {
             b"targets" => options.targets.replace(parse_targets(needed()?)?).is_some(),
             b"consistency" => options.consistency.replace(parse_consistency(needed()?)?).is_some(),
             b"cache" => options.cache_bytes.replace(parse_size(needed()?)?).is_some(),
+            b"sys" => options.system.replace(needed()?.string()?).is_some(),
+            b"timeout" => options.timeout_seconds.replace(parse_timeout(needed()?)?).is_some(),
             b"snapshot" => options.snapshot.replace(needed()?.string()?).is_some(),
             b"readonly" if value.is_some() => return Err(option.fault(Trouble::UnwantedValue)),
             b"readonly" => std::mem::replace(&mut options.readonly, true),
@@ -237,6 +239,12 @@ fn parse_chunk(span: Span<'_>) -> Result<u64, Fault<'_>> {
 fn parse_targets(span: Span<'_>) -> Result<u32, Fault<'_>> {
     let targets = span.string()?.parse().ok().filter(|targets| TARGETS.contains(targets));
     targets.ok_or(span.fault(Trouble::BadTargets))
+}
+
+fn parse_timeout(span: Span<'_>) -> Result<u32, Fault<'_>> {
+    let text = span.string()?;
+    let seconds = text.strip_suffix('s').unwrap_or(&text).parse().ok();
+    seconds.filter(|seconds| TIMEOUT_SECONDS.contains(seconds)).ok_or(span.fault(Trouble::BadTimeout))
 }
 
 fn parse_consistency(span: Span<'_>) -> Result<Consistency, Fault<'_>> {

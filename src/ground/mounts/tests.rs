@@ -15,7 +15,8 @@ fn fault(text: &str) -> MountsError {
 #[test]
 fn a_list_with_every_option() {
     let text = "/daos=daos:tank/posix1,/scratch=local:/var/tmp/store?chunk=4MiB&targets=2&readonly&consistency=strict\
-                &cache=1G&exclude=*.tmp&exclude=cache/**&snapshot=monday";
+                &cache=1G&exclude=*.tmp&exclude=cache/**&snapshot=monday\
+                &sys=big&timeout=90s";
     let mounts = parse(text.as_bytes()).unwrap();
     assert_eq!(mounts[0].prefix, b"/daos");
     assert_eq!(mounts[0].url, StoreUrl::Daos { pool: "tank".into(), container: "posix1".into() });
@@ -28,6 +29,8 @@ fn a_list_with_every_option() {
         cache_bytes: Some(1 << 30),
         readonly: true,
         snapshot: Some("monday".into()),
+        system: Some("big".into()),
+        timeout_seconds: Some(90),
         exclude: vec!["*.tmp".into(), "cache/**".into()],
     };
     assert_eq!(mounts[1].options, options);

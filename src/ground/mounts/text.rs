@@ -55,6 +55,12 @@ fn options(mount: &Mount, text: &mut Vec<u8>) {
     if let Some(bytes) = options.cache_bytes {
         put("cache", Some(size::format(bytes).as_bytes()));
     }
+    if let Some(system) = &options.system {
+        put("sys", Some(system.as_bytes()));
+    }
+    if let Some(seconds) = options.timeout_seconds {
+        put("timeout", Some(seconds.to_string().as_bytes()));
+    }
     if options.readonly {
         put("readonly", None);
     }

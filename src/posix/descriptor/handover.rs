@@ -89,7 +89,8 @@ fn make_page(description: &Description) -> Result<(OwnedFd, *mut page::Page, Par
     let hold = kernel::park_inheritable(connected.container.hold(description.found())?)?;
     let mapped = page::map(memory.as_fd())?;
     // SAFETY: mapped just now.
-    unsafe { page::fill(mapped, description, connected.id, hold.number()) };
+    unsafe { page::fill(mapped, description, connected.id, hold.number()) }
+        .inspect_err(|_| page::unmap(mapped.cast()))?;
     Ok((memory, mapped, hold))
 }
 
@@ -161,7 +162,7 @@ fn open_page(memory: BorrowedFd<'_>, keeps_hold: bool) -> Result<Description> {
         if connected.id != record.container {
             return Err(Errno::STALE);
         }
-        let object = connected.container.adopt(record.found)?;
+        let object = connected.container.adopt(record.found, &record.ticket)?;
         let description = Description::new(mount, object, record.flags, record.directory, &record.name);
         Ok((description, record.hold))
     })();

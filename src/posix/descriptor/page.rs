@@ -3,7 +3,7 @@
 
 use crate::ground::{Errno, Result};
 use crate::posix::description::{Description, Shared};
-use crate::store::{Found, Kind, NodeId};
+use crate::store::{Found, Kind, NodeId, TICKET_BYTES_MAX};
 use rustix::fs::OFlags;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::os::fd::BorrowedFd;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 pub const PAGE_BYTES: usize = 4096;
 
 /// "sidestep", and the layout's version: a page of another version is not understood and not touched.
-const MAGIC: u64 = u64::from_le_bytes(*b"sidestp1");
+const MAGIC: u64 = u64::from_le_bytes(*b"sidestp2");
 
 /// The page. Everything but `shared` and `hold` is written once, before anybody else can see it.
 #[repr(C)]
@@ -32,6 +32,8 @@ pub struct Page {
     hold: AtomicI32,
     name_length: u32,
     name: [u8; 255],
+    ticket_length: u32,
+    ticket: [u8; TICKET_BYTES_MAX],
 }
 
 const _: () = assert!(size_of::<Page>() <= PAGE_BYTES);
@@ -52,6 +54,8 @@ pub struct Record {
     pub hold: i32,
     /// The last name.
     pub name: Vec<u8>,
+    /// What the engine needs beside the node to open it.
+    pub ticket: Vec<u8>,
 }
 
 /// Maps a hand-over's memfd.
@@ -79,9 +83,12 @@ pub fn hash(bytes: &[u8]) -> u64 {
 
 /// Fills a fresh page from a description; its shared part is left to the move.
 ///
+/// # Errors
+/// What the engine has against telling its ticket.
+///
 /// # Safety
 /// `page` comes from [`map`], and nobody else has seen it.
-pub unsafe fn fill(page: *mut Page, description: &Description, container: u64, hold: i32) {
+pub unsafe fn fill(page: *mut Page, description: &Description, container: u64, hold: i32) -> Result<()> {
     let found = description.found();
     // SAFETY: by the caller's word.
     let page = unsafe { &mut *page };
@@ -96,7 +103,9 @@ pub unsafe fn fill(page: *mut Page, description: &Description, container: u64, h
     let name = &description.name[..description.name.len().min(page.name.len())];
     page.name[..name.len()].copy_from_slice(name);
     page.name_length = name.len() as u32;
+    page.ticket_length = description.object.ticket(&mut page.ticket)? as u32;
     page.magic = MAGIC;
+    Ok(())
 }
 
 /// Reads a page that somebody else filled.
@@ -116,6 +125,7 @@ pub unsafe fn read(page: *const Page) -> Result<Record> {
         _ => return Err(Errno::BADF),
     };
     let name = page.name.get(..page.name_length as usize).ok_or(Errno::BADF)?;
+    let ticket = page.ticket.get(..page.ticket_length as usize).ok_or(Errno::BADF)?;
     if page.magic != MAGIC {
         return Err(Errno::BADF);
     }
@@ -127,5 +137,6 @@ pub unsafe fn read(page: *const Page) -> Result<Record> {
         flags: OFlags::from_bits_retain(page.flags),
         hold: page.hold.load(Ordering::Relaxed),
         name: name.to_vec(),
+        ticket: ticket.to_vec(),
     })
 }

@@ -72,7 +72,7 @@ fn attempt(place: &mut Place<'_>, flags: OFlags, mode: u32) -> std::result::Resu
     };
     let container = place.connected.container.as_ref();
     // A file reached through its own open descriptor may have no name left.
-    let opened = if place.is_named() { container.open(found) } else { container.adopt(found) };
+    let opened = if place.is_named() { container.open(found) } else { container.adopt(found, &[]) };
     let object = match opened {
         Err(Errno::NOENT | Errno::STALE) if place.is_named() => return Err(Attempt::Again),
         Err(error) => return Err(error.into()),

@@ -33,7 +33,7 @@ pub fn truncate(place: &Place<'_>, size_bytes: i64) -> Result<()> {
     permission::check(&place.attributes_of(found.node)?, Want::WRITE)?;
     limits::check_size(size_bytes)?;
     let container = &place.connected.container;
-    let object = if place.is_named() { container.open(found)? } else { container.adopt(found)? };
+    let object = if place.is_named() { container.open(found)? } else { container.adopt(found, &[])? };
     object.set_size(size_bytes)
 }
 

@@ -99,7 +99,7 @@ impl Container for LocalContainer {
         Ok(Box::new(node))
     }
 
-    fn adopt(&self, found: Found) -> Result<Box<dyn ArrayObject>> {
+    fn adopt(&self, found: Found, _ticket: &[u8]) -> Result<Box<dyn ArrayObject>> {
         let node = OpenNode::open(self.store.clone(), found, self.read_only, true)?;
         Ok(Box::new(node))
     }

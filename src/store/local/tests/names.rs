@@ -164,11 +164,11 @@ fn an_unlinked_file_lives_while_it_is_open_or_held() {
     assert_eq!(get(&*open, 0, 9), b"bytes");
     let held = container.hold(file).unwrap();
     drop(open);
-    let adopted = container.adopt(file).unwrap();
+    let adopted = container.adopt(file, &[]).unwrap();
     assert_eq!(get(&*adopted, 0, 9), b"bytes");
     drop(held);
     drop(adopted);
-    assert_eq!(container.adopt(file).err(), Some(Errno::STALE));
+    assert_eq!(container.adopt(file, &[]).err(), Some(Errno::STALE));
     // Its number goes to another node, of another generation.
     let next = fixture.make_file("next");
     assert_eq!(next.node, file.node);

@@ -228,16 +228,16 @@ fn an_unlinked_file_survives_its_opener_in_a_child_that_holds_it() {
     let held = container.hold(found).unwrap();
     drop(node);
     assert!(in_child(|| {
-        let adopted = container.adopt(found).unwrap();
+        let adopted = container.adopt(found, &[]).unwrap();
         assert_eq!(get(&*adopted, 0, 9), b"bytes");
         drop(adopted);
-        let again = container.adopt(found).unwrap();
+        let again = container.adopt(found, &[]).unwrap();
         assert_eq!(get(&*again, 0, 9), b"bytes");
     }));
-    drop(container.adopt(found).unwrap());
+    drop(container.adopt(found, &[]).unwrap());
     drop(held);
-    drop(container.adopt(found).unwrap());
-    assert!(container.adopt(found).is_err());
+    drop(container.adopt(found, &[]).unwrap());
+    assert!(container.adopt(found, &[]).is_err());
 }
 
 #[test]

@@ -13,4 +13,4 @@ pub mod remote;
 pub use array::{Allocation, ArrayObject, TICKET_BYTES_MAX};
 pub use container::{Capacity, Container, DirectoryEntry, OnlyIf, RenameMode};
 pub use node::{Attributes, Changes, Found, Kind, NewNode, NodeId, Timestamp};
-pub use remote::{Extent, RemoteArray, RemoteContainer, Transfer};
+pub use remote::{AppendGuard, Extent, RemoteArray, RemoteContainer, Transfer};

@@ -59,8 +59,11 @@ pub trait RemoteArray: ArrayObject {
     ///
     /// # Errors
     /// `ENOLCK` where the node's lock file can't be had.
-    fn lock_for_append(&self) -> Result<Box<dyn Drop + '_>>;
+    fn lock_for_append(&self) -> Result<Box<dyn AppendGuard + '_>>;
 }
+
+/// Held while an append asks for the size and writes; dropping it lets the next one in.
+pub trait AppendGuard {}
 
 /// A container on another machine.
 pub trait RemoteContainer: Container {

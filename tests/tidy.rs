@@ -36,6 +36,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/posix/operations/listing.rs",
     "src/posix/process.rs",
     "src/posix/working_directory.rs",
+    "src/store/daos/bindings/calls.rs",
     "src/store/local/layout.rs",
     "src/store/local/numbers.rs",
     "src/store/local/object.rs",

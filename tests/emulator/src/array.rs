@@ -75,9 +75,21 @@ impl Array {
         if before < size_bytes {
             self.container.take_room(size_bytes - before)?;
         }
-        object.set_size(size_bytes)?;
-        self.container.give_room(before.saturating_sub(size_bytes));
+        let is_spoiled = size_bytes != 0 && (size_bytes - 1) % self.chunk_bytes == 0;
+        let after = if is_spoiled { self.spoiled_size(&*object, before, size_bytes) } else { size_bytes };
+        object.set_size(after)?;
+        if is_spoiled {
+            object.write_at(size_bytes - 1, &[Segment::of_slice(&[0])])?;
+        }
+        self.container.give_room(before.saturating_sub(after));
         Ok(())
+    }
+
+    /// DAOS 2.8 does not cut a chunk off behind its first byte: what the chunk has stays, and that byte becomes zero.
+    fn spoiled_size(&self, object: &dyn ArrayObject, before: u64, size_bytes: u64) -> u64 {
+        let end_of_chunk = size_bytes.saturating_add(self.chunk_bytes - 1);
+        let has_data = object.seek_data(size_bytes - 1).is_ok_and(|at| at < end_of_chunk);
+        if has_data { before.min(end_of_chunk).max(size_bytes) } else { size_bytes }
     }
 
     /// Makes a hole; a message to each chunk.

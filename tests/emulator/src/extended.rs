@@ -17,10 +17,11 @@ fn check(name: &[u8]) -> Answer<()> {
 }
 
 impl Mount {
-    /// `dfs_setxattr`: one message, two with `XATTR_CREATE`.
+    /// `dfs_setxattr`: one message, two with `XATTR_CREATE`. Whether the attribute is there already makes no difference:
+    /// DAOS 2.8 takes the conditions and does not keep them.
     ///
     /// # Errors
-    /// `EEXIST` with `XATTR_CREATE`, `ENOENT` with `XATTR_REPLACE` or without the entry; `EINVAL` for what is too long.
+    /// `ENOENT` without the entry; `EINVAL` for what is too long.
     pub fn set_extended(
         &self,
         wire: &mut Exchange,
@@ -38,18 +39,7 @@ impl Mount {
             wire.message();
         }
         self.container.update(wire, object.parent, &object.name, |record| {
-            let is_there = record.extended.contains_key(name);
-            match flags {
-                libc::XATTR_CREATE if is_there => return Err(Der::EXIST.into()),
-                libc::XATTR_REPLACE if !is_there => return Err(Der::NONEXIST.into()),
-                _ => {}
-            }
-            // A record of no bytes is DAOS's way to say that there is none.
-            if value.is_empty() {
-                record.extended.remove(name);
-            } else {
-                record.extended.insert(name.to_vec(), value.to_vec());
-            }
+            record.extended.insert(name.to_vec(), value.to_vec());
             record.changed = Time::now();
             Ok(())
         })

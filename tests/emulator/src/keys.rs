@@ -32,7 +32,10 @@ impl Container {
             return Err(Errno::NOTSUP.into());
         }
         wire.message();
-        if name == b".." || name.is_empty() {
+        if name.is_empty() {
+            return Err(Der::INVAL.into());
+        }
+        if name == b".." {
             return Ok(None);
         }
         let record = self.record(object, name)?;

@@ -50,7 +50,8 @@ impl Mount {
         if flags & libc::O_CREAT != 0 {
             let record = self.new_record(parent, how, target)?;
             match self.container.insert(wire, parent.oid, name, &record) {
-                Ok(()) => return Ok(self.object(&record, parent.oid, name, flags)),
+                // A symlink's own handle has the bits that it was asked for, whatever its entry says.
+                Ok(()) => return Ok(Object { mode: how.mode, ..self.object(&record, parent.oid, name, flags) }),
                 Err(Trouble::Der(Der::EXIST)) if flags & libc::O_EXCL == 0 && kind != libc::S_IFLNK => {}
                 Err(trouble) => return Err(trouble),
             }

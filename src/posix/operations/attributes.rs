@@ -15,7 +15,14 @@ pub struct Status {
     pub attributes: Attributes,
     /// `st_dev`.
     pub device: u64,
+    /// `st_blksize`, in bytes. The embedded engine needs no large calls to be fast; on another machine a chunk is best,
+    /// but stdio and Python take their buffers from it, and more than 1 MiB for each of them gains nothing.
+    pub transfer_bytes: u64,
 }
+
+/// Bounds of `st_blksize`.
+const TRANSFER_BYTES_MIN: u64 = 4096;
+const TRANSFER_BYTES_MAX: u64 = 1 << 20;
 
 /// Whose attributes: something at a path, or something open.
 #[derive(Clone, Copy)]
@@ -67,7 +74,12 @@ impl Subject<'_> {
 /// `ENOENT`, `ENOTDIR`.
 #[inline]
 pub fn status(subject: Subject<'_>) -> Result<Status> {
-    Ok(Status { attributes: subject.attributes()?, device: subject.connected()?.device })
+    let (attributes, connected) = (subject.attributes()?, subject.connected()?);
+    let transfer_bytes = match connected.container.is_remote() {
+        false => TRANSFER_BYTES_MIN,
+        true => attributes.chunk_bytes.clamp(TRANSFER_BYTES_MIN, TRANSFER_BYTES_MAX),
+    };
+    Ok(Status { attributes, device: connected.device, transfer_bytes })
 }
 
 /// `access` and its kin: `wanted` in the bits of access(2), 0 for existence alone.

@@ -94,7 +94,7 @@ impl Description {
         directory: NodeId,
         name: &[u8],
     ) -> Self {
-        Self {
+        let description = Self {
             mount,
             object,
             access: Access::of_flags(flags),
@@ -104,7 +104,16 @@ impl Description {
             own: Shared { cursor: AtomicU64::new(0), flags: AtomicU32::new((flags & CHANGEABLE).bits()) },
             page: AtomicPtr::new(std::ptr::null_mut()),
             hold: AtomicI32::new(-1),
-        }
+        };
+        description.choose_consistency();
+        description
+    }
+
+    /// Tells the object whether this opening is strict whatever its mount says: with `O_SYNC`, `O_DSYNC` and `O_DIRECT`,
+    /// and from the moment that other processes may share it.
+    fn choose_consistency(&self) {
+        let is_direct = self.shared().flags.load(Ordering::Relaxed) & OFlags::DIRECT.bits() != 0;
+        self.object.set_strict(is_direct || self.is_synchronous() || self.is_handed_over());
     }
 
     /// The node.
@@ -144,6 +153,7 @@ impl Description {
         target.flags.store(self.own.flags.load(Ordering::Acquire), Ordering::Release);
         self.hold.store(hold.map_or(-1, Parked::into_number), Ordering::Release);
         self.page.store(page, Ordering::Release);
+        self.choose_consistency();
         true
     }
 
@@ -155,6 +165,7 @@ impl Description {
         self.own.cursor.store(MOVED, Ordering::Release);
         self.hold.store(hold, Ordering::Release);
         self.page.store(page, Ordering::Release);
+        self.choose_consistency();
     }
 
     /// Leaves the hold to whoever opens the page next.
@@ -200,6 +211,7 @@ impl Description {
     /// `F_SETFL`.
     pub fn set_flags(&self, flags: OFlags) {
         self.shared().flags.store((flags & CHANGEABLE).bits(), Ordering::Relaxed);
+        self.choose_consistency();
     }
 
     /// Whether writes go to the end.

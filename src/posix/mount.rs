@@ -199,6 +199,26 @@ pub fn nested_at(outer: &'static Mount, directory: NodeId, name: &[u8]) -> Optio
     })
 }
 
+fn connected() -> impl Iterator<Item = &'static Connected> {
+    all().iter().filter_map(Mount::connected)
+}
+
+/// Every byte that this process has written is in its store: before another process is made, and before this one ends
+/// or becomes another program. What goes wrong stays with the files that it befell.
+pub fn flush() {
+    connected().for_each(|connected| connected.container.flush());
+}
+
+/// Before a fork: no other thread is inside an engine from here to one of the next two.
+pub fn before_fork() {
+    connected().for_each(|connected| connected.container.before_fork());
+}
+
+/// After a fork, in the parent.
+pub fn after_fork_in_parent() {
+    connected().for_each(|connected| connected.container.after_fork_in_parent());
+}
+
 /// Tells every connected container that this is a fork child.
 pub fn after_fork_in_child() {
     for mount in all() {

@@ -210,11 +210,11 @@ pub trait Container: Send + Sync {
     /// exec and the end of the process. Errors stay with the files that they befell.
     fn flush(&self) {}
 
-    /// Before a fork or exec in this process, after [`Container::flush`]: no call of another thread is under way in
-    /// the engine from here on until one of the two calls below.
+    /// Before a fork of this process, after [`Container::flush`]: no call of another thread is under way in the engine
+    /// from here on until one of `after_fork_in_parent` and `after_fork_in_child`.
     fn before_fork(&self) {}
 
-    /// After a fork, in the parent; or after an exec that failed.
+    /// After a fork, in the parent, or a fork that failed.
     fn after_fork_in_parent(&self) {}
 }
 

@@ -26,7 +26,7 @@ pub fn start() -> bool {
     };
     process::start();
     report::start();
-    environment::start(&mounts::to_text(&configured));
+    environment::start(&configured);
     mount::start(configured);
     if environment::says_inherited() {
         handover::look_for_inherited();

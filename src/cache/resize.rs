@@ -14,15 +14,21 @@ impl CachedFile {
         }
     }
 
+    /// After a call that failed nobody knows whether it was carried out.
+    fn forget_clean(&self, state: &mut State) {
+        self.drop_clean(state);
+        self.forget_end(state);
+    }
+
     /// Cuts the file off, or lets it grow. Dirty bytes in front of the new end stay dirty; those behind it are gone.
     ///
     /// # Errors
-    /// The engine's; then nothing is changed.
+    /// The engine's; dirty bytes stay as they are then.
     pub fn set_size(&self, size_bytes: u64) -> Result<()> {
         let quiet = Quiet::enter();
         let mut state = self.lock(&quiet)?;
         self.finish_all(&mut state);
-        self.remote.set_size(size_bytes)?;
+        self.remote.set_size(size_bytes).inspect_err(|_| self.forget_clean(&mut state))?;
         self.forget_dirty(&mut state, size_bytes, u64::MAX);
         self.settle_own_end(&state);
         self.meet_end(&mut state, size_bytes);
@@ -40,7 +46,7 @@ impl CachedFile {
         let quiet = Quiet::enter();
         let mut state = self.lock(&quiet)?;
         self.write_back(&mut state, Some(opening))?;
-        self.remote.allocate(how, offset, length)?;
+        self.remote.allocate(how, offset, length).inspect_err(|_| self.forget_clean(&mut state))?;
         let end = offset.saturating_add(length);
         let empties = match how {
             Allocation::Extend | Allocation::KeepSize => false,

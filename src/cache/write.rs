@@ -176,6 +176,7 @@ impl CachedFile {
                 // Nobody knows which of the bytes arrived.
                 state.spoil(start, end, self.block_bytes);
                 self.invalidate(&mut state, start, end);
+                self.forget_end(&mut state);
                 Err(errno)
             }
         }

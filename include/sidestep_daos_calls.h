@@ -104,6 +104,8 @@ struct sidestep_daos_calls {
 	int (*dfs_stat)(dfs_t *dfs, dfs_obj_t *directory, const char *name, struct stat *stat);
 	/** Attributes of an open node. */
 	int (*dfs_ostat)(dfs_t *dfs, dfs_obj_t *node, struct stat *stat);
+	/** The same, with its two messages under way at once. Exported by libdfs for dfuse, in no installed header. */
+	int (*dfs_ostatx)(dfs_t *dfs, dfs_obj_t *node, struct stat *stat, daos_event_t *event);
 	/** Sets those that `flags` name. */
 	int (*dfs_osetattr)(dfs_t *dfs, dfs_obj_t *node, struct stat *stat, int flags);
 	/** Sets the permission bits. */

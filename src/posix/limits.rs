@@ -48,6 +48,12 @@ pub fn check_size(size_bytes: u64) -> Result<()> {
     if size_bytes > file_bytes_max() { Err(exceeded()) } else { Ok(()) }
 }
 
+/// Whether files may grow as large as they like.
+#[inline(always)]
+pub fn is_unlimited() -> bool {
+    file_bytes_max() == u64::MAX
+}
+
 /// The part of a write at `start` that stays within the limit.
 ///
 /// # Errors
@@ -55,7 +61,7 @@ pub fn check_size(size_bytes: u64) -> Result<()> {
 #[inline(always)]
 pub fn within<'a>(start: u64, segments: &'a [Segment]) -> Result<Cow<'a, [Segment]>> {
     let limit = file_bytes_max();
-    if limit == u64::MAX || start + total_bytes(segments) as u64 <= limit {
+    if is_unlimited() || start + total_bytes(segments) as u64 <= limit {
         return Ok(Cow::Borrowed(segments));
     }
     cut(limit, start, segments)

@@ -25,6 +25,9 @@ pub struct DirectoryEntry<'a> {
     /// Where the listing goes on after this entry; below 2^63 and above 2. Holds while the directory changes: an entry
     /// that was there all the time is told exactly once.
     pub position: u64,
+    /// Whether `found` is the truth. Otherwise only the name is known: the kind was not asked for (`DT_UNKNOWN`), and the
+    /// number is one that no other entry of the directory has.
+    pub is_certain: bool,
 }
 
 /// `statfs` in the engine's terms.
@@ -54,6 +57,20 @@ pub trait Container: Send + Sync {
     /// # Errors
     /// `ENOENT`, `ENOTDIR`.
     fn lookup(&self, directory: NodeId, name: &[u8]) -> Result<Found>;
+
+    /// As [`Container::lookup`] if it is known without asking another machine; `None` where it would have to be asked.
+    fn lookup_at_hand(&self, directory: NodeId, name: &[u8]) -> Option<Result<Found>> {
+        Some(self.lookup(directory, name))
+    }
+
+    /// As [`Container::lookup`], by a caller that is about to ask for the attributes: an engine far away gets both at
+    /// once.
+    ///
+    /// # Errors
+    /// As `lookup`.
+    fn lookup_to_tell(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
+        self.lookup(directory, name)
+    }
 
     /// The attributes of a node.
     ///
@@ -150,14 +167,14 @@ pub trait Container: Send + Sync {
         self.attributes(node)
     }
 
-    /// Whether a look-up is a message to another machine: then names are made and removed without one beforehand.
+    /// Whether the store is on other machines: `stat` then advises transfers of a whole chunk.
     fn is_remote(&self) -> bool {
         false
     }
 
     /// What `statfs` calls the file system (`f_type`).
     fn file_system_magic(&self) -> u64 {
-        TMPFS_MAGIC
+        SIDESTEP_MAGIC
     }
 
     /// An extended attribute's value: copied to `room`, its length returned; with an empty `room` the length alone.
@@ -196,11 +213,11 @@ pub trait Container: Send + Sync {
     /// exec and the end of the process. Errors stay with the files that they befell.
     fn flush(&self) {}
 
-    /// Before a fork or exec in this process, after [`Container::flush`]: no call of another thread is under way in
-    /// the engine from here on until one of the two calls below.
+    /// Before a fork of this process, after [`Container::flush`]: no call of another thread is under way in the engine
+    /// from here on until one of `after_fork_in_parent` and `after_fork_in_child`.
     fn before_fork(&self) {}
 
-    /// After a fork, in the parent; or after an exec that failed.
+    /// After a fork, in the parent, or a fork that failed.
     fn after_fork_in_parent(&self) {}
 }
 
@@ -213,5 +230,5 @@ pub enum OnlyIf {
     Present,
 }
 
-/// `TMPFS_MAGIC`: what the embedded engine is most like.
-const TMPFS_MAGIC: u64 = 0x0102_1994;
+/// "side": no kernel file system has this number, and a program that knows some takes an unknown one for a local disk.
+const SIDESTEP_MAGIC: u64 = 0x7369_6465;

@@ -6,7 +6,7 @@ use super::{Call, Verdict, fault};
 use crate::serve::kernel;
 use house::ground::{Errno, Result};
 use house::posix::path::route::second_look;
-use house::posix::path::{Last, PathBuffer, Place, Route, Rules, Symlinks, route};
+use house::posix::path::{Last, LastName, PathBuffer, Place, Route, Rules, Symlinks, route};
 use house::posix::report::{self, Class};
 
 /// Which of a call's arguments are directory and path.
@@ -29,6 +29,11 @@ impl Where {
     /// `path` from `directory`.
     pub fn at(directory: usize, path: usize, symlinks: Symlinks) -> Self {
         Self { directory: Some(directory), path, rules: symlinks.into() }
+    }
+
+    /// The same, with another question about the last name.
+    pub fn asking(self, last: LastName) -> Self {
+        Self { rules: self.rules.asking(last), ..self }
     }
 
     /// Sends the call to an absolute path instead. The path has to outlive the call.

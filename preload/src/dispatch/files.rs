@@ -7,8 +7,9 @@ use crate::serve::kernel;
 use house::ground::{Errno, Result};
 use house::posix::descriptor::table;
 use house::posix::operations::attributes::{self, Subject};
-use house::posix::operations::{open, space};
-use house::posix::path::{Place, Rules, Scope, Symlinks};
+use house::posix::operations::open::{self, Opened};
+use house::posix::operations::space;
+use house::posix::path::{LastName, Place, Rules, Scope, Symlinks};
 use house::posix::permission::{self, Want};
 use house::posix::report::Class;
 use house::posix::{credentials, process, working_directory};
@@ -107,8 +108,10 @@ pub unsafe fn open(call: &mut Call) -> Verdict {
         (false, true) => Symlinks::Keep,
         (false, false) => Symlinks::Follow,
     };
+    let makes = flags.contains(OFlags::CREATE);
     let rules = Rules {
         symlinks,
+        last: if makes { LastName::AtHand } else { LastName::Found },
         forbids_symlinks: resolve & libc::RESOLVE_NO_SYMLINKS != 0,
         stays_in_container: resolve & libc::RESOLVE_NO_XDEV != 0,
         scope: match (resolve & libc::RESOLVE_BENEATH != 0, resolve & libc::RESOLVE_IN_ROOT != 0) {
@@ -118,12 +121,23 @@ pub unsafe fn open(call: &mut Call) -> Verdict {
             (true, true) => return Verdict::Pass,
         },
     };
-    // SAFETY: by the caller's word.
-    unsafe {
-        on_path_counted(call, Where { directory, path, rules }, Class::Open, |place| {
-            open::open(place, flags, mode as u32).map(i64::from)
-        })
+    for last in [rules.last, LastName::Found] {
+        let place = Where { directory, path, rules: rules.asking(last) };
+        let mut is_behind_symlink = false;
+        let operation = |place: Place<'_>| match open::open(place, flags, mode as u32)? {
+            Opened::As(descriptor) => Ok(i64::from(descriptor)),
+            Opened::BehindSymlink => {
+                is_behind_symlink = true;
+                Err(Errno::LOOP)
+            }
+        };
+        // SAFETY: by the caller's word.
+        let verdict = unsafe { on_path_counted(call, place, Class::Open, operation) };
+        if !is_behind_symlink {
+            return verdict;
+        }
     }
+    Verdict::of::<i64>(Err(Errno::LOOP))
 }
 
 /// `truncate(path, length)`

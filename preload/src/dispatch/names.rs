@@ -6,7 +6,7 @@ use super::{Call, Verdict};
 use house::ground::{Errno, Result};
 use house::posix::descriptor::table;
 use house::posix::operations::names;
-use house::posix::path::{Symlinks, special};
+use house::posix::path::{LastName, Symlinks, special};
 use house::posix::working_directory::path_of;
 use house::store::{Kind, RenameMode};
 
@@ -20,7 +20,9 @@ pub unsafe fn make_directory(call: &mut Call) -> Verdict {
         _ => (Where::at(0, 1, Symlinks::Name), call.arguments[2]),
     };
     // SAFETY: by the caller's word.
-    unsafe { on_path(call, place, |place| names::make_directory(&place, mode as u32).map(|()| 0)) }
+    unsafe {
+        on_path(call, place.asking(LastName::AtHand), |place| names::make_directory(&place, mode as u32).map(|()| 0))
+    }
 }
 
 /// `mknod(path, mode, device)`, `mknodat(dirfd, path, mode, device)`: regular files only.
@@ -30,13 +32,16 @@ pub unsafe fn make_node(call: &mut Call) -> Verdict {
         _ => (Where::at(0, 1, Symlinks::Name), call.arguments[2]),
     };
     let mode = mode as u32;
+    let makes_file = matches!(mode & libc::S_IFMT, 0 | libc::S_IFREG);
     // SAFETY: by the caller's word.
     unsafe {
-        on_path(call, place, |place| match mode & libc::S_IFMT {
-            0 | libc::S_IFREG => names::make_file(&place, mode).map(|()| 0),
-            _ if place.found.is_some() => Err(Errno::EXIST),
-            libc::S_IFIFO | libc::S_IFSOCK | libc::S_IFCHR | libc::S_IFBLK => Err(Errno::PERM),
-            _ => Err(Errno::INVAL),
+        on_path(call, place.asking(if makes_file { LastName::AtHand } else { LastName::Found }), |place| {
+            match mode & libc::S_IFMT {
+                0 | libc::S_IFREG => names::make_file(&place, mode).map(|()| 0),
+                _ if place.found.is_some() => Err(Errno::EXIST),
+                libc::S_IFIFO | libc::S_IFSOCK | libc::S_IFCHR | libc::S_IFBLK => Err(Errno::PERM),
+                _ => Err(Errno::INVAL),
+            }
         })
     }
 }
@@ -52,7 +57,8 @@ pub unsafe fn remove(call: &mut Call) -> Verdict {
     };
     // SAFETY: by the caller's word.
     unsafe {
-        on_path(call, place, |place| {
+        let asks = if is_directory { LastName::Found } else { LastName::AtHand };
+        on_path(call, place.asking(asks), |place| {
             if is_directory { names::remove_directory(&place) } else { names::unlink(&place) }.map(|()| 0)
         })
     }
@@ -107,7 +113,7 @@ pub unsafe fn symlink(call: &mut Call) -> Verdict {
     // SAFETY: by the caller's word.
     let target = unsafe { path(call.arguments[0]) };
     // SAFETY: by the caller's word.
-    unsafe { on_path(call, place, |place| names::make_symlink(target?, &place).map(|()| 0)) }
+    unsafe { on_path(call, place.asking(LastName::AtHand), |place| names::make_symlink(target?, &place).map(|()| 0)) }
 }
 
 /// `readlink(path, buffer, size)`, `readlinkat(dirfd, path, buffer, size)`

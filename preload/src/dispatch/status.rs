@@ -9,15 +9,12 @@ use house::ground::Result;
 use house::posix::mount::Mount;
 use house::posix::operations::attributes::{Status, Subject, status};
 use house::posix::operations::space;
-use house::posix::path::Symlinks;
+use house::posix::path::{LastName, Symlinks};
 use house::posix::report::Class;
 use house::store::{Kind, Timestamp};
 
-/// Preferred transfer size. The embedded engine needs no large calls to be fast, and stdio takes its buffers from it.
+/// The unit in which `statfs` counts.
 const BLOCK_BYTES: u64 = 4096;
-
-/// `f_type` of an embedded container: "side", unlike any file system's of Linux.
-const FILE_SYSTEM_TYPE: i64 = 0x7369_6465;
 
 /// File type and permission bits, as `st_mode` has them.
 fn mode(status: &Status) -> u32 {
@@ -40,7 +37,7 @@ fn stat_structure(status: &Status) -> libc::stat {
     stat.st_uid = attributes.uid;
     stat.st_gid = attributes.gid;
     stat.st_size = attributes.size_bytes.cast_signed();
-    stat.st_blksize = BLOCK_BYTES.cast_signed();
+    stat.st_blksize = status.transfer_bytes.cast_signed();
     stat.st_blocks = attributes.blocks.cast_signed();
     (stat.st_atime, stat.st_atime_nsec) = attributes.accessed.parts();
     (stat.st_mtime, stat.st_mtime_nsec) = attributes.modified.parts();
@@ -61,9 +58,9 @@ pub unsafe fn stat(call: &mut Call) -> Verdict {
                 unsafe { put(second, stat_structure(&status(Subject::Open(held))?)) }.map(|()| 0)
             });
         }
-        libc::SYS_stat => (Where::plain(0, Symlinks::Follow), second, 0),
-        libc::SYS_lstat => (Where::plain(0, Symlinks::Keep), second, 0),
-        _ => (Where::at(0, 1, followed(fourth as i32)), third, fourth as i32),
+        libc::SYS_stat => (Where::plain(0, Symlinks::Follow).asking(LastName::Told), second, 0),
+        libc::SYS_lstat => (Where::plain(0, Symlinks::Keep).asking(LastName::Told), second, 0),
+        _ => (Where::at(0, 1, followed(fourth as i32)).asking(LastName::Told), third, fourth as i32),
     };
     if flags & !(libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH | libc::AT_NO_AUTOMOUNT) != 0 {
         return Verdict::Pass;
@@ -95,7 +92,7 @@ fn statx_structure(status: &Status) -> libc::statx {
     // SAFETY: all zeros are a valid `statx`.
     let mut statx: libc::statx = unsafe { std::mem::zeroed() };
     statx.stx_mask = libc::STATX_BASIC_STATS | libc::STATX_BTIME;
-    statx.stx_blksize = BLOCK_BYTES as u32;
+    statx.stx_blksize = status.transfer_bytes as u32;
     statx.stx_nlink = attributes.link_count;
     statx.stx_uid = attributes.uid;
     statx.stx_gid = attributes.gid;
@@ -126,7 +123,7 @@ pub unsafe fn statx(call: &mut Call) -> Verdict {
         // SAFETY: by the caller's word.
         unsafe { put(target, statx_structure(&status(subject)?)) }.map(|()| 0)
     };
-    let place = Where::at(0, 1, followed(flags));
+    let place = Where::at(0, 1, followed(flags)).asking(LastName::Told);
     // SAFETY: by the caller's word.
     unsafe { on_subject(call, place, flags, tell) }
 }
@@ -155,9 +152,10 @@ fn statfs_structure(mount: &'static Mount) -> Result<Statfs> {
     /// `ST_VALID`, which glibc wants to see before it believes the flags.
     const FLAGS_ARE_VALID: i64 = 0x20;
     let capacity = space::capacity(mount)?;
-    let read_only = mount.connect()?.container.is_read_only();
+    let container = mount.connect()?.container.as_ref();
+    let read_only = container.is_read_only();
     Ok(Statfs {
-        kind: FILE_SYSTEM_TYPE,
+        kind: container.file_system_magic().cast_signed(),
         block_bytes: BLOCK_BYTES.cast_signed(),
         fragment_bytes: BLOCK_BYTES.cast_signed(),
         blocks: capacity.total_bytes / BLOCK_BYTES,

@@ -6,7 +6,7 @@ use crate::posix::description::Description;
 use crate::posix::mount::Connected;
 use crate::posix::path::Place;
 use crate::posix::permission::{self, Want};
-use crate::store::{Attributes, Changes, Kind, Timestamp};
+use crate::store::{Attributes, Changes, Kind, NodeId, Timestamp};
 
 /// What `stat` tells: the attributes, and the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,14 @@ pub struct Status {
     pub attributes: Attributes,
     /// `st_dev`.
     pub device: u64,
+    /// `st_blksize`, in bytes. The embedded engine needs no large calls to be fast; on another machine a chunk is best,
+    /// but stdio and Python take their buffers from it, and more than 1 MiB for each of them gains nothing.
+    pub transfer_bytes: u64,
 }
+
+/// Bounds of `st_blksize`.
+const TRANSFER_BYTES_MIN: u64 = 4096;
+const TRANSFER_BYTES_MAX: u64 = 1 << 20;
 
 /// Whose attributes: something at a path, or something open.
 #[derive(Clone, Copy)]
@@ -27,7 +34,33 @@ pub enum Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn connected(&self) -> Result<&'static Connected> {
+    /// The node.
+    ///
+    /// # Errors
+    /// `ENOENT`, `ENOTDIR`; `EBADF` for a descriptor that is a path only.
+    pub fn node(&self) -> Result<NodeId> {
+        match self {
+            Self::At(place) => place.existing().map(|found| found.node),
+            Self::Open(description) => description.check_open().map(|()| description.found().node),
+        }
+    }
+
+    /// What a check of permissions needs.
+    ///
+    /// # Errors
+    /// As `node`.
+    pub fn rights(&self) -> Result<Attributes> {
+        match self {
+            Self::At(place) => place.rights_of(place.existing()?.node),
+            Self::Open(description) => self.connected()?.container.rights(description.found().node),
+        }
+    }
+
+    /// The container.
+    ///
+    /// # Errors
+    /// What keeps it from being connected.
+    pub fn connected(&self) -> Result<&'static Connected> {
         match self {
             Self::At(place) => Ok(place.connected),
             Self::Open(description) => description.mount.connect(),
@@ -67,7 +100,12 @@ impl Subject<'_> {
 /// `ENOENT`, `ENOTDIR`.
 #[inline]
 pub fn status(subject: Subject<'_>) -> Result<Status> {
-    Ok(Status { attributes: subject.attributes()?, device: subject.connected()?.device })
+    let (attributes, connected) = (subject.attributes()?, subject.connected()?);
+    let transfer_bytes = match connected.container.is_remote() {
+        false => TRANSFER_BYTES_MIN,
+        true => attributes.chunk_bytes.clamp(TRANSFER_BYTES_MIN, TRANSFER_BYTES_MAX),
+    };
+    Ok(Status { attributes, device: connected.device, transfer_bytes })
 }
 
 /// `access` and its kin: `wanted` in the bits of access(2), 0 for existence alone.

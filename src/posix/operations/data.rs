@@ -42,7 +42,10 @@ pub fn read(description: &Description, segments: &[Segment]) -> Result<usize> {
     let mut start = description.cursor();
     end_of(start, wanted as usize)?;
     let length = loop {
-        let left = description.object.size_bytes()?.saturating_sub(start);
+        let Some(size_bytes) = description.object.size_at_hand() else {
+            return read_then_move(description, segments);
+        };
+        let left = size_bytes.saturating_sub(start);
         let length = wanted.min(left);
         if length == 0 {
             return Ok(0);
@@ -60,6 +63,22 @@ pub fn read(description: &Description, segments: &[Segment]) -> Result<usize> {
     };
     give_back(description, start, length, &outcome);
     outcome
+}
+
+/// Where the size is on another machine, the read itself tells how much there is: the cursor moves afterwards, and if
+/// another thread moved it meanwhile the bytes were that thread's, and are read again from where it went.
+#[cold]
+fn read_then_move(description: &Description, segments: &[Segment]) -> Result<usize> {
+    check_not_null(segments)?;
+    let mut start = description.cursor();
+    loop {
+        end_of(start, total_bytes(segments))?;
+        let done = description.object.read_at(start, segments)?;
+        match description.move_cursor(start, start + done as u64) {
+            Ok(()) => return Ok(done),
+            Err(current) => start = current,
+        }
+    }
 }
 
 /// A read that ends within the segments: they are cut to what was reserved, or bytes that another process appended
@@ -111,6 +130,9 @@ pub fn read_at(description: &Description, offset: u64, segments: &[Segment]) -> 
 
 /// Writes at the end, wherever that is by then: where it went, and the bytes.
 fn append(description: &Description, segments: &[Segment]) -> Result<(u64, usize)> {
+    if limits::is_unlimited() {
+        return description.object.append(segments);
+    }
     let segments = limits::within(description.object.size_bytes()?, segments)?;
     description.object.append(&segments)
 }

@@ -7,6 +7,15 @@ use crate::posix::path::{Last, Place};
 use crate::posix::permission::{self, Want};
 use crate::store::{Attributes, Kind, NewNode, RenameMode};
 
+/// Checks that a name may be made; the attributes of its directory. A name that is there already is `EEXIST` whatever
+/// the rights are, so one that was left unasked is asked for where they are wanting.
+fn may_create(place: &Place<'_>) -> Result<Attributes> {
+    place.check_directory_may_change().or_else(|error| match asked(place)?.found {
+        Some(_) => Err(Errno::EXIST),
+        None => Err(error),
+    })
+}
+
 /// `mkdir`.
 ///
 /// # Errors
@@ -15,7 +24,7 @@ pub fn make_directory(place: &Place<'_>, mode: u32) -> Result<()> {
     if !place.is_named() || place.found.is_some() {
         return Err(Errno::EXIST);
     }
-    let directory = place.check_directory_may_change()?;
+    let directory = may_create(place)?;
     let new = new_node(&directory, Kind::Directory, mode & 0o1777);
     place.connected.container.create(place.directory, place.name(), &new).map(drop)
 }
@@ -28,7 +37,7 @@ pub fn make_file(place: &Place<'_>, mode: u32) -> Result<()> {
     if !place.is_named() || place.found.is_some() {
         return Err(Errno::EXIST);
     }
-    let directory = place.check_directory_may_change()?;
+    let directory = may_create(place)?;
     if place.must_be_directory {
         return Err(Errno::NOENT);
     }
@@ -48,18 +57,27 @@ pub fn make_symlink(target: &[u8], place: &Place<'_>) -> Result<()> {
         return Err(Errno::EXIST);
     }
     if place.must_be_directory {
-        return Err(Errno::NOENT);
+        return Err(if asked(place)?.found.is_some() { Errno::EXIST } else { Errno::NOENT });
     }
-    let directory = place.check_directory_may_change()?;
+    let directory = may_create(place)?;
     let new = NewNode { mode: 0o777, target, ..new_node(&directory, Kind::Symlink, 0o777) };
     place.connected.container.create(place.directory, place.name(), &new).map(drop)
+}
+
+/// Asks what a name leads to that was left unasked, where the answer decides.
+fn asked<'a>(place: &Place<'a>) -> Result<Place<'a>> {
+    let mut place = place.clone();
+    if place.is_unasked {
+        place.look_again()?;
+    }
+    Ok(place)
 }
 
 /// Checks that the name at `place` may be taken away; the attributes of what it leads to.
 fn check_removable(place: &Place<'_>) -> Result<Attributes> {
     let found = place.found.ok_or(Errno::NOENT)?;
     let directory = place.check_directory_may_change()?;
-    let entry = place.attributes_of(found.node)?;
+    let entry = place.rights_of(found.node)?;
     permission::check_sticky(&directory, &entry)?;
     Ok(entry)
 }
@@ -72,6 +90,9 @@ pub fn unlink(place: &Place<'_>) -> Result<()> {
     if !place.is_named() {
         return Err(Errno::ISDIR);
     }
+    if place.is_unasked {
+        return unlink_unasked(place);
+    }
     let found = place.found.ok_or(Errno::NOENT)?;
     if place.must_be_directory && found.kind != Kind::Directory {
         return Err(Errno::NOTDIR);
@@ -83,6 +104,16 @@ pub fn unlink(place: &Place<'_>) -> Result<()> {
     check_removable(place)?;
     if found.kind == Kind::Directory {
         return Err(Errno::ISDIR);
+    }
+    place.connected.container.unlink(place.directory, place.name())
+}
+
+/// `unlink` of a name that was not looked up: the engine finds out what it leads to, unless that decides who may.
+fn unlink_unasked(place: &Place<'_>) -> Result<()> {
+    const STICKY: u32 = 0o1000;
+    let directory = place.check_directory_may_change()?;
+    if place.must_be_directory || directory.mode & STICKY != 0 && credentials::user() != 0 {
+        return unlink(&asked(place)?);
     }
     place.connected.container.unlink(place.directory, place.name())
 }

@@ -12,22 +12,37 @@ use rustix::fs::OFlags;
 /// Lookups that are made again because the file was unlinked between its being found and its being opened.
 const ATTEMPTS_COUNT_MAX: u32 = 64;
 
+/// What became of an open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// This descriptor.
+    As(i32),
+    /// The name, which was left unasked, leads to a symlink that is to be followed: the path has to be walked again, with
+    /// the last name looked up.
+    BehindSymlink,
+}
+
 /// Opens what is at `place`, or makes it. `mode` is the application's, without the mask.
 ///
 /// # Errors
 /// As open(2). `EOPNOTSUPP` for `O_TMPFILE`.
-pub fn open(mut place: Place<'_>, flags: OFlags, mode: u32) -> Result<i32> {
+pub fn open(mut place: Place<'_>, flags: OFlags, mode: u32) -> Result<Opened> {
     if flags.contains(OFlags::TMPFILE) {
         return Err(Errno::OPNOTSUPP);
     }
     if flags.contains(OFlags::CREATE) && place.must_be_directory && !flags.contains(OFlags::PATH) {
         return Err(Errno::ISDIR);
     }
+    let was_unasked = place.is_unasked;
     for _ in 0..ATTEMPTS_COUNT_MAX {
         match attempt(&mut place, flags, mode) {
             Err(Attempt::Again) => place.look_again()?,
             Err(Attempt::Failed(error)) => return Err(error),
-            Ok(descriptor) => return Ok(descriptor),
+            Ok(descriptor) => return Ok(Opened::As(descriptor)),
+        }
+        let is_symlink = place.found.is_some_and(|found| found.kind == Kind::Symlink);
+        if was_unasked && is_symlink && !flags.contains(OFlags::NOFOLLOW) {
+            return Ok(Opened::BehindSymlink);
         }
     }
     Err(Errno::STALE)
@@ -47,24 +62,24 @@ impl From<Errno> for Attempt {
 
 fn attempt(place: &mut Place<'_>, flags: OFlags, mode: u32) -> std::result::Result<i32, Attempt> {
     let close_on_exec = flags.contains(OFlags::CLOEXEC);
-    let (found, reservation, truncates) = match place.found {
+    let (found, reservation, is_new) = match place.found {
         Some(found) => {
-            let attributes = check(place, found, flags)?;
-            let truncates = flags.contains(OFlags::TRUNC)
-                && !flags.contains(OFlags::PATH)
-                && found.kind == Kind::File
-                && attributes.size_bytes > 0;
-            (found, table::reserve(close_on_exec)?, truncates)
+            check(place, found, flags)?;
+            (found, table::reserve(close_on_exec)?, false)
         }
         None => {
             if !flags.contains(OFlags::CREATE) || flags.contains(OFlags::PATH) {
                 return Err(Errno::NOENT.into());
             }
-            let directory = place.check_directory_may_change()?;
+            let directory = match place.check_directory_may_change() {
+                // What is there may be opened all the same.
+                Err(_) if place.is_unasked => return Err(Attempt::Again),
+                directory => directory?,
+            };
             let reservation = table::reserve(close_on_exec)?;
             let new = new_node(&directory, Kind::File, mode & 0o7777);
             match place.connected.container.create(place.directory, place.name(), &new) {
-                Ok(found) => (found, reservation, false),
+                Ok(found) => (found, reservation, true),
                 Err(Errno::EXIST) if !flags.contains(OFlags::EXCL) => return Err(Attempt::Again),
                 Err(error) => return Err(error.into()),
             }
@@ -78,7 +93,8 @@ fn attempt(place: &mut Place<'_>, flags: OFlags, mode: u32) -> std::result::Resu
         Err(error) => return Err(error.into()),
         Ok(object) => object,
     };
-    if truncates {
+    let empties = flags.contains(OFlags::TRUNC) && !flags.contains(OFlags::PATH) && found.kind == Kind::File;
+    if empties && !is_new && object.size_at_hand() != Some(0) {
         object.set_size(0)?;
     }
     let description = Description::new(place.mount, object, flags, place.directory, place.name());
@@ -86,7 +102,7 @@ fn attempt(place: &mut Place<'_>, flags: OFlags, mode: u32) -> std::result::Resu
 }
 
 /// Checks that what is there may be opened so.
-fn check(place: &Place<'_>, found: Found, flags: OFlags) -> Result<Attributes> {
+fn check(place: &Place<'_>, found: Found, flags: OFlags) -> Result<()> {
     if flags.contains(OFlags::CREATE | OFlags::EXCL) && !flags.contains(OFlags::PATH) {
         return Err(Errno::EXIST);
     }
@@ -103,20 +119,23 @@ fn check(place: &Place<'_>, found: Found, flags: OFlags) -> Result<Attributes> {
         Kind::File if flags.contains(OFlags::DIRECTORY) || place.must_be_directory => return Err(Errno::NOTDIR),
         _ => {}
     }
-    let attributes = place.attributes_of(found.node)?;
     if access.path_only {
-        return Ok(attributes);
+        return Ok(());
     }
     let changes = writes || flags.contains(OFlags::TRUNC);
     if changes && place.connected.container.is_read_only() {
         return Err(Errno::ROFS);
     }
+    if credentials::user() == 0 {
+        return Ok(());
+    }
+    let attributes = place.rights_of(found.node)?;
     let wanted = if reads { Want::READ.0 } else { 0 } | if changes { Want::WRITE.0 } else { 0 };
     permission::check(&attributes, Want(wanted))?;
     if flags.contains(OFlags::NOATIME) {
         permission::check_owner(&attributes)?;
     }
-    Ok(attributes)
+    Ok(())
 }
 
 /// A node that this process makes in `directory`: its own, but a set-group-id directory gives its group on, and a

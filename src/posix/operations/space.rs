@@ -30,7 +30,7 @@ pub fn truncate(place: &Place<'_>, size_bytes: i64) -> Result<()> {
     if place.connected.container.is_read_only() {
         return Err(Errno::ROFS);
     }
-    permission::check(&place.attributes_of(found.node)?, Want::WRITE)?;
+    permission::check(&place.rights_of(found.node)?, Want::WRITE)?;
     limits::check_size(size_bytes)?;
     let container = &place.connected.container;
     let object = if place.is_named() { container.open(found)? } else { container.adopt(found, &[])? };

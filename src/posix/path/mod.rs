@@ -14,4 +14,4 @@ pub mod walk;
 
 pub use buffer::PathBuffer;
 pub use route::{Base, Route, route};
-pub use walk::{Last, Place, Rules, Scope, Symlinks};
+pub use walk::{Last, LastName, Place, Rules, Scope, Symlinks};

@@ -37,11 +37,24 @@ pub enum Scope {
     InRoot,
 }
 
+/// What the caller needs to know of the last name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastName {
+    /// What it leads to.
+    Found,
+    /// That, and its attributes.
+    Told,
+    /// What it leads to if nobody far away has to be asked: the call that makes or removes the name finds out itself.
+    AtHand,
+}
+
 /// How a path is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// The last component.
     pub symlinks: Symlinks,
+    /// What is asked about it.
+    pub last: LastName,
     /// `RESOLVE_NO_SYMLINKS`: one that would be followed is an error.
     pub forbids_symlinks: bool,
     /// `RESOLVE_NO_XDEV`: so is leaving the container.
@@ -52,11 +65,22 @@ pub struct Rules {
 
 impl From<Symlinks> for Rules {
     fn from(symlinks: Symlinks) -> Self {
-        Self { symlinks, forbids_symlinks: false, stays_in_container: false, scope: Scope::Everywhere }
+        Self {
+            symlinks,
+            last: LastName::Found,
+            forbids_symlinks: false,
+            stays_in_container: false,
+            scope: Scope::Everywhere,
+        }
     }
 }
 
 impl Rules {
+    /// The same, with another question about the last name.
+    pub fn asking(self, last: LastName) -> Self {
+        Self { last, ..self }
+    }
+
     /// Whether a symlink at the very end is followed.
     pub fn follows_last(&self) -> bool {
         self.follows(b"")
@@ -88,6 +112,7 @@ pub enum Last {
 }
 
 /// Where in a container a path leads.
+#[derive(Clone)]
 pub struct Place<'a> {
     /// The mount.
     pub mount: &'static Mount,
@@ -95,8 +120,10 @@ pub struct Place<'a> {
     pub connected: &'static Connected,
     /// The directory that holds the last name.
     pub directory: NodeId,
-    /// What the name leads to; `None` where the name is free.
+    /// What the name leads to; `None` where the name is free, or was not looked up.
     pub found: Option<Found>,
+    /// Nobody asked what the name leads to: see [`LastName::AtHand`].
+    pub is_unasked: bool,
     /// A slash stood behind the name: only a directory will do.
     pub must_be_directory: bool,
     /// What the path ended in. Where that is no name, `directory` is what `found` tells.
@@ -138,6 +165,14 @@ impl Place<'_> {
             .map_err(|error| if error == Errno::STALE { Errno::NOENT } else { error })
     }
 
+    /// What a check of permissions needs to know of a node of this container; the rest may be old.
+    ///
+    /// # Errors
+    /// As `attributes_of`.
+    pub fn rights_of(&self, node: NodeId) -> Result<Attributes> {
+        self.connected.container.rights(node).map_err(|error| if error == Errno::STALE { Errno::NOENT } else { error })
+    }
+
     /// Checks that names may be made and removed in the directory; its attributes.
     ///
     /// # Errors
@@ -146,7 +181,7 @@ impl Place<'_> {
         if self.connected.container.is_read_only() {
             return Err(Errno::ROFS);
         }
-        let attributes = self.attributes_of(self.directory)?;
+        let attributes = self.rights_of(self.directory)?;
         permission::check(&attributes, Want::CHANGE_NAMES)?;
         Ok(attributes)
     }
@@ -156,6 +191,7 @@ impl Place<'_> {
     /// # Errors
     /// What the lookup says but `ENOENT`.
     pub fn look_again(&mut self) -> Result<()> {
+        self.is_unasked = false;
         self.found = match self.connected.container.lookup(self.directory, self.name()) {
             Ok(found) => Some(found),
             Err(Errno::NOENT) => None,
@@ -182,6 +218,7 @@ impl Place<'_> {
             connected,
             directory: found.node,
             found: Some(found),
+            is_unasked: false,
             must_be_directory: false,
             last,
             name: Cow::Borrowed(b""),
@@ -273,7 +310,13 @@ pub fn walk<'a>(
             return Ok(Walked::Elsewhere(path));
         }
         let is_last = is_finished(behind);
-        let found = match container.lookup(directory, name) {
+        let asked = match rules.last {
+            LastName::AtHand if is_last => container.lookup_at_hand(directory, name),
+            LastName::Told if is_last => Some(container.lookup_to_tell(directory, name)),
+            _ => Some(container.lookup(directory, name)),
+        };
+        let is_unasked = asked.is_none();
+        let found = match asked.unwrap_or(Err(Errno::NOENT)) {
             Ok(found) => Some(found),
             Err(Errno::NOENT) if is_last => None,
             // The directory was removed under us.
@@ -307,7 +350,8 @@ pub fn walk<'a>(
                 Some(_) => Cow::Owned(name.to_vec()),
             };
             let must_be_directory = !behind.is_empty();
-            let place = Place { mount, connected, directory, found, must_be_directory, last: Last::Name, name };
+            let place =
+                Place { mount, connected, directory, found, is_unasked, must_be_directory, last: Last::Name, name };
             return Ok(Walked::Here(place));
         }
         match found {
@@ -353,7 +397,7 @@ fn search(connected: &Connected, directory: NodeId) -> Result<()> {
     if crate::posix::credentials::user() == 0 {
         return Ok(());
     }
-    match connected.container.attributes(directory) {
+    match connected.container.rights(directory) {
         Ok(attributes) => permission::check(&attributes, Want::SEARCH),
         Err(Errno::STALE) => Err(Errno::NOENT),
         Err(error) => Err(error),

@@ -1,7 +1,7 @@
 //! Made of `include/sidestep_daos.h` by `build.rs`: change it there, and then
 //! `SIDESTEP_WRITE_BINDINGS=1 cargo test --features bindgen --test daos_abi`.
 //!
-//! Declarations: 769be0c9235929c6.
+//! Declarations: 7034b813926d5f8d.
 #![allow(unsafe_code, non_camel_case_types, clippy::pedantic)]
 
 use super::types::*;
@@ -272,6 +272,10 @@ pub struct sidestep_daos_calls {
     >,
     /// Attributes of an open node.
     pub dfs_ostat: Option<unsafe extern "C" fn(dfs: *mut dfs_t, node: *mut dfs_obj_t, stat: *mut stat) -> c_int>,
+    /// The same, with its two messages under way at once. Exported by libdfs for dfuse, in no installed header.
+    pub dfs_ostatx: Option<
+        unsafe extern "C" fn(dfs: *mut dfs_t, node: *mut dfs_obj_t, stat: *mut stat, event: *mut daos_event_t) -> c_int,
+    >,
     /// Sets those that `flags` name.
     pub dfs_osetattr:
         Option<unsafe extern "C" fn(dfs: *mut dfs_t, node: *mut dfs_obj_t, stat: *mut stat, flags: c_int) -> c_int>,

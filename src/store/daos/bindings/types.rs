@@ -1,7 +1,7 @@
 //! Made of `include/sidestep_daos.h` by `build.rs`: change it there, and then
 //! `SIDESTEP_WRITE_BINDINGS=1 cargo test --features bindgen --test daos_abi`.
 //!
-//! Declarations: 769be0c9235929c6.
+//! Declarations: 7034b813926d5f8d.
 #![allow(unsafe_code, non_camel_case_types, clippy::pedantic)]
 
 use core::ffi::{c_char, c_int, c_void};

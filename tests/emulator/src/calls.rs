@@ -23,7 +23,7 @@ calls! {
     dfs_lookup dfs_lookup_rel dfs_open dfs_dup dfs_release
     dfs_read dfs_readx dfs_write dfs_writex
     dfs_get_size dfs_punch dfs_readdir dfs_readdirplus dfs_mkdir dfs_remove dfs_move dfs_exchange
-    dfs_stat dfs_ostat dfs_osetattr dfs_chmod dfs_chown dfs_sync
+    dfs_stat dfs_ostat dfs_ostatx dfs_osetattr dfs_chmod dfs_chown dfs_sync
     dfs_setxattr dfs_getxattr dfs_removexattr dfs_listxattr
     dfs_get_mode dfs_get_symlink_value dfs_obj2id dfs_obj_get_info dfs_get_chunk_size dfs_obj_set_chunk_size
     dfs_obj_local2global dfs_obj_global2local

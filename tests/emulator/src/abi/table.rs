@@ -49,6 +49,7 @@ const _: Calls = Calls {
     dfs_exchange: Some(dfs_exchange),
     dfs_stat: Some(dfs_stat),
     dfs_ostat: Some(dfs_ostat),
+    dfs_ostatx: Some(dfs_ostatx),
     dfs_osetattr: Some(dfs_osetattr),
     dfs_chmod: Some(dfs_chmod),
     dfs_chown: Some(dfs_chown),

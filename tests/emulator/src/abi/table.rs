@@ -10,6 +10,7 @@ use sidestep::store::daos::bindings::Calls;
 
 /// Every call that Sidestep knows, each served here.
 const _: Calls = Calls {
+    d_log_init_adv: Some(d_log_init_adv),
     daos_init: Some(daos_init),
     daos_fini: Some(daos_fini),
     daos_reinit: Some(daos_reinit),

@@ -160,6 +160,7 @@ fn symbol(handle: *mut c_void, name: &CStr) -> *mut c_void {
 /// does not compile.
 macro_rules! look_up {
     (needed: $($needed:ident)*; optional: $($optional:ident)*) => {
+        #[allow(clippy::missing_transmute_annotations)]
         fn look_up(handle: *mut c_void) -> Result<Calls, &'static str> {
             const fn name(text: &'static str) -> &'static CStr {
                 match CStr::from_bytes_with_nul(text.as_bytes()) {

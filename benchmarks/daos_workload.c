@@ -284,13 +284,16 @@ static void hit(const struct work *work) {
     report("door", best[2]);
 }
 
-/* Bytes of memory that this process holds. */
+/* Bytes of memory that this process holds for itself: what is mapped of files does not count. */
 static double resident_bytes(void) {
-    long pages = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (!file || fscanf(file, "%ld %ld", &pages, &resident) != 2) fail("/proc/self/statm", "", errno);
+    char line[256];
+    long kibibytes = -1;
+    FILE *file = fopen("/proc/self/status", "r");
+    if (!file) fail("/proc/self/status", "", errno);
+    while (fgets(line, sizeof line, file) && sscanf(line, "RssAnon: %ld", &kibibytes) != 1) {}
     fclose(file);
-    return (double)resident * PAGE;
+    if (kibibytes < 0) fail("/proc/self/status", "tells no RssAnon", ENODATA);
+    return (double)kibibytes * 1024;
 }
 
 /* What COUNT descriptors cost that stay open: after one read of a page of each, and after BYTES of each were read in

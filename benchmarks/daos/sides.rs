@@ -79,7 +79,9 @@ impl Sides {
             Ok(named) => Self::real(&named, base)?,
             Err(_) => Self::emulated(base)?,
         };
-        fs::create_dir_all(sides.host_directory()).map_err(|error| format!("{}: {error}", sides.base.display()))?;
+        for directory in [sides.host_directory(), sides.base.join("store")] {
+            fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        }
         for side in &sides.all {
             // libpil4dfs insists on a directory there; one that lacks files shows a call that a library misses.
             fs::create_dir_all(&side.prefix).map_err(|error| format!("{}: {error}", side.prefix.display()))?;

@@ -114,8 +114,9 @@ impl CachedFile {
             frame.zero(start + count as u32, end);
             self.learn_end(seen);
         }
+        let age = state.age;
         let was_here = state.blocks.contains_key(&index);
-        self.install(state, index, frame, start, end);
+        self.install(state, index, frame, start, end, age);
         if !was_here && let Some(block) = state.blocks.get(&index) {
             block.frame.marks.fetch_or(AHEAD, Ordering::Relaxed);
         }

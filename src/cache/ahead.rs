@@ -38,6 +38,13 @@ impl CachedFile {
         let bound = AHEAD_BYTES_MAX.min(self.shared.descriptor_bytes / AHEAD_SHARE) / block;
         let blocks = (opening.ahead_blocks.load(Ordering::Relaxed) * 2).clamp(1, bound.max(1));
         opening.ahead_blocks.store(blocks, Ordering::Relaxed);
+        // Asking once where the file ends is cheaper than reading ahead of its end.
+        if self.end().is_none() {
+            match self.remote.size_bytes() {
+                Ok(end) => self.meet_end(state, end),
+                Err(_) => return,
+            }
+        }
         let file_end = self.end().unwrap_or(UNKNOWN);
         let first = self.index_of(end - 1) + 1;
         for index in first..first + blocks {

@@ -38,6 +38,14 @@ impl Load {
         Extent { offset, segment: self.frame.segment(self.start, self.end) }
     }
 
+    /// Sets to zero what a reader may see of the memory behind the end of the file. The rest is left alone: it may have
+    /// no memory yet, and a small file is to cost a page or two.
+    pub fn zero_behind(&self, file: &CachedFile, end: u64) {
+        let there = end.saturating_sub(file.start_of(self.index)).min(u64::from(self.end)) as u32;
+        let seen = there.max(self.asked.1).next_multiple_of(PAGE_BYTES).min(self.end);
+        self.frame.zero(there.max(self.start), seen);
+    }
+
     /// Copies what was asked for to the reader, dirty bytes laid over.
     pub fn copy_out(&self, file: &CachedFile, state: &State, span: Span<'_>) {
         let at = file.start_of(self.index);

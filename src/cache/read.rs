@@ -205,7 +205,10 @@ impl CachedFile {
                     (true, _) => Fetched::Short,
                     (false, None) => Fetched::UpTo(u64::MAX),
                     (false, Some(seen)) => {
-                        seen.zero_behind(&extents);
+                        match &loads {
+                            Some(loads) => loads.iter().for_each(|load| load.zero_behind(self, seen.end)),
+                            None => seen.zero_behind(&extents),
+                        }
                         Fetched::UpTo(seen.end.max(self.own_end.load(Ordering::Acquire)))
                     }
                 })

@@ -101,6 +101,13 @@ impl MemoryArray {
         while time != 0 && (start.elapsed().as_nanos() as u64) < time {
             std::hint::spin_loop();
         }
+        self.faults.bytes.fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
+        self.faults.call()
+    }
+
+    /// A message that its sender does not wait for here.
+    fn begin_message(&self, bytes: usize) -> Result<()> {
+        self.faults.bytes.fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
         self.faults.call()
     }
 
@@ -212,12 +219,12 @@ impl RemoteArray for MemoryArray {
     }
 
     fn begin_read(&self, extent: Extent) -> Result<Box<dyn Transfer>> {
-        self.message(0)?;
+        self.begin_message(extent.segment.len())?;
         Ok(Box::new(MemoryTransfer::begin(Direction::Read, &self.file, &self.faults, extent)))
     }
 
     fn begin_write(&self, extent: Extent) -> Result<Box<dyn Transfer>> {
-        self.message(0)?;
+        self.begin_message(extent.segment.len())?;
         Ok(Box::new(MemoryTransfer::begin(Direction::Write, &self.file, &self.faults, extent)))
     }
 

@@ -83,7 +83,7 @@ impl Transfer for MemoryTransfer {
     }
 
     fn wait(mut self: Box<Self>) -> Result<usize> {
-        if let Err(errno) = self.faults.call() {
+        if let Err(errno) = self.faults.judge() {
             if matches!(errno, Errno::IO | Errno::TIMEDOUT | Errno::NOTCONN) {
                 let segment = &self.extent.segment;
                 LOST.lock().unwrap().push((self.kind, segment.as_ptr() as usize, segment.len()));

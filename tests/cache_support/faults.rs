@@ -3,7 +3,7 @@
 use super::random::Random;
 use sidestep::ground::{Errno, Result};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Decides about each call of the engine.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Faults {
     pub messages: AtomicU64,
     /// Bytes that these moved.
     pub bytes: AtomicU64,
+    /// Whether transfers are checked for what the cache does to their memory; costs copies.
+    pub checks: AtomicBool,
     /// Short answers to give.
     pub short_reads: AtomicU64,
 }
@@ -33,6 +35,7 @@ impl Faults {
             told: AtomicU64::new(0),
             messages: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            checks: AtomicBool::new(true),
             short_reads: AtomicU64::new(0),
         }
     }

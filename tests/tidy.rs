@@ -67,6 +67,16 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/local/tree.rs",
     "src/store/local/window.rs",
     "src/store/local/write.rs",
+    "tests/emulator/src/abi/attributes.rs",
+    "tests/emulator/src/abi/data.rs",
+    "tests/emulator/src/abi/events.rs",
+    "tests/emulator/src/abi/handles.rs",
+    "tests/emulator/src/abi/memory.rs",
+    "tests/emulator/src/abi/names.rs",
+    "tests/emulator/src/abi/nodes.rs",
+    "tests/emulator/src/counters.rs",
+    "tests/emulator/src/events.rs",
+    "tests/emulator/src/shared_page.rs",
 ];
 
 /// Layers, lowest first. Each imports only those before it; `command` stands aside and may import all.

@@ -170,7 +170,9 @@ impl Mount {
         if matches!(self.configuration.url, StoreUrl::Daos { .. }) {
             // Its sockets would be this child's and its memory the parent's. The next child finds the parent connected.
             self.is_wanted.store(true, Ordering::Release);
-            return Err(self.refuse(Errno::AGAIN, "not connected yet when a child was made that opens a file; try again"));
+            return Err(
+                self.refuse(Errno::AGAIN, "not connected yet when a child was made that opens a file; try again")
+            );
         }
         let connected = self.open()?;
         self.guest.store(std::ptr::from_ref(connected).cast_mut(), Ordering::Release);

@@ -20,7 +20,9 @@ pub unsafe fn make_directory(call: &mut Call) -> Verdict {
         _ => (Where::at(0, 1, Symlinks::Name), call.arguments[2]),
     };
     // SAFETY: by the caller's word.
-    unsafe { on_path(call, place.asking(LastName::AtHand), |place| names::make_directory(&place, mode as u32).map(|()| 0)) }
+    unsafe {
+        on_path(call, place.asking(LastName::AtHand), |place| names::make_directory(&place, mode as u32).map(|()| 0))
+    }
 }
 
 /// `mknod(path, mode, device)`, `mknodat(dirfd, path, mode, device)`: regular files only.
@@ -33,11 +35,13 @@ pub unsafe fn make_node(call: &mut Call) -> Verdict {
     let makes_file = matches!(mode & libc::S_IFMT, 0 | libc::S_IFREG);
     // SAFETY: by the caller's word.
     unsafe {
-        on_path(call, place.asking(if makes_file { LastName::AtHand } else { LastName::Found }), |place| match mode & libc::S_IFMT {
-            0 | libc::S_IFREG => names::make_file(&place, mode).map(|()| 0),
-            _ if place.found.is_some() => Err(Errno::EXIST),
-            libc::S_IFIFO | libc::S_IFSOCK | libc::S_IFCHR | libc::S_IFBLK => Err(Errno::PERM),
-            _ => Err(Errno::INVAL),
+        on_path(call, place.asking(if makes_file { LastName::AtHand } else { LastName::Found }), |place| {
+            match mode & libc::S_IFMT {
+                0 | libc::S_IFREG => names::make_file(&place, mode).map(|()| 0),
+                _ if place.found.is_some() => Err(Errno::EXIST),
+                libc::S_IFIFO | libc::S_IFSOCK | libc::S_IFCHR | libc::S_IFBLK => Err(Errno::PERM),
+                _ => Err(Errno::INVAL),
+            }
         })
     }
 }

@@ -22,6 +22,8 @@ pub struct Shared {
     pub cursor: AtomicU64,
     /// Status flags, `O_*`.
     pub flags: AtomicU32,
+    /// 1 while one process alone has it: nobody was made since it was opened, or only this process itself anew, by exec.
+    pub is_sole: AtomicU32,
 }
 
 /// Set in a cursor that moved to the hand-over's page: offsets are below 2^63.
@@ -101,7 +103,11 @@ impl Description {
             fixed_flags: fixed_flags(flags),
             directory,
             name: name.into(),
-            own: Shared { cursor: AtomicU64::new(0), flags: AtomicU32::new((flags & CHANGEABLE).bits()) },
+            own: Shared {
+                cursor: AtomicU64::new(0),
+                flags: AtomicU32::new((flags & CHANGEABLE).bits()),
+                is_sole: AtomicU32::new(1),
+            },
             page: AtomicPtr::new(std::ptr::null_mut()),
             hold: AtomicI32::new(-1),
         };
@@ -110,10 +116,17 @@ impl Description {
     }
 
     /// Tells the object whether this opening is strict whatever its mount says: with `O_SYNC`, `O_DSYNC` and `O_DIRECT`,
-    /// and from the moment that other processes may share it.
+    /// and where other processes may write through it too. What nobody writes through may be cached by everybody.
     fn choose_consistency(&self) {
         let is_direct = self.shared().flags.load(Ordering::Relaxed) & OFlags::DIRECT.bits() != 0;
-        self.object.set_strict(is_direct || self.is_synchronous() || self.is_handed_over());
+        let is_shared = self.access.write && self.shared().is_sole.load(Ordering::Acquire) == 0;
+        self.object.set_strict(is_direct || self.is_synchronous() || is_shared);
+    }
+
+    /// Another process is about to have it too.
+    pub fn share(&self) {
+        self.shared().is_sole.store(0, Ordering::Release);
+        self.choose_consistency();
     }
 
     /// The node.
@@ -151,9 +164,9 @@ impl Description {
         let target = unsafe { &*page };
         target.cursor.store(cursor & !MOVED, Ordering::Release);
         target.flags.store(self.own.flags.load(Ordering::Acquire), Ordering::Release);
+        target.is_sole.store(self.own.is_sole.load(Ordering::Acquire), Ordering::Release);
         self.hold.store(hold.map_or(-1, Parked::into_number), Ordering::Release);
         self.page.store(page, Ordering::Release);
-        self.choose_consistency();
         true
     }
 

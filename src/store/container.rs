@@ -25,6 +25,9 @@ pub struct DirectoryEntry<'a> {
     /// Where the listing goes on after this entry; below 2^63 and above 2. Holds while the directory changes: an entry
     /// that was there all the time is told exactly once.
     pub position: u64,
+    /// Whether `found` is the truth. Otherwise only the name is known: the kind was not asked for (`DT_UNKNOWN`), and the
+    /// number is one that no other entry of the directory has.
+    pub is_certain: bool,
 }
 
 /// `statfs` in the engine's terms.

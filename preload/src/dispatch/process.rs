@@ -38,8 +38,8 @@ pub fn start() -> bool {
 /// libc takes its own locks.
 pub fn before_fork() {
     if !process::is_guest() {
+        handover::share();
         mount::flush();
-        handover::everything();
         mount::before_fork();
         FORKING.store(thread_id(), Ordering::Release);
     }
@@ -98,8 +98,8 @@ pub unsafe fn before_clone(call: &Call) -> Verdict {
     }
     if FORKING.load(Ordering::Acquire) != thread_id() {
         mount::connect_wanted();
+        handover::share();
         mount::flush();
-        handover::everything();
     }
     if flags & libc::CLONE_VM as u64 != 0 {
         guard::set_vfork_window(true);

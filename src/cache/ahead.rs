@@ -1,0 +1,146 @@
+//! Reads begun ahead of a sequential reader, and the looking after of transfers under way.
+
+use super::file::{CachedFile, Incoming, State, UNKNOWN};
+use super::frame::{AHEAD, BLOCK_BYTES_MIN};
+use super::opening::Opening;
+use super::statistics::COUNTERS;
+use super::write_back::is_lost;
+use crate::store::Extent;
+use std::sync::atomic::Ordering;
+
+/// What may be asked for ahead of one reader, in bytes: at 5 GB/s and 200 us for each MiB, enough to bridge some
+/// milliseconds in which the program computes.
+const AHEAD_BYTES_MAX: u64 = 8 << 20;
+
+/// Which part of a description's memory may be asked for ahead.
+const AHEAD_SHARE: u64 = 4;
+
+/// Reads in a row after which somebody reads on, most likely. The first read of a file counts as one.
+const RUN_MIN: u32 = 2;
+
+/// Bytes that are read from the cache between two looks at what is under way: an engine whose network moves only when
+/// it is looked at must not stand still while its reader is served from here.
+pub const POLL_BYTES: i64 = BLOCK_BYTES_MIN as i64;
+
+impl CachedFile {
+    /// Begins to read the blocks behind `end` for a reader that reads one piece after another, if they are not here or
+    /// on their way.
+    pub fn read_ahead(&self, state: &mut State, opening: &Opening, offset: u64, end: u64) {
+        let block = u64::from(self.block_bytes);
+        let window = opening.window_bytes.load(Ordering::Relaxed);
+        if opening.run.load(Ordering::Relaxed) < RUN_MIN {
+            opening.ahead_blocks.store(0, Ordering::Relaxed);
+            return;
+        }
+        if end - offset < block && window < block || self.shared.is_forking() {
+            return;
+        }
+        let bound = AHEAD_BYTES_MAX.min(self.shared.descriptor_bytes / AHEAD_SHARE) / block;
+        let blocks = (opening.ahead_blocks.load(Ordering::Relaxed) * 2).clamp(1, bound.max(1));
+        opening.ahead_blocks.store(blocks, Ordering::Relaxed);
+        let file_end = self.end().unwrap_or(UNKNOWN);
+        let first = self.index_of(end - 1) + 1;
+        for index in first..first + blocks {
+            if self.start_of(index) >= file_end {
+                break;
+            }
+            let is_coming = state.incoming.iter().any(|incoming| incoming.index == index);
+            if !is_coming && !state.blocks.contains_key(&index) && !self.begin(state, index) {
+                break;
+            }
+        }
+    }
+
+    fn begin(&self, state: &mut State, index: u64) -> bool {
+        let at = self.start_of(index);
+        let known = self.remote_end.load(Ordering::Acquire);
+        let end = known.saturating_sub(at).min(u64::from(self.block_bytes)) as u32;
+        if end == 0 {
+            return false;
+        }
+        let Some(frame) = self.acquire(state, 0, end) else { return false };
+        COUNTERS.messages_read.add(1);
+        match self.remote.begin_read(Extent { offset: at, segment: frame.segment(0, end) }) {
+            Ok(transfer) => {
+                COUNTERS.ahead_begun_bytes.add(u64::from(end));
+                self.transfers.fetch_add(1, Ordering::Relaxed);
+                state.incoming.push(Incoming { index, frame, transfer, start: 0, end, is_stale: false });
+                true
+            }
+            Err(_) => {
+                self.release(state, frame);
+                false
+            }
+        }
+    }
+
+    /// Waits for a block that is coming, if it is, and makes it part of the cache. A read ahead that failed is told to
+    /// nobody: who needs the bytes asks again.
+    pub fn receive_block(&self, state: &mut State, index: u64) {
+        if let Some(at) = state.incoming.iter().position(|incoming| incoming.index == index) {
+            COUNTERS.misses.add(1);
+            let incoming = state.incoming.swap_remove(at);
+            self.receive(state, incoming);
+        }
+    }
+
+    /// Waits for everything that is coming.
+    pub fn receive_all(&self, state: &mut State) {
+        while let Some(incoming) = state.incoming.pop() {
+            self.receive(state, incoming);
+        }
+    }
+
+    fn receive(&self, state: &mut State, incoming: Incoming) {
+        let Incoming { index, frame, transfer, start, end, is_stale } = incoming;
+        self.transfers.fetch_sub(1, Ordering::Relaxed);
+        let count = match transfer.wait() {
+            Ok(count) => count,
+            Err(errno) if is_lost(errno) => return self.abandon(state, frame),
+            Err(_) => return self.release(state, frame),
+        };
+        let asked = (end - start) as usize;
+        let known = self.remote_end.load(Ordering::Acquire);
+        let seen = self.start_of(index) + u64::from(start) + count as u64;
+        let is_short = count < asked;
+        // A short answer tells where the file ends, unless that is known to be elsewhere: then somebody who waits for
+        // the bytes had better ask himself.
+        let is_surprise = is_short && (count == 0 || known != UNKNOWN && known != seen);
+        if is_stale || is_surprise {
+            COUNTERS.ahead_unused_bytes.add(asked as u64);
+            return self.release(state, frame);
+        }
+        if is_short {
+            frame.zero(start + count as u32, end);
+            self.learn_end(seen);
+        }
+        let was_here = state.blocks.contains_key(&index);
+        self.install(state, index, frame, start, end);
+        if !was_here && let Some(block) = state.blocks.get(&index) {
+            block.frame.marks.fetch_or(AHEAD, Ordering::Relaxed);
+        }
+    }
+
+    /// Looks whether transfers under way have ended, and takes in what has. Without waiting.
+    pub fn look_after_transfers(&self, state: &mut State) {
+        if self.transfers.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut at = 0;
+        while at < state.incoming.len() {
+            if state.incoming[at].transfer.has_ended() {
+                let incoming = state.incoming.swap_remove(at);
+                self.receive(state, incoming);
+            } else {
+                at += 1;
+            }
+        }
+        let sent: Vec<u64> = state.outgoing.iter().copied().collect();
+        for index in sent {
+            let outgoing = state.blocks.get_mut(&index).and_then(|block| block.outgoing.as_mut());
+            if outgoing.is_some_and(|transfer| transfer.has_ended()) {
+                self.finish(state, index);
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! A container on another machine with the cache before it.
+
+use super::array::CachedArray;
+use super::file::CachedFile;
+use super::lock::Lock;
+use super::opening::Opening;
+use super::passage::Passage;
+use super::registry::Registry;
+use super::{CACHE_BYTES, CACHE_BYTES_MIN, DESCRIPTOR_SHARE, PATIENCE};
+use crate::ground::guard::Quiet;
+use crate::ground::mounts::{Consistency, MountOptions};
+use crate::ground::{Result, diagnostics};
+use crate::store::{
+    ArrayObject, Attributes, Capacity, Changes, Container, DirectoryEntry, Found, Kind, NewNode, NodeId, OnlyIf,
+    RemoteArray, RemoteContainer, RenameMode,
+};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+/// What the files of a container share.
+pub struct Shared {
+    /// The files.
+    pub(super) registry: Lock<Registry>,
+    /// Files in it.
+    pub(super) files: AtomicU64,
+    /// Memory of all blocks, in bytes.
+    pub(super) used_bytes: AtomicU64,
+    /// What that may come to.
+    pub(super) bound_bytes: u64,
+    /// What the blocks of a file may come to, for each of its descriptions.
+    pub(super) descriptor_bytes: u64,
+    /// Whether the mount is strict.
+    is_strict: bool,
+    /// How long a lock is waited for: a message may take the mount's whole timeout.
+    pub(super) patience: Duration,
+    /// The thread that prepared for a fork or an exec; 0 for none.
+    pub(super) forker: AtomicUsize,
+    /// The files whose locks it has.
+    pub(super) held: Lock<Vec<Arc<CachedFile>>>,
+    /// Whether the thread that stores what is a second old knows of this.
+    pub(super) is_watched: AtomicBool,
+}
+
+impl Shared {
+    /// Whether calls of this description pass the cache.
+    #[inline(always)]
+    pub fn is_strict(&self, opening: &Opening) -> bool {
+        self.is_strict || opening.is_strict()
+    }
+}
+
+/// A container on another machine with the cache before it: names go to it as they are, bytes through the cache.
+pub struct CachedContainer {
+    remote: Arc<dyn RemoteContainer>,
+    shared: Arc<Shared>,
+}
+
+impl CachedContainer {
+    /// Puts a cache before `remote`. Of the mount's options: `consistency=` (close-to-open if not said), `cache=` (256
+    /// MiB if not said, 1 MiB at least), `timeout=`.
+    pub fn new(remote: Arc<dyn RemoteContainer>, options: &MountOptions) -> Self {
+        let bound_bytes = options.cache_bytes.unwrap_or(CACHE_BYTES).max(CACHE_BYTES_MIN);
+        let patience = options.timeout_seconds.map_or(PATIENCE, |seconds| Duration::from_secs(u64::from(seconds)));
+        let shared = Arc::new(Shared {
+            registry: Lock::new(Registry::default()),
+            files: AtomicU64::new(0),
+            used_bytes: AtomicU64::new(0),
+            bound_bytes,
+            descriptor_bytes: (bound_bytes / DESCRIPTOR_SHARE).max(CACHE_BYTES_MIN),
+            is_strict: options.consistency == Some(Consistency::Strict),
+            patience,
+            forker: AtomicUsize::new(0),
+            held: Lock::new(Vec::new()),
+            is_watched: AtomicBool::new(false),
+        });
+        Self { remote, shared }
+    }
+
+    /// Memory of the blocks that are cached now, in bytes: what was read or written at least once, in pages.
+    pub fn used_bytes(&self) -> u64 {
+        self.shared.used_bytes.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn wrap(&self, remote: Arc<dyn RemoteArray>) -> Result<Box<dyn ArrayObject>> {
+        match remote.found().kind {
+            Kind::File => Ok(Box::new(CachedArray::new(&self.shared, remote)?)),
+            Kind::Directory | Kind::Symlink => Ok(Box::new(Passage(remote))),
+        }
+    }
+
+    fn lay_over(&self, attributes: Result<Attributes>) -> Result<Attributes> {
+        let mut attributes = attributes?;
+        if attributes.kind == Kind::File
+            && let Some(file) = self.shared.file_of(attributes.node)
+        {
+            file.lay_over(&mut attributes);
+        }
+        Ok(attributes)
+    }
+}
+
+impl Container for CachedContainer {
+    fn root(&self) -> NodeId {
+        self.remote.root()
+    }
+
+    fn lookup(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
+        self.remote.lookup(directory, name)
+    }
+
+    fn attributes(&self, node: NodeId) -> Result<Attributes> {
+        self.lay_over(self.remote.remote_attributes(node))
+    }
+
+    fn change(&self, node: NodeId, changes: &Changes) -> Result<()> {
+        if let Some(file) = self.shared.file_of(node) {
+            file.before_change(changes);
+        }
+        self.remote.change(node, changes)
+    }
+
+    fn create(&self, directory: NodeId, name: &[u8], new: &NewNode<'_>) -> Result<Found> {
+        self.remote.create(directory, name, new)
+    }
+
+    fn unlink(&self, directory: NodeId, name: &[u8]) -> Result<()> {
+        self.remote.unlink(directory, name)
+    }
+
+    fn remove_directory(&self, directory: NodeId, name: &[u8]) -> Result<()> {
+        self.remote.remove_directory(directory, name)
+    }
+
+    fn rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), mode: RenameMode) -> Result<()> {
+        self.remote.rename(from, to, mode)
+    }
+
+    fn read_link(&self, node: NodeId, buffer: &mut [u8]) -> Result<usize> {
+        self.remote.read_link(node, buffer)
+    }
+
+    fn entries(
+        &self,
+        directory: NodeId,
+        position: u64,
+        visit: &mut dyn FnMut(DirectoryEntry<'_>) -> bool,
+    ) -> Result<()> {
+        self.remote.entries(directory, position, visit)
+    }
+
+    fn whereabouts(&self, directory: NodeId, name: &mut [u8]) -> Result<(NodeId, usize)> {
+        self.remote.whereabouts(directory, name)
+    }
+
+    fn open(&self, found: Found) -> Result<Box<dyn ArrayObject>> {
+        self.wrap(self.remote.open_remote(found)?)
+    }
+
+    fn adopt(&self, found: Found, ticket: &[u8]) -> Result<Box<dyn ArrayObject>> {
+        self.wrap(self.remote.adopt_remote(found, ticket)?)
+    }
+
+    fn hold(&self, found: Found) -> Result<OwnedFd> {
+        self.remote.hold(found)
+    }
+
+    fn capacity(&self) -> Result<Capacity> {
+        self.remote.capacity()
+    }
+
+    fn sync(&self) -> Result<()> {
+        let stored = self.shared.write_all_back();
+        self.remote.sync().and(stored)
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.remote.is_read_only()
+    }
+
+    fn after_fork_in_child(&self) {
+        self.remote.after_fork_in_child();
+        self.shared.after_fork_in_child();
+    }
+
+    fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
+        self.remote.host_stand_in(directory, path)
+    }
+
+    fn directory_at(&self, host_path: &[u8]) -> Option<NodeId> {
+        self.remote.directory_at(host_path)
+    }
+
+    fn rights(&self, node: NodeId) -> Result<Attributes> {
+        self.remote.rights(node)
+    }
+
+    fn is_remote(&self) -> bool {
+        self.remote.is_remote()
+    }
+
+    fn file_system_magic(&self) -> u64 {
+        self.remote.file_system_magic()
+    }
+
+    fn extended_attribute(&self, node: NodeId, name: &[u8], room: &mut [u8]) -> Result<usize> {
+        self.remote.extended_attribute(node, name, room)
+    }
+
+    fn set_extended_attribute(&self, node: NodeId, name: &[u8], value: &[u8], only: Option<OnlyIf>) -> Result<()> {
+        self.remote.set_extended_attribute(node, name, value, only)
+    }
+
+    fn remove_extended_attribute(&self, node: NodeId, name: &[u8]) -> Result<()> {
+        self.remote.remove_extended_attribute(node, name)
+    }
+
+    fn extended_attribute_names(&self, node: NodeId, room: &mut [u8]) -> Result<usize> {
+        self.remote.extended_attribute_names(node, room)
+    }
+
+    fn flush(&self) {
+        if let Err(errno) = self.shared.write_all_back() {
+            diagnostics::say(&format!("bytes that were written are not stored yet, and may be lost: {errno}"));
+        }
+        self.remote.flush();
+    }
+
+    fn before_fork(&self) {
+        self.shared.before_fork();
+        self.remote.before_fork();
+    }
+
+    fn after_fork_in_parent(&self) {
+        self.remote.after_fork_in_parent();
+        self.shared.after_fork_in_parent();
+    }
+}
+
+impl Shared {
+    /// Stores what every file has that is not in the store.
+    fn write_all_back(&self) -> Result<()> {
+        let quiet = Quiet::enter();
+        let mut outcome = Ok(());
+        for file in self.all_files().ok_or(crate::ground::Errno::IO)? {
+            // The flag of an end that nobody stored yet: most files have nothing, and need no lock.
+            if file.is_stored() {
+                continue;
+            }
+            let stored = file.lock(&quiet).and_then(|mut state| file.write_back(&mut state, None));
+            outcome = outcome.and(stored);
+        }
+        outcome
+    }
+}

@@ -1,0 +1,273 @@
+//! From the cache to the store.
+
+use super::file::{CachedFile, State, coarse_milliseconds};
+use super::frame::{BLOCK_BYTES_MAX, Frame};
+use super::opening::Opening;
+use super::pages::PAGE_BYTES;
+use super::ranges::Ranges;
+use super::statistics::COUNTERS;
+use crate::ground::buffer::Segment;
+use crate::ground::{Errno, Result};
+use crate::store::Extent;
+use std::sync::atomic::Ordering;
+
+/// Full blocks of a file that are on their way at once: enough to keep the network busy while the program fills the
+/// next, and few enough that their memory is nothing beside the bound.
+const OUTGOING_MAX: usize = 4;
+
+/// Pieces in one call to the engine.
+const EXTENTS_MAX: usize = 512;
+
+/// Bytes in one call to the engine, but for a single block that is larger.
+const CALL_BYTES_MAX: u64 = 4 * BLOCK_BYTES_MAX;
+
+/// Whether a transfer that ended so may still reach for its memory.
+pub fn is_lost(errno: Errno) -> bool {
+    matches!(errno, Errno::TIMEDOUT | Errno::IO | Errno::NOTCONN)
+}
+
+/// A block's part of a call.
+struct Part {
+    index: u64,
+    ranges: Ranges,
+    /// The bytes, where a writer may be changing those in the frame.
+    copy: Option<Vec<u8>>,
+}
+
+impl CachedFile {
+    /// A block has dirty bytes now.
+    pub fn mark_dirty(&self, state: &mut State, index: u64) {
+        let Some(block) = state.blocks.get_mut(&index) else { return };
+        if !block.is_dirty {
+            block.is_dirty = true;
+            if self.dirty_blocks.fetch_add(1, Ordering::AcqRel) == 0 {
+                self.dirty_since.store(coarse_milliseconds(), Ordering::Relaxed);
+            }
+            super::flusher::wake();
+        } else if state.has_failed {
+            super::flusher::wake();
+        }
+        state.has_failed = false;
+    }
+
+    /// A block has no dirty bytes any more.
+    pub fn mark_clean(&self, state: &mut State, index: u64) {
+        if let Some(block) = state.blocks.get_mut(&index)
+            && std::mem::take(&mut block.is_dirty)
+        {
+            self.dirty_blocks.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Begins to write a block that is dirty in full. What stands in the way leaves it dirty.
+    pub fn send(&self, state: &mut State, index: u64) {
+        while state.outgoing.len() >= OUTGOING_MAX {
+            self.finish_oldest(state);
+        }
+        let Some(block) = state.blocks.get_mut(&index) else { return };
+        let is_whole = block.dirty().covers(0, self.block_bytes);
+        if !is_whole || block.outgoing.is_some() || !block.frame.dirty.freeze_alone() {
+            return;
+        }
+        let frame = block.frame;
+        let at = self.start_of(index);
+        let extent = Extent { offset: at, segment: frame.segment(0, self.block_bytes) };
+        COUNTERS.messages_written.add(1);
+        match self.remote.begin_write(extent) {
+            Ok(transfer) => {
+                block.take_dirty();
+                block.outgoing = Some(transfer);
+                frame.set_valid(0, self.block_bytes);
+                state.outgoing.push_back(index);
+                state.dirty_bytes = state.dirty_bytes.saturating_sub(u64::from(self.block_bytes));
+                self.transfers.fetch_add(1, Ordering::Relaxed);
+                self.mark_clean(state, index);
+                state.spoil(at, at + u64::from(self.block_bytes), self.block_bytes);
+            }
+            // It stays dirty, and is told where storing it together with the rest fails too.
+            Err(_) => {
+                COUNTERS.failed_writes.add(1);
+                frame.dirty.thaw();
+            }
+        }
+    }
+
+    fn finish_oldest(&self, state: &mut State) {
+        if let Some(index) = state.outgoing.front().copied() {
+            self.finish(state, index);
+        }
+    }
+
+    /// Waits for the write of a block, if one is under way. If it failed the block is dirty again.
+    pub fn finish(&self, state: &mut State, index: u64) {
+        let Some(transfer) = state.blocks.get_mut(&index).and_then(|block| block.outgoing.take()) else { return };
+        state.outgoing.retain(|sent| *sent != index);
+        self.transfers.fetch_sub(1, Ordering::Relaxed);
+        let outcome = transfer.wait();
+        let end = self.start_of(index) + u64::from(self.block_bytes);
+        match outcome {
+            Ok(written) if written >= self.block_bytes as usize => {
+                COUNTERS.written_back_bytes.add(u64::from(self.block_bytes));
+                if let Some(block) = state.blocks.get(&index) {
+                    block.frame.dirty.thaw();
+                }
+                self.raise_end(end);
+                self.remote.note_written(end);
+                // What was asked for while it was under way may be of before.
+                state.spoil(self.start_of(index), end, self.block_bytes);
+                self.pass(state, index);
+            }
+            Ok(_) => self.take_back(state, index, false),
+            Err(errno) => self.take_back(state, index, is_lost(errno)),
+        }
+    }
+
+    /// A block's write failed: all of it is dirty again, in other memory if the old may still be reached for.
+    fn take_back(&self, state: &mut State, index: u64, is_memory_lost: bool) {
+        COUNTERS.failed_writes.add(1);
+        let Some(block) = state.blocks.get_mut(&index) else { return };
+        let old = block.frame;
+        if is_memory_lost && let Ok(frame) = super::frame::take(self.block_bytes) {
+            self.replace_frame(state, index, old, frame);
+        }
+        if let Some(block) = state.blocks.get_mut(&index) {
+            block.soil(0, self.block_bytes);
+            block.frame.dirty.thaw();
+        }
+        self.mark_dirty(state, index);
+    }
+
+    fn replace_frame(&self, state: &mut State, index: u64, old: &'static Frame, frame: &'static Frame) {
+        frame.touch(0, self.block_bytes);
+        frame.copy_from(old, 0, self.block_bytes);
+        frame.set_valid(0, self.block_bytes);
+        // Over the bound, if need be: these bytes have nowhere else to be.
+        let cost = frame.touched_bytes();
+        state.used_bytes += cost;
+        self.shared.used_bytes.fetch_add(cost, Ordering::Relaxed);
+        frame.own(self.id, index);
+        if let Some(block) = state.blocks.get_mut(&index) {
+            block.frame = frame;
+        }
+        self.hints.put(index, frame);
+        self.abandon(state, old);
+    }
+
+    /// Stores everything that is dirty, and waits for what is under way. `told` is the description that is told by the
+    /// answer; all others that wrote are told by their next call.
+    ///
+    /// # Errors
+    /// The engine's. What could not be stored stays dirty.
+    pub fn write_back(&self, state: &mut State, told: Option<&Opening>) -> Result<()> {
+        // What failed on its way is dirty again, and gets a second chance below before anybody is told.
+        while !state.outgoing.is_empty() {
+            self.finish_oldest(state);
+        }
+        let mut from = 0;
+        while self.dirty_blocks.load(Ordering::Acquire) != 0 {
+            let parts = self.gather(state, from);
+            let Some(last) = parts.last() else { break };
+            from = last.index + 1;
+            if let Err(errno) = self.store_parts(state, parts) {
+                COUNTERS.failed_writes.add(1);
+                self.tell_writers(state, errno, told);
+                state.has_failed = true;
+                return Err(errno);
+            }
+        }
+        state.has_failed = false;
+        state.pieces = 0;
+        state.dirty_bytes = 0;
+        if self.dirty_blocks.load(Ordering::Acquire) == 0 {
+            for opening in &state.openings {
+                opening.note_stored();
+            }
+        }
+        self.settle_own_end(state);
+        Ok(())
+    }
+
+    /// Takes the dirty bytes of as many blocks from `from` on as go into one call. Their frames are frozen.
+    fn gather(&self, state: &mut State, from: u64) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let (mut extents, mut bytes) = (0, 0);
+        for (&index, block) in state.blocks.range_mut(from..) {
+            if !block.is_dirty {
+                continue;
+            }
+            if !parts.is_empty() && (extents >= EXTENTS_MAX || bytes >= CALL_BYTES_MAX) {
+                break;
+            }
+            let ranges = block.take_dirty();
+            let has_writers = block.frame.dirty.seen().has_writers();
+            let copy = has_writers.then(|| {
+                let mut copy = vec![0; self.block_bytes as usize];
+                for (low, high) in ranges.iter() {
+                    block.frame.copy_out(low, &Segment::of_slice_mut(&mut copy[low as usize..high as usize]));
+                }
+                copy
+            });
+            extents += ranges.len();
+            bytes += ranges.bytes();
+            parts.push(Part { index, ranges, copy });
+        }
+        parts
+    }
+
+    fn store_parts(&self, state: &mut State, parts: Vec<Part>) -> Result<()> {
+        let mut extents = Vec::new();
+        for part in &parts {
+            let at = self.start_of(part.index);
+            let Some(block) = state.blocks.get(&part.index) else { continue };
+            for (low, high) in part.ranges.iter() {
+                let segment = match &part.copy {
+                    Some(copy) => Segment::of_slice(&copy[low as usize..high as usize]),
+                    None => block.frame.segment(low, high),
+                };
+                extents.push(Extent { offset: at + u64::from(low), segment });
+            }
+        }
+        let outcome = if extents.is_empty() { Ok(()) } else { self.remote.write_extents(&extents) };
+        COUNTERS.messages_written.add(1);
+        let end = extents.last().map_or(0, |extent| extent.offset + extent.segment.len() as u64);
+        for extent in &extents {
+            state.spoil(extent.offset, extent.offset + extent.segment.len() as u64, self.block_bytes);
+        }
+        if outcome.is_ok() {
+            self.raise_end(end);
+            self.remote.note_written(end);
+        }
+        for part in &parts {
+            match &outcome {
+                Ok(()) => self.note_part_stored(state, part),
+                Err(_) => {
+                    if let Some(block) = state.blocks.get_mut(&part.index) {
+                        part.ranges.iter().for_each(|(low, high)| block.soil(low, high));
+                    }
+                }
+            }
+            if let Some(block) = state.blocks.get(&part.index) {
+                block.frame.dirty.thaw();
+            }
+        }
+        outcome
+    }
+
+    fn note_part_stored(&self, state: &mut State, part: &Part) {
+        COUNTERS.written_back_bytes.add(part.ranges.bytes());
+        let Some(block) = state.blocks.get(&part.index) else { return };
+        let frame = block.frame;
+        for (low, high) in part.ranges.iter() {
+            frame.set_valid_inside(low, high, self.block_bytes);
+        }
+        // The page in which the file ends: behind the end there are zeros.
+        let (at, end) = (self.start_of(part.index), part.ranges.end());
+        let page = end / PAGE_BYTES * PAGE_BYTES;
+        let is_end = self.end() == Some(at + u64::from(end));
+        if page < end && part.copy.is_none() && is_end && part.ranges.covers(page, end) {
+            frame.zero(end, (page + PAGE_BYTES).min(self.block_bytes));
+            frame.set_valid(page, end);
+        }
+        self.mark_clean(state, part.index);
+    }
+}

@@ -1,0 +1,99 @@
+//! Transfers under way: they reach for the cache's memory at a moment of their own, and go on doing so if they are given
+//! up.
+#![allow(unsafe_code)]
+
+use super::faults::Faults;
+use super::store::StoredFile;
+use sidestep::ground::buffer::Segment;
+use sidestep::ground::{Errno, Result};
+use sidestep::store::{Extent, Transfer};
+use std::sync::{Arc, Mutex};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Read,
+    Write,
+}
+
+/// A transfer that was begun.
+pub struct MemoryTransfer {
+    kind: Kind,
+    file: Arc<StoredFile>,
+    faults: Arc<Faults>,
+    extent: Extent,
+    /// Of a write: its bytes when it was begun, which must be the same when it ends.
+    bytes: Vec<u8>,
+    done: Option<usize>,
+}
+
+// SAFETY: the memory that it points to is lent to it by the trait's contract, whichever thread it ends in.
+unsafe impl Send for MemoryTransfer {}
+
+/// Transfers that were given up on: where they reach.
+static LOST: Mutex<Vec<(Kind, usize, usize)>> = Mutex::new(Vec::new());
+
+fn copy_of(segment: &Segment) -> Vec<u8> {
+    let mut bytes = vec![0; segment.len()];
+    // SAFETY: the vector is as long as the segment.
+    unsafe { segment.copy_to(bytes.as_mut_ptr()) };
+    bytes
+}
+
+/// Reads that were given up on write into their memory now. Whoever uses it again finds out.
+pub fn let_the_lost_reach() {
+    let lost = LOST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for (kind, address, length) in lost.iter() {
+        if *kind == Kind::Read {
+            // SAFETY: the cache's memory stays mapped for the life of the process.
+            unsafe { std::ptr::write_bytes(*address as *mut u8, 0xEE, *length) };
+        }
+    }
+}
+
+impl MemoryTransfer {
+    pub fn begin(kind: Kind, file: &Arc<StoredFile>, faults: &Arc<Faults>, extent: Extent) -> Self {
+        let bytes = if kind == Kind::Write { copy_of(&extent.segment) } else { Vec::new() };
+        let mut transfer = Self { kind, file: file.clone(), faults: faults.clone(), extent, bytes, done: None };
+        if faults.one_in(2) {
+            transfer.run();
+        }
+        transfer
+    }
+
+    fn run(&mut self) {
+        if self.done.is_some() {
+            return;
+        }
+        self.done = Some(match self.kind {
+            Kind::Read => self.file.fetch(&self.extent),
+            Kind::Write => {
+                self.file.keep(&self.extent);
+                self.extent.segment.len()
+            }
+        });
+    }
+}
+
+impl Transfer for MemoryTransfer {
+    fn has_ended(&mut self) -> bool {
+        if self.done.is_none() && self.faults.one_in(4) {
+            self.run();
+        }
+        self.done.is_some()
+    }
+
+    fn wait(mut self: Box<Self>) -> Result<usize> {
+        if let Err(errno) = self.faults.call() {
+            if matches!(errno, Errno::IO | Errno::TIMEDOUT | Errno::NOTCONN) {
+                let segment = &self.extent.segment;
+                LOST.lock().unwrap().push((self.kind, segment.as_ptr() as usize, segment.len()));
+            }
+            return Err(errno);
+        }
+        self.run();
+        if self.kind == Kind::Write {
+            assert!(copy_of(&self.extent.segment) == self.bytes, "memory of a write under way was changed");
+        }
+        Ok(self.done.unwrap_or(0))
+    }
+}

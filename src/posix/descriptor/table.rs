@@ -3,7 +3,7 @@
 use super::entries::{DESCRIPTORS_COUNT_MAX, ENDING, ENTRIES, INHERITED, NOT_OURS, PARKED, entry};
 use super::slots::{self, Held};
 use super::{handover, placeholder};
-use crate::ground::{Errno, Result, kernel};
+use crate::ground::{Errno, Result, guard, kernel};
 use crate::posix::description::Description;
 use crate::posix::process;
 use std::os::fd::{IntoRawFd, OwnedFd};
@@ -28,7 +28,7 @@ pub fn look_up(descriptor: i32) -> Lookup {
         if word == NOT_OURS {
             return Lookup::NotOurs;
         }
-        if word >= ENDING || crate::ground::guard::in_vfork_window() {
+        if word >= ENDING || guard::in_vfork_window() {
             return unusual(descriptor, word);
         }
         if let Some(held) = slots::hold(word)
@@ -55,6 +55,11 @@ fn unusual(descriptor: i32, word: u32) -> Lookup {
         return handover::read_for_guest(descriptor).map_or(Lookup::NotOurs, Lookup::Ours);
     }
     if word == INHERITED {
+        if guard::is_in_library() {
+            // Adopting connects, and this may be the very library that is being started for it: DAOS's asks whether
+            // standard output is a terminal.
+            return Lookup::NotOurs;
+        }
         return match handover::adopt(descriptor) {
             Ok(held) => Lookup::Ours(held),
             Err(_) => Lookup::NotOurs,

@@ -67,6 +67,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/local/tree.rs",
     "src/store/local/window.rs",
     "src/store/local/write.rs",
+    "tests/daos/fork.rs",
     "tests/emulator/src/abi/attributes.rs",
     "tests/emulator/src/abi/data.rs",
     "tests/emulator/src/abi/events.rs",

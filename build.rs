@@ -1,6 +1,6 @@
 //! With the feature `bindgen`: makes the bindings of `include/sidestep_daos.h` anew, in `OUT_DIR`, where
-//! `tests/daos_abi.rs` compares them with the committed ones and, told to, replaces those. A plain build needs none of
-//! it: neither libclang nor DAOS.
+//! `tests/daos_abi.rs` compares them with the committed ones; `SIDESTEP_WRITE_BINDINGS=1` replaces those. A plain build
+//! needs none of it: neither libclang nor DAOS.
 
 #[cfg(feature = "bindgen")]
 #[path = "tests/daos_abi/checksum.rs"]
@@ -9,6 +9,7 @@ mod checksum;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=include");
+    println!("cargo::rerun-if-env-changed=SIDESTEP_WRITE_BINDINGS");
     #[cfg(feature = "bindgen")]
     generate::bindings();
 }
@@ -21,7 +22,7 @@ mod generate {
     /// The file's own words. The C names stay as they are: a reader looks for them in DAOS's documentation.
     const TOP: &str = "\
 //! Made of `include/sidestep_daos.h` by `build.rs`: change it there, and then
-//! `SIDESTEP_WRITE_BINDINGS=1 cargo test --features bindgen --test daos_abi`.
+//! `SIDESTEP_WRITE_BINDINGS=1 cargo check --features bindgen`.
 #![allow(unsafe_code, non_camel_case_types, clippy::pedantic)]
 ";
 
@@ -70,6 +71,10 @@ use libc::{dirent, gid_t, mode_t, stat, uid_t};
         std::fs::write(&target, text).expect("OUT_DIR is writable");
         let formatted = Command::new("rustfmt").args(["--edition", "2024", "--config-path", "."]).arg(&target).status();
         assert!(formatted.is_ok_and(|status| status.success()), "rustfmt formats the bindings");
+        if std::env::var_os("SIDESTEP_WRITE_BINDINGS").is_some() {
+            let committed = PathBuf::from("src/store/daos/bindings").join(name);
+            std::fs::copy(&target, committed).expect("the sources are writable");
+        }
     }
 
     /// Doc attributes as comments, and types by their short names.

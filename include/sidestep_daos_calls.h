@@ -6,11 +6,16 @@
 #define SIDESTEP_DAOS_CALLS_H
 
 #include <dirent.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
 /** Every call that is used, each under its own name; null where the library does not have it. */
 struct sidestep_daos_calls {
+	/** Opens the library's log, before it opens that itself: to no file, and with nothing but what `error_mask` says on
+	 * standard error. Once; counted from then on. */
+	int (*d_log_init_adv)(char *tag, char *file, unsigned int flavor, uint64_t mask, uint64_t error_mask,
+			      void (*identity)(uint32_t *thread, uint64_t *user));
 	/** Starts the library; each start has an end. */
 	int (*daos_init)(void);
 	/** Ends it. */

@@ -38,6 +38,13 @@ impl CachedFile {
         let bound = AHEAD_BYTES_MAX.min(self.shared.descriptor_bytes / AHEAD_SHARE) / block;
         let blocks = (opening.ahead_blocks.load(Ordering::Relaxed) * 2).clamp(1, bound.max(1));
         opening.ahead_blocks.store(blocks, Ordering::Relaxed);
+        // Asking once where the file ends is cheaper than reading ahead of its end.
+        if self.end().is_none() {
+            match self.remote.size_bytes() {
+                Ok(end) => self.meet_end(state, end),
+                Err(_) => return,
+            }
+        }
         let file_end = self.end().unwrap_or(UNKNOWN);
         let first = self.index_of(end - 1) + 1;
         for index in first..first + blocks {
@@ -114,8 +121,9 @@ impl CachedFile {
             frame.zero(start + count as u32, end);
             self.learn_end(seen);
         }
+        let age = state.age;
         let was_here = state.blocks.contains_key(&index);
-        self.install(state, index, frame, start, end);
+        self.install(state, index, frame, start, end, age);
         if !was_here && let Some(block) = state.blocks.get(&index) {
             block.frame.marks.fetch_or(AHEAD, Ordering::Relaxed);
         }

@@ -69,6 +69,8 @@ pub struct State {
     pub passed_end: u64,
     /// Somebody reads a second time what was dropped as passed: from now on nothing is.
     pub is_read_again: bool,
+    /// How often bytes of the store were changed: what was read before must not become part of the cache after.
+    pub age: u64,
     /// Memory of the blocks and of what is coming in, in bytes.
     pub used_bytes: u64,
     /// Where the clock's hand stands.
@@ -324,6 +326,7 @@ impl State {
 
     /// The store's bytes `start..end` are changed now or in a moment: what was asked for and is not here yet is no good.
     pub fn spoil(&mut self, start: u64, end: u64, block_bytes: u32) {
+        self.age += 1;
         for message in &mut self.under_way {
             message.is_stale |= message.start < end && start < message.end;
         }

@@ -62,14 +62,19 @@ unsafe impl Sync for Frame {}
 // SAFETY: as above.
 unsafe impl Send for Frame {}
 
+/// A frame with no more memory than this is one for a small file, or for a few pages of a large one.
+const LIGHT_BYTES: u64 = 64 << 10;
+
 struct Spare {
-    frames: [Vec<&'static Frame>; CLASSES],
+    /// Those with little memory, and those with more.
+    light: [Vec<&'static Frame>; CLASSES],
+    heavy: [Vec<&'static Frame>; CLASSES],
     bytes: u64,
 }
 
 impl Spare {
     const fn new() -> Self {
-        Self { frames: [const { Vec::new() }; CLASSES], bytes: 0 }
+        Self { light: [const { Vec::new() }; CLASSES], heavy: [const { Vec::new() }; CLASSES], bytes: 0 }
     }
 }
 
@@ -89,17 +94,23 @@ pub fn after_fork_in_child() {
     }
 }
 
-/// A frame for a block of `block_bytes` that belongs to nobody yet.
+/// A frame for a block of `block_bytes` that belongs to nobody yet, of which `need_bytes` will be used soon.
 ///
 /// # Errors
 /// `ENOMEM`.
-pub fn take(block_bytes: u32) -> Result<&'static Frame> {
+pub fn take(block_bytes: u32, need_bytes: u32) -> Result<&'static Frame> {
     let smallest = BLOCK_BYTES_MIN.trailing_zeros();
     let class = block_bytes.next_power_of_two().trailing_zeros().saturating_sub(smallest) as usize;
+    let class = class.min(CLASSES - 1);
     let quiet = Quiet::enter();
     {
         let mut spare = SPARE.lock(&quiet);
-        if let Some(frame) = spare.frames.get_mut(class).and_then(Vec::pop) {
+        let frame = if u64::from(need_bytes) <= LIGHT_BYTES {
+            spare.light[class].pop()
+        } else {
+            spare.heavy[class].pop().or_else(|| spare.light[class].pop())
+        };
+        if let Some(frame) = frame {
             spare.bytes -= frame.touched_bytes();
             return Ok(frame);
         }
@@ -143,8 +154,10 @@ impl Frame {
             let _ = unsafe { kernel::advise(self.buffer, self.capacity(), libc::MADV_DONTNEED) };
             self.touched.clear();
         }
-        spare.bytes += self.touched_bytes();
-        spare.frames[self.class].push(self);
+        let kept = self.touched_bytes();
+        spare.bytes += kept;
+        let frames = if kept <= LIGHT_BYTES { &mut spare.light } else { &mut spare.heavy };
+        frames[self.class].push(self);
         cost
     }
 
@@ -300,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_frame_is_read_by_its_owner_only() {
-        let frame = take(1 << 20).unwrap();
+        let frame = take(1 << 20, 1 << 20).unwrap();
         frame.own(7, 3);
         assert_eq!(frame.touch(0, 5000), 8192);
         assert_eq!((frame.touch(4000, 5000), frame.touch(8191, 8193)), (0, 4096));

@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn hints_lead_and_mislead_and_grow() {
-        let frame = super::super::frame::take(64 << 10).unwrap();
+        let frame = super::super::frame::take(64 << 10, 1).unwrap();
         let hints = Hints::new();
         assert!(hints.get(3).is_none());
         hints.put(3, frame);

@@ -38,6 +38,14 @@ impl Load {
         Extent { offset, segment: self.frame.segment(self.start, self.end) }
     }
 
+    /// Sets to zero what a reader may see of the memory behind the end of the file. The rest is left alone: it may have
+    /// no memory yet, and a small file is to cost a page or two.
+    pub fn zero_behind(&self, file: &CachedFile, end: u64) {
+        let there = end.saturating_sub(file.start_of(self.index)).min(u64::from(self.end)) as u32;
+        let seen = there.max(self.asked.1).next_multiple_of(PAGE_BYTES).min(self.end);
+        self.frame.zero(there.max(self.start), seen);
+    }
+
     /// Copies what was asked for to the reader, dirty bytes laid over.
     pub fn copy_out(&self, file: &CachedFile, state: &State, span: Span<'_>) {
         let at = file.start_of(self.index);
@@ -50,9 +58,9 @@ impl Load {
         }
     }
 
-    /// Makes what came part of the cache.
-    pub fn install(self, file: &CachedFile, state: &mut State) {
-        file.install(state, self.index, self.frame, self.start, self.end);
+    /// Makes what came part of the cache, if the file is still of that age.
+    pub fn install(self, file: &CachedFile, state: &mut State, age: u64) {
+        file.install(state, self.index, self.frame, self.start, self.end, age);
     }
 }
 
@@ -103,8 +111,9 @@ impl CachedFile {
     }
 
     /// Makes `start..end` of a block that came into `frame` part of the cache; the frame is the file's or given back
-    /// afterwards. Bytes behind the end of the file are zeros in it, up to `end`.
-    pub fn install(&self, state: &mut State, index: u64, frame: &'static Frame, start: u32, end: u32) {
+    /// afterwards. Bytes behind the end of the file are zeros in it, up to `end`. `age` is the file's when the bytes
+    /// were found to be good: making room may store dirty bytes, of which these know nothing.
+    pub fn install(&self, state: &mut State, index: u64, frame: &'static Frame, start: u32, end: u32, age: u64) {
         let at = self.start_of(index);
         let known = self.remote_end.load(Ordering::Acquire);
         // Only whole pages become known, the last ones of the block and of the file counting as whole.
@@ -118,7 +127,7 @@ impl CachedFile {
         } else {
             end / PAGE_BYTES * PAGE_BYTES
         };
-        if start >= up_to {
+        if start >= up_to || state.age != age {
             self.release(state, frame);
             return;
         }
@@ -129,6 +138,7 @@ impl CachedFile {
             return;
         };
         if self.extend(state, index, present, start, up_to)
+            && state.age == age
             && let Some(block) = state.blocks.get_mut(&index)
         {
             block.merge(frame, start, up_to);

@@ -19,7 +19,7 @@ impl CachedFile {
 
     /// A frame that will hold bytes `start..end` of a block, paid for; `None` where there is no room for it.
     pub fn acquire(&self, state: &mut State, start: u32, end: u32) -> Option<&'static Frame> {
-        let frame = frame::take(self.block_bytes).ok()?;
+        let frame = frame::take(self.block_bytes, end - start).ok()?;
         let cost = frame.touched_bytes() + frame.cost_of(start, end);
         if !self.make_room(state, cost, None) {
             frame.give_back();

@@ -205,7 +205,10 @@ impl CachedFile {
                     (true, _) => Fetched::Short,
                     (false, None) => Fetched::UpTo(u64::MAX),
                     (false, Some(seen)) => {
-                        seen.zero_behind(&extents);
+                        match &loads {
+                            Some(loads) => loads.iter().for_each(|load| load.zero_behind(self, seen.end)),
+                            None => seen.zero_behind(&extents),
+                        }
                         Fetched::UpTo(seen.end.max(self.own_end.load(Ordering::Acquire)))
                     }
                 })
@@ -215,17 +218,20 @@ impl CachedFile {
         let is_good = matches!(fetched, Ok(Fetched::UpTo(_)));
         // Where nobody knows where the file ends, zeros behind the end must not pass for its bytes.
         is_end_sure |= self.remote_end.load(Ordering::Acquire) != UNKNOWN;
+        let age = state.age;
         match loads {
-            Some(loads) => loads.into_iter().for_each(|load| {
+            Some(loads) => {
                 if is_good {
-                    load.copy_out(self, &state, span);
+                    loads.iter().for_each(|load| load.copy_out(self, &state, span));
                 }
-                if is_good && is_end_sure {
-                    load.install(self, &mut state);
-                } else {
-                    self.release(&mut state, load.frame);
+                for load in loads {
+                    if is_good && is_end_sure {
+                        load.install(self, &mut state, age);
+                    } else {
+                        self.release(&mut state, load.frame);
+                    }
                 }
-            }),
+            }
             None if is_good => {
                 for (index, from, to) in missing {
                     if let Some(block) = state.blocks.get(index) {

@@ -127,7 +127,7 @@ impl CachedFile {
         COUNTERS.failed_writes.add(1);
         let Some(block) = state.blocks.get_mut(&index) else { return };
         let old = block.frame;
-        if is_memory_lost && let Ok(frame) = super::frame::take(self.block_bytes) {
+        if is_memory_lost && let Ok(frame) = super::frame::take(self.block_bytes, self.block_bytes) {
             self.replace_frame(state, index, old, frame);
         }
         if let Some(block) = state.blocks.get_mut(&index) {

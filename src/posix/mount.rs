@@ -1,9 +1,11 @@
 //! The mounts of this process: prefixes, and the containers behind them, connected on first touch.
 
 use super::{process, turn, working_directory};
+use crate::cache::CachedContainer;
 use crate::ground::guard::Quiet;
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
 use crate::ground::{Errno, Result, diagnostics, kernel};
+use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
 use crate::store::{Container, NodeId};
 use std::os::unix::ffi::OsStrExt;
@@ -187,10 +189,11 @@ impl Mount {
                 Ok(container) => Box::new(container),
                 Err(error) => return Err(self.refuse(error.errno(), &error.to_string())),
             },
-            StoreUrl::Daos { .. } => {
-                return Err(
-                    self.refuse(Errno::OPNOTSUPP, "this build of Sidestep has no DAOS engine; use a local: store")
-                );
+            StoreUrl::Daos { pool, container } => {
+                match DaosContainer::open(pool, container, &self.configuration.options) {
+                    Ok(container) => Box::new(CachedContainer::new(container, &self.configuration.options)),
+                    Err(error) => return Err(self.refuse(error.errno(), &error.to_string())),
+                }
             }
         };
         let id = container.capacity().map_or(0, |capacity| capacity.id);
@@ -261,7 +264,7 @@ pub fn is_hold_link(link: &[u8]) -> bool {
             let is_live = link.strip_suffix(b"/live");
             is_live.is_some_and(|store| directory.file_name().is_some_and(|name| store.ends_with(name.as_bytes())))
         }
-        StoreUrl::Daos { .. } => false,
+        StoreUrl::Daos { .. } => daos::is_hold_link(link),
     })
 }
 

@@ -116,10 +116,12 @@ fn sidestep_block(chunk: u64) -> u64 {
 /// Puts bytes into a model, which grows as a file does.
 pub fn put(model: &mut Vec<u8>, start: u64, bytes: &[u8]) {
     let (start, end) = (start as usize, start as usize + bytes.len());
-    if model.len() < end {
+    if !bytes.is_empty() && model.len() < end {
         model.resize(end, 0);
     }
-    model[start..end].copy_from_slice(bytes);
+    if let Some(place) = model.get_mut(start..end) {
+        place.copy_from_slice(bytes);
+    }
 }
 
 /// What a model has in a range.

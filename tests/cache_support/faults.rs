@@ -3,7 +3,7 @@
 use super::random::Random;
 use sidestep::ground::{Errno, Result};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Decides about each call of the engine.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ pub struct Faults {
     pub told: AtomicU64,
     /// Calls that moved bytes or asked for sizes.
     pub messages: AtomicU64,
+    /// Bytes that these moved.
+    pub bytes: AtomicU64,
+    /// Whether transfers are checked for what the cache does to their memory; costs copies.
+    pub checks: AtomicBool,
     /// Short answers to give.
     pub short_reads: AtomicU64,
 }
@@ -30,6 +34,8 @@ impl Faults {
             countdown: AtomicU64::new(0),
             told: AtomicU64::new(0),
             messages: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            checks: AtomicBool::new(true),
             short_reads: AtomicU64::new(0),
         }
     }
@@ -44,9 +50,14 @@ impl Faults {
         self.countdown.store(count, Ordering::Relaxed);
     }
 
-    /// A call is made.
+    /// A message is sent.
     pub fn call(&self) -> Result<()> {
         self.messages.fetch_add(1, Ordering::Relaxed);
+        self.judge()
+    }
+
+    /// Whether what is being done now fails.
+    pub fn judge(&self) -> Result<()> {
         let left = self.countdown.load(Ordering::Relaxed);
         if left != 0 {
             self.countdown.store(left - 1, Ordering::Relaxed);
@@ -58,6 +69,11 @@ impl Faults {
             return Err(errors[self.below(4) as usize]);
         }
         Ok(())
+    }
+
+    /// The messages since the last time that this was asked, and the bytes that they moved.
+    pub fn taken(&self) -> (u64, u64) {
+        (self.messages.swap(0, Ordering::Relaxed), self.bytes.swap(0, Ordering::Relaxed))
     }
 
     /// True once in `count` times.

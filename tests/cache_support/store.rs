@@ -10,6 +10,7 @@ use sidestep::store::{
     Transfer,
 };
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 /// What is stored of a file.
 #[derive(Debug, Default)]
@@ -96,12 +97,23 @@ pub struct MemoryArray {
 
 impl MemoryArray {
     fn message(&self, bytes: usize) -> Result<()> {
-        let start = std::time::Instant::now();
-        let time = self.latency + self.latency_of_mib * bytes as u64 / (1 << 20);
-        while time != 0 && (start.elapsed().as_nanos() as u64) < time {
+        let end = Instant::now() + self.time_of(bytes);
+        while Instant::now() < end {
             std::hint::spin_loop();
         }
+        self.faults.bytes.fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
         self.faults.call()
+    }
+
+    /// A message that its sender does not wait for here.
+    fn begin_message(&self, bytes: usize) -> Result<Instant> {
+        self.faults.bytes.fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
+        self.faults.call()?;
+        Ok(Instant::now() + self.time_of(bytes))
+    }
+
+    fn time_of(&self, bytes: usize) -> Duration {
+        Duration::from_nanos(self.latency + self.latency_of_mib * bytes as u64 / (1 << 20))
     }
 
     fn extents(offset: u64, segments: &[Segment]) -> Vec<Extent> {
@@ -212,13 +224,13 @@ impl RemoteArray for MemoryArray {
     }
 
     fn begin_read(&self, extent: Extent) -> Result<Box<dyn Transfer>> {
-        self.message(0)?;
-        Ok(Box::new(MemoryTransfer::begin(Direction::Read, &self.file, &self.faults, extent)))
+        let ready = self.begin_message(extent.segment.len())?;
+        Ok(Box::new(MemoryTransfer::begin(Direction::Read, &self.file, &self.faults, extent, ready)))
     }
 
     fn begin_write(&self, extent: Extent) -> Result<Box<dyn Transfer>> {
-        self.message(0)?;
-        Ok(Box::new(MemoryTransfer::begin(Direction::Write, &self.file, &self.faults, extent)))
+        let ready = self.begin_message(extent.segment.len())?;
+        Ok(Box::new(MemoryTransfer::begin(Direction::Write, &self.file, &self.faults, extent, ready)))
     }
 
     fn chunk_bytes(&self) -> u64 {

@@ -7,7 +7,9 @@ use super::store::StoredFile;
 use sidestep::ground::buffer::Segment;
 use sidestep::ground::{Errno, Result};
 use sidestep::store::{Extent, Transfer};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -24,6 +26,8 @@ pub struct MemoryTransfer {
     /// Of a write: its bytes when it was begun, which must be the same when it ends.
     bytes: Vec<u8>,
     done: Option<usize>,
+    /// Not before then.
+    ready: Instant,
 }
 
 // SAFETY: the memory that it points to is lent to it by the trait's contract, whichever thread it ends in.
@@ -51,9 +55,10 @@ pub fn let_the_lost_reach() {
 }
 
 impl MemoryTransfer {
-    pub fn begin(kind: Kind, file: &Arc<StoredFile>, faults: &Arc<Faults>, extent: Extent) -> Self {
-        let bytes = if kind == Kind::Write { copy_of(&extent.segment) } else { Vec::new() };
-        let mut transfer = Self { kind, file: file.clone(), faults: faults.clone(), extent, bytes, done: None };
+    pub fn begin(kind: Kind, file: &Arc<StoredFile>, faults: &Arc<Faults>, extent: Extent, ready: Instant) -> Self {
+        let is_checked = kind == Kind::Write && faults.checks.load(Ordering::Relaxed);
+        let bytes = if is_checked { copy_of(&extent.segment) } else { Vec::new() };
+        let mut transfer = Self { kind, file: file.clone(), faults: faults.clone(), extent, bytes, done: None, ready };
         if faults.one_in(2) {
             transfer.run();
         }
@@ -76,14 +81,15 @@ impl MemoryTransfer {
 
 impl Transfer for MemoryTransfer {
     fn has_ended(&mut self) -> bool {
-        if self.done.is_none() && self.faults.one_in(4) {
+        let is_ready = Instant::now() >= self.ready;
+        if is_ready && self.done.is_none() && self.faults.one_in(4) {
             self.run();
         }
-        self.done.is_some()
+        is_ready && self.done.is_some()
     }
 
     fn wait(mut self: Box<Self>) -> Result<usize> {
-        if let Err(errno) = self.faults.call() {
+        if let Err(errno) = self.faults.judge() {
             if matches!(errno, Errno::IO | Errno::TIMEDOUT | Errno::NOTCONN) {
                 let segment = &self.extent.segment;
                 LOST.lock().unwrap().push((self.kind, segment.as_ptr() as usize, segment.len()));
@@ -91,7 +97,10 @@ impl Transfer for MemoryTransfer {
             return Err(errno);
         }
         self.run();
-        if self.kind == Kind::Write {
+        while Instant::now() < self.ready {
+            std::hint::spin_loop();
+        }
+        if !self.bytes.is_empty() {
             assert!(copy_of(&self.extent.segment) == self.bytes, "memory of a write under way was changed");
         }
         Ok(self.done.unwrap_or(0))

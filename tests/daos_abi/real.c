@@ -6,6 +6,7 @@
 #include <daos.h>
 #include <daos_fs.h>
 #include <fcntl.h>
+#include <gurt/dlog.h>
 #include <stddef.h>
 
 /* Ours, under other names. */
@@ -115,12 +116,14 @@ _Static_assert(DFS_SET_ATTR_MODE == 1 && DFS_SET_ATTR_MTIME == 4 && DFS_SET_ATTR
 		       DFS_SET_ATTR_UID == 16 && DFS_SET_ATTR_GID == 32,
 	       "attributes to set");
 _Static_assert(DFS_MAX_FSIZE == ~0ULL && DFS_MAX_NAME == 255 && DFS_MAX_XATTR_LEN == 65536, "limits");
+_Static_assert(DLOG_ERR == 0x4000000 && DLOG_CRIT == 0x5000000, "levels of the log");
 _Static_assert(DAOS_SUPER_MAGIC == 0xDA05AD10, "statfs");
 
 /* The table takes their types now; each pointer must be one to their function. */
 #define SIDESTEP_DAOS_TYPES_H
 #include "sidestep_daos_calls.h"
 struct sidestep_daos_calls sidestep_real_calls = {
+	.d_log_init_adv = d_log_init_adv,
 	.daos_cont_close = daos_cont_close,
 	.daos_cont_open2 = daos_cont_open2,
 	.daos_cont_query = daos_cont_query,

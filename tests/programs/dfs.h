@@ -26,6 +26,7 @@ static struct sidestep_daos_calls dfs;
 static daos_handle_t pool, container;
 static dfs_t *fs;
 static dfs_obj_t *top;
+static char top_name[64];
 
 __attribute__((unused)) static const char *code(int number)
 {
@@ -129,7 +130,6 @@ __attribute__((unused)) static int later(struct timespec one, struct timespec ot
 static void begin(char **arguments)
 {
 	void *library = dlopen(arguments[1], RTLD_NOW);
-	char name[64];
 
 	if (!library) {
 		fprintf(stderr, "%s\n", dlerror());
@@ -153,19 +153,16 @@ static void begin(char **arguments)
 	MUST(daos_pool_connect2(arguments[2], NULL, 2, &pool, NULL, NULL));
 	MUST(daos_cont_open2(pool, arguments[3], 2, &container, NULL, NULL));
 	MUST(dfs_mount(pool, container, O_RDWR, &fs));
-	snprintf(name, sizeof(name), "behaviour-%d", getpid());
-	MUST(dfs_mkdir(fs, NULL, name, 0755, 0));
-	MUST(dfs_lookup_rel(fs, NULL, name, O_RDWR, &top, NULL, NULL));
+	snprintf(top_name, sizeof(top_name), "behaviour-%d", getpid());
+	MUST(dfs_mkdir(fs, NULL, top_name, 0755, 0));
+	MUST(dfs_lookup_rel(fs, NULL, top_name, O_RDWR, &top, NULL, NULL));
 }
 
 /* Undoes all that. */
-static int end(void)
+__attribute__((unused)) static int end(void)
 {
-	char name[64];
-
-	snprintf(name, sizeof(name), "behaviour-%d", getpid());
 	T(dfs_release(top));
-	T(dfs_remove(fs, NULL, name, true, NULL));
+	T(dfs_remove(fs, NULL, top_name, true, NULL));
 	T(dfs_umount(fs));
 	T(daos_cont_close(container, NULL));
 	T(daos_pool_disconnect(pool, NULL));

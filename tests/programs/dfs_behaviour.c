@@ -55,7 +55,7 @@ static void opening(void)
 static void looking_up(void)
 {
 	dfs_obj_t *node = NULL, *inner = directory(top, "way"), *leaf = file(inner, "leaf", O_RDWR | O_CREAT);
-	char path[64], target[64];
+	char path[128], target[64];
 	struct stat stat;
 	uint64_t room;
 	mode_t mode = 0;
@@ -98,7 +98,7 @@ static void looking_up(void)
 	for (const char *const *tail = (const char *const[]){ "", "/way", "/way/leaf", "/to-leaf", "//way//leaf/",
 							     "/way/leaf/x", "/way/..", "/way/../way", "/none/x", NULL };
 	     *tail; tail++) {
-		snprintf(path, sizeof(path), "/behaviour-%d%s", getpid(), *tail);
+		snprintf(path, sizeof(path), "/%s%s", top_name, *tail);
 		printf("%s: ", *tail);
 		tell("path", dfs.dfs_lookup(fs, path, O_RDONLY, &node, &mode, &stat), &stat);
 		/* libdfs leaves what it is told to return, when it fails, as it likes. */

@@ -104,11 +104,6 @@ impl DaosError {
             Self::Ignored | Self::Unknown => Errno::IO,
         }
     }
-
-    /// Whether the same call may well succeed a moment later.
-    pub fn is_transient(self) -> bool {
-        is_transient(self.errno())
-    }
 }
 
 /// Whether a call that answered so is made again until its time is over. `ENOMEM` is a server's: a transfer that found
@@ -160,9 +155,8 @@ mod tests {
 
     #[test]
     fn what_passes_by_itself_is_tried_again() {
-        assert!(DaosError::from_number(-1009).is_transient());
-        assert!(DaosError::from_number(-2048).is_transient());
-        assert!(!DaosError::from_number(-1007).is_transient());
-        assert!(!DaosError::from_number(-1001).is_transient());
+        for (number, passes) in [(-1009, true), (-2048, true), (-1007, false), (-1001, false)] {
+            assert_eq!(is_transient(DaosError::from_number(number).errno()), passes, "{number}");
+        }
     }
 }

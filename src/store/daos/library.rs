@@ -160,6 +160,7 @@ fn symbol(handle: *mut c_void, name: &CStr) -> *mut c_void {
 /// does not compile.
 macro_rules! look_up {
     (needed: $($needed:ident)*; optional: $($optional:ident)*) => {
+        #[allow(clippy::missing_transmute_annotations)]
         fn look_up(handle: *mut c_void) -> Result<Calls, &'static str> {
             const fn name(text: &'static str) -> &'static CStr {
                 match CStr::from_bytes_with_nul(text.as_bytes()) {
@@ -196,7 +197,7 @@ look_up! {
         dfs_ostat dfs_osetattr dfs_chmod dfs_sync dfs_setxattr dfs_getxattr dfs_removexattr dfs_listxattr dfs_get_mode
         dfs_get_symlink_value dfs_obj2id dfs_obj_local2global dfs_obj_global2local dfs_get_chunk_size;
     optional:
-        daos_reinit daos_event_abort dfs_mount_snap dfs_readdirplus dfs_chown dfs_obj_get_info
+        d_log_init_adv daos_reinit daos_event_abort dfs_mount_snap dfs_readdirplus dfs_chown dfs_obj_get_info
         dfs_obj_set_chunk_size dfs_ostatx
 }
 

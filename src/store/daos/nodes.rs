@@ -139,10 +139,9 @@ impl Nodes {
     pub fn get(&mut self, id: NodeId) -> Option<&mut Node> {
         self.clock += 1;
         let clock = self.clock;
-        self.table.get_mut(&id).map(|node| {
-            node.used = clock;
-            node
-        })
+        let node = self.table.get_mut(&id)?;
+        node.used = clock;
+        Some(node)
     }
 
     /// What `name` in `directory` leads to, if that was told after `since`.
@@ -305,11 +304,6 @@ impl Nodes {
         }
         spare.select_nth_unstable(count - 1);
         spare[..count].iter().filter_map(|(_, id)| self.forget(*id)).collect()
-    }
-
-    /// How many are known.
-    pub fn count(&self) -> usize {
-        self.table.len()
     }
 }
 

@@ -75,7 +75,7 @@ impl Array {
         if before < size_bytes {
             self.container.take_room(size_bytes - before)?;
         }
-        let is_spoiled = size_bytes != 0 && (size_bytes - 1) % self.chunk_bytes == 0;
+        let is_spoiled = size_bytes != 0 && (size_bytes - 1).is_multiple_of(self.chunk_bytes);
         let after = if is_spoiled { self.spoiled_size(&*object, before, size_bytes) } else { size_bytes };
         object.set_size(after)?;
         if is_spoiled {

@@ -14,7 +14,7 @@ macro_rules! calls {
 }
 
 calls! {
-    daos_init daos_fini daos_reinit
+    d_log_init_adv daos_init daos_fini daos_reinit
     daos_pool_connect2 daos_pool_disconnect daos_pool_query
     daos_cont_open2 daos_cont_close daos_cont_query daos_cont_create_snap
     daos_eq_create daos_eq_destroy daos_eq_poll
@@ -23,7 +23,7 @@ calls! {
     dfs_lookup dfs_lookup_rel dfs_open dfs_dup dfs_release
     dfs_read dfs_readx dfs_write dfs_writex
     dfs_get_size dfs_punch dfs_readdir dfs_readdirplus dfs_mkdir dfs_remove dfs_move dfs_exchange
-    dfs_stat dfs_ostat dfs_osetattr dfs_chmod dfs_chown dfs_sync
+    dfs_stat dfs_ostat dfs_ostatx dfs_osetattr dfs_chmod dfs_chown dfs_sync
     dfs_setxattr dfs_getxattr dfs_removexattr dfs_listxattr
     dfs_get_mode dfs_get_symlink_value dfs_obj2id dfs_obj_get_info dfs_get_chunk_size dfs_obj_set_chunk_size
     dfs_obj_local2global dfs_obj_global2local

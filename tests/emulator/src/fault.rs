@@ -6,7 +6,8 @@
 //! |---|---|
 //! | CALL | a call's name, or `*` for every call that sends messages |
 //! | WHEN | `3`: the third such call of this process; `3+`: from the third on; `/3`: every third; `*`: all |
-//! | WHAT | an errno or DER name; `late-NAME`: the call has its effect, its answer is lost; `hang`: no answer ever; `short`: a read is told half of its bytes |
+//! | WHAT | an errno or DER name: it fails, and nothing was done; `late-NAME`: it fails, and all was done |
+//! | | `hang`: no answer ever; `short`: a read is told half of its bytes |
 
 use crate::calls::{Call, NAMES};
 use crate::errors::{Der, Trouble};

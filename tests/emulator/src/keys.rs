@@ -13,6 +13,9 @@ use sidestep::ground::buffer::Segment;
 use sidestep::store::{Container as _, Found, Kind, NewNode, NodeId, RenameMode};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// A name of a listing, and where the listing goes on behind it.
+pub type Name = (u64, Vec<u8>);
+
 /// The root's record lies under this name, with libdfs; a name on the host has no slash.
 const ROOT_NAME: &[u8] = b"/";
 const ROOT_NAME_ON_HOST: &[u8] = b"root";
@@ -151,13 +154,7 @@ impl Container {
     ///
     /// # Errors
     /// What the embedded engine answers.
-    pub fn names(
-        &self,
-        wire: &mut Exchange,
-        object: Oid,
-        position: u64,
-        count: usize,
-    ) -> Answer<(Vec<(u64, Vec<u8>)>, bool)> {
+    pub fn names(&self, wire: &mut Exchange, object: Oid, position: u64, count: usize) -> Answer<(Vec<Name>, bool)> {
         wire.message();
         let mut names = Vec::new();
         let mut is_last = true;

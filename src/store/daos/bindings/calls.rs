@@ -1,7 +1,7 @@
 //! Made of `include/sidestep_daos.h` by `build.rs`: change it there, and then
-//! `SIDESTEP_WRITE_BINDINGS=1 cargo test --features bindgen --test daos_abi`.
+//! `SIDESTEP_WRITE_BINDINGS=1 cargo check --features bindgen`.
 //!
-//! Declarations: 7034b813926d5f8d.
+//! Declarations: 1a1097a362572cfd.
 #![allow(unsafe_code, non_camel_case_types, clippy::pedantic)]
 
 use super::types::*;
@@ -12,6 +12,18 @@ use libc::{dirent, gid_t, mode_t, stat, uid_t};
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct sidestep_daos_calls {
+    /// Opens the library's log, before it opens that itself: to no file, and with nothing but what `error_mask` says on
+    /// standard error. Once; counted from then on.
+    pub d_log_init_adv: Option<
+        unsafe extern "C" fn(
+            tag: *mut c_char,
+            file: *mut c_char,
+            flavor: c_uint,
+            mask: u64,
+            error_mask: u64,
+            identity: Option<unsafe extern "C" fn(thread: *mut u32, user: *mut u64)>,
+        ) -> c_int,
+    >,
     /// Starts the library; each start has an end.
     pub daos_init: Option<unsafe extern "C" fn() -> c_int>,
     /// Ends it.

@@ -1,7 +1,7 @@
 //! Made of `include/sidestep_daos.h` by `build.rs`: change it there, and then
-//! `SIDESTEP_WRITE_BINDINGS=1 cargo test --features bindgen --test daos_abi`.
+//! `SIDESTEP_WRITE_BINDINGS=1 cargo check --features bindgen`.
 //!
-//! Declarations: 7034b813926d5f8d.
+//! Declarations: 1a1097a362572cfd.
 #![allow(unsafe_code, non_camel_case_types, clippy::pedantic)]
 
 use core::ffi::{c_char, c_int, c_void};

@@ -1,13 +1,15 @@
 //! Attributes, extended ones too.
 #![allow(unsafe_code)]
 
+use super::events::{Sent, Transfer, transfer};
 use super::memory::{check_out, dfs, mount, object, some_object, some_text, tell, text, wanted};
 use crate::calls::Call;
 use crate::mount::Body;
 use crate::oid;
+use crate::wire::Exchange;
 use libc::{gid_t, mode_t, stat, uid_t};
 use rustix::io::Errno;
-use sidestep::store::daos::bindings::{dfs_obj_t, dfs_t};
+use sidestep::store::daos::bindings::{daos_event_t, dfs_obj_t, dfs_t};
 use std::ffi::{c_char, c_int, c_void};
 use std::{ptr, slice};
 
@@ -39,6 +41,39 @@ pub unsafe extern "C" fn dfs_ostat(of: *mut dfs_t, node: *mut dfs_obj_t, stat: *
     dfs(Call::dfs_ostat, |wire| unsafe {
         tell(&mount(of)?.stat_object(wire, some_object(node)?)?, stat);
         Ok(())
+    })
+}
+
+/// The same, its messages under way at the same time.
+///
+/// # Safety
+/// As libdfs has it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dfs_ostatx(
+    of: *mut dfs_t,
+    node: *mut dfs_obj_t,
+    stat: *mut stat,
+    event: *mut daos_event_t,
+) -> c_int {
+    if event.is_null() {
+        // SAFETY: the caller's word.
+        return unsafe { dfs_ostat(of, node, stat) };
+    }
+    transfer(Call::dfs_ostatx, event, |wire| {
+        // SAFETY: the caller's word.
+        let object = unsafe {
+            mount(of)?;
+            some_object(node)?
+        };
+        wire.messages(if matches!(object.body, Body::Symlink(_)) { 1 } else { 2 });
+        let sent = Sent((of, node, stat));
+        let told: Transfer = Box::new(move |_| {
+            let Sent((of, node, stat)) = { sent };
+            // SAFETY: the client's word: all three stay until now.
+            unsafe { tell(&mount(of)?.stat_object(&mut Exchange::unheard(), some_object(node)?)?, stat) };
+            Ok(())
+        });
+        Ok(told)
     })
 }
 

@@ -1,7 +1,7 @@
 //! Bytes.
 #![allow(unsafe_code)]
 
-use super::events::{Transfer, transfer};
+use super::events::{Sent, Transfer, transfer};
 use super::memory::{check_out, dfs, dfs_here, mount, object, some_object};
 use crate::array::{Array, Range};
 use crate::calls::Call;
@@ -11,12 +11,6 @@ use rustix::io::Errno;
 use sidestep::ground::buffer::Segment;
 use sidestep::store::daos::bindings::{d_sg_list_t, daos_event_t, dfs_iod_t, dfs_obj_t, dfs_t};
 use std::ffi::c_int;
-
-/// What goes over to the moment when a transfer ends.
-struct Sent<T>(T);
-
-// SAFETY: pointers to memory that stays until the transfer has ended, by the client's word; one thread ends it.
-unsafe impl<T> Send for Sent<T> {}
 
 /// The memory of a list.
 unsafe fn segments(list: *mut d_sg_list_t) -> Answer<Vec<Segment>> {

@@ -37,6 +37,12 @@ pub fn with_event(call: Call, event: *mut daos_event_t, work: impl FnOnce(&mut E
     code(launched)
 }
 
+/// What goes over to the moment when a transfer ends.
+pub struct Sent<T>(pub T);
+
+// SAFETY: pointers to memory that stays until the transfer has ended, by the client's word; one thread ends it.
+unsafe impl<T> Send for Sent<T> {}
+
 /// What a transfer does when its time has come, told whether it is to be short.
 pub type Transfer = Box<dyn FnOnce(bool) -> Answer<()> + Send>;
 

@@ -22,6 +22,22 @@ fn code(answer: Answer<()>) -> c_int {
     answer.map_or_else(Trouble::for_daos, |()| 0)
 }
 
+/// Opens a log that is never written.
+///
+/// # Safety
+/// As libgurt has it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn d_log_init_adv(
+    _tag: *mut c_char,
+    _file: *mut c_char,
+    _flavor: c_uint,
+    _mask: u64,
+    _error_mask: u64,
+    _identity: Option<unsafe extern "C" fn(thread: *mut u32, user: *mut u64)>,
+) -> c_int {
+    code(wire::serve_here(Call::d_log_init_adv, || Ok(())))
+}
+
 /// Starts the library.
 #[unsafe(no_mangle)]
 pub extern "C" fn daos_init() -> c_int {

@@ -10,6 +10,7 @@ use sidestep::store::daos::bindings::Calls;
 
 /// Every call that Sidestep knows, each served here.
 const _: Calls = Calls {
+    d_log_init_adv: Some(d_log_init_adv),
     daos_init: Some(daos_init),
     daos_fini: Some(daos_fini),
     daos_reinit: Some(daos_reinit),
@@ -49,6 +50,7 @@ const _: Calls = Calls {
     dfs_exchange: Some(dfs_exchange),
     dfs_stat: Some(dfs_stat),
     dfs_ostat: Some(dfs_ostat),
+    dfs_ostatx: Some(dfs_ostatx),
     dfs_osetattr: Some(dfs_osetattr),
     dfs_chmod: Some(dfs_chmod),
     dfs_chown: Some(dfs_chown),

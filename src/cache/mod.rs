@@ -10,6 +10,7 @@ mod file;
 mod flusher;
 mod fork;
 mod frame;
+mod ghosts;
 mod hints;
 mod load;
 mod lock;

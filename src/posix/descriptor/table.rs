@@ -28,7 +28,7 @@ pub fn look_up(descriptor: i32) -> Lookup {
         if word == NOT_OURS {
             return Lookup::NotOurs;
         }
-        if word >= ENDING || guard::in_vfork_window() {
+        if word >= ENDING || guard::is_unusual() {
             return unusual(descriptor, word);
         }
         if let Some(held) = slots::hold(word)
@@ -50,16 +50,16 @@ fn unusual(descriptor: i32, word: u32) -> Lookup {
     if word == PARKED {
         return Lookup::Parked;
     }
+    if guard::is_in_library() {
+        // A library under us asks for a terminal, or tells standard error something: if it led back to a file of ours,
+        // the call that runs the library would wait for itself. The placeholder answers EBADF.
+        return Lookup::NotOurs;
+    }
     if process::is_guest() {
         // The kernel's table is this process's own, ours is its parent's.
         return handover::read_for_guest(descriptor).map_or(Lookup::NotOurs, Lookup::Ours);
     }
     if word == INHERITED {
-        if guard::is_in_library() {
-            // Adopting connects, and this may be the very library that is being started for it: DAOS's asks whether
-            // standard output is a terminal.
-            return Lookup::NotOurs;
-        }
         return match handover::adopt(descriptor) {
             Ok(held) => Lookup::Ours(held),
             Err(_) => Lookup::NotOurs,

@@ -7,6 +7,8 @@
 //!
 //! `-- --rounds N` sets the number of rounds (7), `-- --only GROUP` runs one group.
 
+#[path = "common/figures.rs"]
+mod figures;
 #[path = "tmpfs/measure.rs"]
 mod measure;
 #[path = "tmpfs/memory.rs"]

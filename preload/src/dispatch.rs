@@ -9,6 +9,7 @@ mod attributes;
 mod by_path;
 mod descriptors;
 mod environment;
+mod extended;
 mod fault;
 mod files;
 mod io;
@@ -17,6 +18,7 @@ mod process;
 mod readiness;
 mod status;
 mod transfer;
+mod under_us;
 
 pub use process::{after_fork_in_child, after_fork_in_parent, before_fork, start};
 
@@ -76,6 +78,10 @@ impl Verdict {
 pub unsafe fn dispatch(call: &mut Call) -> Verdict {
     use libc::*;
     fault::note(call.number);
+    if house::ground::guard::is_in_library() && crate::gate::calls::makes_descriptors(call.number) {
+        // SAFETY: by the caller's word.
+        return unsafe { under_us::make(call) };
+    }
     // SAFETY: each handler has the caller's word for the call's pointers.
     unsafe {
         match call.number as c_long {
@@ -121,9 +127,10 @@ pub unsafe fn dispatch(call: &mut Call) -> Verdict {
             SYS_chmod | SYS_fchmod | SYS_fchmodat | SYS_fchmodat2 => attributes::change_mode(call),
             SYS_chown | SYS_lchown | SYS_fchown | SYS_fchownat => attributes::change_owner(call),
             SYS_utime | SYS_utimes | SYS_futimesat | SYS_utimensat => attributes::change_times(call),
-            SYS_setxattr | SYS_lsetxattr | SYS_getxattr | SYS_lgetxattr | SYS_listxattr | SYS_llistxattr
-            | SYS_removexattr | SYS_lremovexattr | SYS_fsetxattr | SYS_fgetxattr | SYS_flistxattr
-            | SYS_fremovexattr => attributes::extended(call),
+            SYS_getxattr | SYS_lgetxattr | SYS_fgetxattr => extended::get(call),
+            SYS_setxattr | SYS_lsetxattr | SYS_fsetxattr => extended::set(call),
+            SYS_listxattr | SYS_llistxattr | SYS_flistxattr => extended::list(call),
+            SYS_removexattr | SYS_lremovexattr | SYS_fremovexattr => extended::remove(call),
 
             SYS_mkdir | SYS_mkdirat => names::make_directory(call),
             SYS_mknod | SYS_mknodat => names::make_node(call),

@@ -43,6 +43,17 @@ pub fn is_inside() -> bool {
     unsafe { thread_words().read() != 0 }
 }
 
+/// In the depth word: what a guard adds that was entered for a library with descriptors of its own. The lower half counts
+/// the guards.
+const LIBRARY: u64 = 1 << 32;
+
+/// Whether this thread runs a library under us whose new descriptors are to be kept out of the application's way.
+#[inline(always)]
+pub fn is_in_library() -> bool {
+    // SAFETY: as in `is_inside`.
+    unsafe { thread_words().read() >= LIBRARY }
+}
+
 /// Opens or ends the vfork window: from just before this thread makes a child that runs on this very memory (and on
 /// this very thread's words) until the thread has seen that it is the parent again.
 pub fn set_vfork_window(open: bool) {
@@ -57,6 +68,14 @@ pub fn in_vfork_window() -> bool {
     unsafe { thread_words().add(1).read() != 0 }
 }
 
+/// Whether this thread's calls on descriptors are not simply the application's: it may be a vfork child, or it runs a
+/// library under us.
+#[inline(always)]
+pub fn is_unusual() -> bool {
+    // SAFETY: this thread's own words.
+    unsafe { thread_words().read() >= LIBRARY || thread_words().add(1).read() != 0 }
+}
+
 unsafe extern "C" {
     // The libc crate has it not. Async-signal-safe in glibc: it changes one word of the thread.
     fn pthread_setcancelstate(state: c_int, previous: *mut c_int) -> c_int;
@@ -67,6 +86,8 @@ const PTHREAD_CANCEL_DISABLE: c_int = 1;
 /// Signals and cancellation blocked and doors closed for this thread, until dropped. Guards nest.
 pub struct Quiet {
     previous: Option<(u64, c_int)>,
+    /// What it added to the depth word.
+    weight: u64,
     // The depth word belongs to the thread that entered.
     _here: std::marker::PhantomData<*const ()>,
 }
@@ -75,14 +96,25 @@ impl Quiet {
     /// Enters. Two system calls (some 220 ns together) for the outermost guard, none for a nested one.
     #[inline]
     pub fn enter() -> Self {
+        Self::enter_with(1)
+    }
+
+    /// Enters to run a library that opens descriptors of its own (sockets, logs): the doors move them to high numbers and
+    /// spare them when the application closes what it did not open.
+    pub fn enter_library() -> Self {
+        Self::enter_with(1 + LIBRARY)
+    }
+
+    #[inline(always)]
+    fn enter_with(weight: u64) -> Self {
         let word = thread_words();
         // SAFETY: this thread's own word.
         let nested = unsafe { word.read() } != 0;
         let previous =
             if nested { None } else { Some((set_signal_mask(u64::MAX), set_cancellation(PTHREAD_CANCEL_DISABLE))) };
         // SAFETY: as above; incremented only once signals are blocked, so that no handler sees it half done.
-        unsafe { word.write(word.read() + 1) };
-        Self { previous, _here: std::marker::PhantomData }
+        unsafe { word.write(word.read() + weight) };
+        Self { previous, weight, _here: std::marker::PhantomData }
     }
 }
 
@@ -90,7 +122,7 @@ impl Drop for Quiet {
     fn drop(&mut self) {
         let word = thread_words();
         // SAFETY: this thread's own word, raised by `enter`.
-        unsafe { word.write(word.read() - 1) };
+        unsafe { word.write(word.read() - self.weight) };
         if let Some((mask, cancellation)) = self.previous {
             // Strikes at the next cancellation point, not here: only in the gate is a thread's cancellation
             // asynchronous, and there it is off already.

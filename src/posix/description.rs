@@ -22,6 +22,8 @@ pub struct Shared {
     pub cursor: AtomicU64,
     /// Status flags, `O_*`.
     pub flags: AtomicU32,
+    /// 1 while one process alone has it: nobody was made since it was opened, or only this process itself anew, by exec.
+    pub is_sole: AtomicU32,
 }
 
 /// Set in a cursor that moved to the hand-over's page: offsets are below 2^63.
@@ -94,17 +96,37 @@ impl Description {
         directory: NodeId,
         name: &[u8],
     ) -> Self {
-        Self {
+        let description = Self {
             mount,
             object,
             access: Access::of_flags(flags),
             fixed_flags: fixed_flags(flags),
             directory,
             name: name.into(),
-            own: Shared { cursor: AtomicU64::new(0), flags: AtomicU32::new((flags & CHANGEABLE).bits()) },
+            own: Shared {
+                cursor: AtomicU64::new(0),
+                flags: AtomicU32::new((flags & CHANGEABLE).bits()),
+                is_sole: AtomicU32::new(1),
+            },
             page: AtomicPtr::new(std::ptr::null_mut()),
             hold: AtomicI32::new(-1),
-        }
+        };
+        description.choose_consistency();
+        description
+    }
+
+    /// Tells the object whether this opening is strict whatever its mount says: with `O_SYNC`, `O_DSYNC` and `O_DIRECT`,
+    /// and where other processes may write through it too. What nobody writes through may be cached by everybody.
+    fn choose_consistency(&self) {
+        let is_direct = self.shared().flags.load(Ordering::Relaxed) & OFlags::DIRECT.bits() != 0;
+        let is_shared = self.access.write && self.shared().is_sole.load(Ordering::Acquire) == 0;
+        self.object.set_strict(is_direct || self.is_synchronous() || is_shared);
+    }
+
+    /// Another process is about to have it too.
+    pub fn share(&self) {
+        self.shared().is_sole.store(0, Ordering::Release);
+        self.choose_consistency();
     }
 
     /// The node.
@@ -142,6 +164,7 @@ impl Description {
         let target = unsafe { &*page };
         target.cursor.store(cursor & !MOVED, Ordering::Release);
         target.flags.store(self.own.flags.load(Ordering::Acquire), Ordering::Release);
+        target.is_sole.store(self.own.is_sole.load(Ordering::Acquire), Ordering::Release);
         self.hold.store(hold.map_or(-1, Parked::into_number), Ordering::Release);
         self.page.store(page, Ordering::Release);
         true
@@ -155,6 +178,7 @@ impl Description {
         self.own.cursor.store(MOVED, Ordering::Release);
         self.hold.store(hold, Ordering::Release);
         self.page.store(page, Ordering::Release);
+        self.choose_consistency();
     }
 
     /// Leaves the hold to whoever opens the page next.
@@ -200,6 +224,7 @@ impl Description {
     /// `F_SETFL`.
     pub fn set_flags(&self, flags: OFlags) {
         self.shared().flags.store((flags & CHANGEABLE).bits(), Ordering::Relaxed);
+        self.choose_consistency();
     }
 
     /// Whether writes go to the end.

@@ -16,6 +16,7 @@ pub mod path;
 pub mod permission;
 pub mod process;
 pub mod report;
+mod turn;
 pub mod working_directory;
 
 use std::sync::atomic::{AtomicPtr, Ordering};

@@ -1,13 +1,18 @@
 //! The mounts of this process: prefixes, and the containers behind them, connected on first touch.
 
-use super::{process, working_directory};
+use super::{process, turn, working_directory};
+use crate::cache::CachedContainer;
 use crate::ground::guard::Quiet;
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
-use crate::ground::{Errno, Result, diagnostics};
+use crate::ground::{Errno, Result, diagnostics, kernel};
+use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
 use crate::store::{Container, NodeId};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, Ordering};
+
+/// How long a network is not asked again that could not be reached.
+const RETRY_NANOSECONDS: i64 = 10_000_000_000;
 
 /// A mount: a prefix and its container.
 pub struct Mount {
@@ -18,9 +23,12 @@ pub struct Mount {
     /// Whether something stands at the prefix on the host too: then a host path may succeed where it should not.
     pub is_on_host: bool,
     container: AtomicPtr<Connected>,
-    /// The errno of a connection that failed; tried again by no one, so that a dead store costs its message once.
+    /// The errno of a connection that failed, so that a dead store costs its message once.
     failure: AtomicI32,
-    connecting: AtomicBool,
+    /// When it failed, by [`kernel::now`].
+    failed: AtomicI64,
+    /// The thread that connects; 0 for none.
+    connecting: AtomicI32,
     /// A child on this memory wanted the container, and the parent should open it for the next one.
     is_wanted: AtomicBool,
     guest: AtomicPtr<Connected>,
@@ -62,7 +70,8 @@ pub fn start(configurations: Vec<Configuration>) {
             configuration,
             container: AtomicPtr::default(),
             failure: AtomicI32::new(0),
-            connecting: AtomicBool::new(false),
+            failed: AtomicI64::new(0),
+            connecting: AtomicI32::new(0),
             is_wanted: AtomicBool::new(false),
             guest: AtomicPtr::default(),
             guest_id: AtomicU32::new(0),
@@ -124,19 +133,30 @@ impl Mount {
             return self.connect_as_guest();
         }
         let _quiet = Quiet::enter();
-        while self.connecting.swap(true, Ordering::Acquire) {
-            rustix::thread::sched_yield();
-        }
-        let outcome = match (super::leaked(&self.container), self.failure.load(Ordering::Acquire)) {
+        turn::wait(&self.connecting).map_err(|error| {
+            self.refuse(error, "a thread that loads a library waits for the one that connects; try again")
+        })?;
+        let outcome = match (super::leaked(&self.container), self.failure_that_holds()) {
             (Some(connected), _) => Ok(connected),
-            (None, 0) => self.open().inspect_err(|error| self.failure.store(error.raw_os_error(), Ordering::Release)),
+            (None, 0) => self.open().inspect_err(|error| {
+                self.failed.store(kernel::now(), Ordering::Relaxed);
+                self.failure.store(error.raw_os_error(), Ordering::Release);
+            }),
             (None, errno) => Err(Errno::from_raw_os_error(errno)),
         };
         if let Ok(connected) = outcome {
             self.container.store(std::ptr::from_ref(connected).cast_mut(), Ordering::Release);
         }
-        self.connecting.store(false, Ordering::Release);
+        self.connecting.store(0, Ordering::Release);
         outcome
+    }
+
+    /// The errno of a failure that is not tried again (yet): of a directory never, of a network after a while, since a
+    /// long job may outlive an agent's restart.
+    fn failure_that_holds(&self) -> i32 {
+        let is_old = kernel::now() - self.failed.load(Ordering::Relaxed) > RETRY_NANOSECONDS;
+        let is_remote = matches!(self.configuration.url, StoreUrl::Daos { .. });
+        if is_remote && is_old { 0 } else { self.failure.load(Ordering::Acquire) }
     }
 
     /// A vfork child may not leave descriptors of its own in its parent's memory: it opens the container for itself,
@@ -148,6 +168,13 @@ impl Mount {
             && let Some(connected) = super::leaked(&self.guest)
         {
             return Ok(connected);
+        }
+        if matches!(self.configuration.url, StoreUrl::Daos { .. }) {
+            // Its sockets would be this child's and its memory the parent's. The next child finds the parent connected.
+            self.is_wanted.store(true, Ordering::Release);
+            return Err(
+                self.refuse(Errno::AGAIN, "not connected yet when a child was made that opens a file; try again")
+            );
         }
         let connected = self.open()?;
         self.guest.store(std::ptr::from_ref(connected).cast_mut(), Ordering::Release);
@@ -162,10 +189,11 @@ impl Mount {
                 Ok(container) => Box::new(container),
                 Err(error) => return Err(self.refuse(error.errno(), &error.to_string())),
             },
-            StoreUrl::Daos { .. } => {
-                return Err(
-                    self.refuse(Errno::OPNOTSUPP, "this build of Sidestep has no DAOS engine; use a local: store")
-                );
+            StoreUrl::Daos { pool, container } => {
+                match DaosContainer::open(pool, container, &self.configuration.options) {
+                    Ok(container) => Box::new(CachedContainer::new(container, &self.configuration.options)),
+                    Err(error) => return Err(self.refuse(error.errno(), &error.to_string())),
+                }
             }
         };
         let id = container.capacity().map_or(0, |capacity| capacity.id);
@@ -199,10 +227,30 @@ pub fn nested_at(outer: &'static Mount, directory: NodeId, name: &[u8]) -> Optio
     })
 }
 
+fn connected() -> impl Iterator<Item = &'static Connected> {
+    all().iter().filter_map(Mount::connected)
+}
+
+/// Every byte that this process has written is in its store: before another process is made, and before this one ends
+/// or becomes another program. What goes wrong stays with the files that it befell.
+pub fn flush() {
+    connected().for_each(|connected| connected.container.flush());
+}
+
+/// Before a fork: no other thread is inside an engine from here to one of the next two.
+pub fn before_fork() {
+    connected().for_each(|connected| connected.container.before_fork());
+}
+
+/// After a fork, in the parent.
+pub fn after_fork_in_parent() {
+    connected().for_each(|connected| connected.container.after_fork_in_parent());
+}
+
 /// Tells every connected container that this is a fork child.
 pub fn after_fork_in_child() {
     for mount in all() {
-        mount.connecting.store(false, Ordering::Release);
+        mount.connecting.store(0, Ordering::Release);
         if let Some(connected) = mount.connected() {
             connected.container.after_fork_in_child();
         }
@@ -216,7 +264,7 @@ pub fn is_hold_link(link: &[u8]) -> bool {
             let is_live = link.strip_suffix(b"/live");
             is_live.is_some_and(|store| directory.file_name().is_some_and(|name| store.ends_with(name.as_bytes())))
         }
-        StoreUrl::Daos { .. } => false,
+        StoreUrl::Daos { .. } => daos::is_hold_link(link),
     })
 }
 

@@ -15,9 +15,11 @@ use super::path::{Base, Route, Symlinks, route};
 use super::process;
 use crate::ground::mounts::StoreUrl;
 use crate::ground::{Errno, Result, kernel};
+use crate::store::daos;
 use crate::store::{ArrayObject, Found, NodeId};
 use rustix::fs::{AtFlags, CWD};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// Not asked yet: a new program, or a call whose effect is not known.
@@ -75,16 +77,26 @@ fn ask_the_kernel() -> Option<(&'static Mount, NodeId)> {
     let length = kernel::working_directory(path.room()).ok()?;
     path.set_length(length);
     mount::all().iter().find_map(|mount| {
-        let StoreUrl::Local { directory } = &mount.configuration.url else { return None };
         // A store is connected only where this is inside it: a process that never touches the prefix does not.
-        let inside = path.as_bytes().windows(STAND_INS.len()).position(|window| window == STAND_INS)?;
-        let there = rustix::fs::stat(&path.as_bytes()[..inside]).ok()?;
-        let store = rustix::fs::stat(directory).ok()?;
-        if (there.st_dev, there.st_ino) != (store.st_dev, store.st_ino) {
+        let may_be_inside = match &mount.configuration.url {
+            StoreUrl::Local { directory } => is_inside(path.as_bytes(), directory),
+            StoreUrl::Daos { .. } => daos::is_stand_in(path.as_bytes()),
+        };
+        if !may_be_inside {
             return None;
         }
         let node = mount.connect().ok()?.container.directory_at(path.as_bytes())?;
         Some((mount, node))
+    })
+}
+
+/// Whether a host path is that of a stand-in of an embedded store.
+fn is_inside(path: &[u8], store: &Path) -> bool {
+    let identity = |path: &[u8]| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino));
+    let at = path.windows(STAND_INS.len()).position(|window| window == STAND_INS);
+    at.is_some_and(|at| {
+        let (there, store) = (identity(&path[..at]), identity(store.as_os_str().as_bytes()));
+        there.is_ok() && there == store
     })
 }
 

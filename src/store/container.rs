@@ -25,6 +25,9 @@ pub struct DirectoryEntry<'a> {
     /// Where the listing goes on after this entry; below 2^63 and above 2. Holds while the directory changes: an entry
     /// that was there all the time is told exactly once.
     pub position: u64,
+    /// Whether `found` is the truth. Otherwise only the name is known: the kind was not asked for (`DT_UNKNOWN`), and the
+    /// number is one that no other entry of the directory has.
+    pub is_certain: bool,
 }
 
 /// `statfs` in the engine's terms.
@@ -210,11 +213,11 @@ pub trait Container: Send + Sync {
     /// exec and the end of the process. Errors stay with the files that they befell.
     fn flush(&self) {}
 
-    /// Before a fork or exec in this process, after [`Container::flush`]: no call of another thread is under way in
-    /// the engine from here on until one of the two calls below.
+    /// Before a fork of this process, after [`Container::flush`]: no call of another thread is under way in the engine
+    /// from here on until one of `after_fork_in_parent` and `after_fork_in_child`.
     fn before_fork(&self) {}
 
-    /// After a fork, in the parent; or after an exec that failed.
+    /// After a fork, in the parent, or a fork that failed.
     fn after_fork_in_parent(&self) {}
 }
 

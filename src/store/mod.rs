@@ -6,6 +6,7 @@
 
 pub mod array;
 pub mod container;
+pub mod daos;
 pub mod local;
 pub mod node;
 pub mod remote;

@@ -40,6 +40,15 @@ pub fn library_with_faults() -> PathBuf {
     target.join("release/libsidestep.so")
 }
 
+/// The stand-in for libdfs. `SIDESTEP_TEST_EMULATOR` names another build of it.
+pub fn emulator() -> PathBuf {
+    if let Some(path) = std::env::var_os("SIDESTEP_TEST_EMULATOR") {
+        return path.into();
+    }
+    once_per_run("emulator", || cargo_build(&target_directory(), &["-p", "sidestep-dfs-emulator"]));
+    target_directory().join("release/libsidestep_dfs_emulator.so")
+}
+
 fn build_release() {
     once_per_run("release", || cargo_build(&target_directory(), &["-p", "sidestep-preload", "-p", "sidestep"]));
 }
@@ -59,12 +68,12 @@ fn cargo_build(target: &Path, arguments: &[&str]) {
 /// A C program of `tests/programs`, compiled if its source is newer.
 pub fn program(name: &str) -> PathBuf {
     let source = source_root().join(format!("tests/programs/{name}.c"));
-    let header = source_root().join("tests/programs/case.h");
+    let headers = ["case.h", "dfs.h"].map(|header| modified(&source_root().join("tests/programs").join(header)));
     let directory = work_directory().join("programs");
     let binary = directory.join(name);
     let _lock = lock(&format!("program-{name}"));
     fs::create_dir_all(&directory).expect("the target directory is writable");
-    let newest = modified(&source).max(modified(&header));
+    let newest = headers.into_iter().max().flatten().max(modified(&source));
     if modified(&binary).is_some_and(|built| Some(built) > newest) {
         return binary;
     }

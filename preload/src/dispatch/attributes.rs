@@ -1,7 +1,7 @@
 //! `chmod`, `chown`, `utimensat` and extended attributes.
 
 use super::arguments::{descriptor, pointer};
-use super::by_path::{Where, on_path};
+use super::by_path::Where;
 use super::files::on_subject;
 use super::io::on_descriptor;
 use super::status::followed;
@@ -119,22 +119,4 @@ unsafe fn whole_seconds(argument: u64) -> Result<(NewTime, NewTime)> {
     let both = unsafe { super::arguments::take::<[i64; 2]>(argument) }?;
     let [accessed, modified] = both.map(|seconds| NewTime::At(Timestamp::from_parts(seconds, 0)));
     Ok((accessed, modified))
-}
-
-/// Extended attributes, by path and by descriptor: a later version has them.
-pub unsafe fn extended(call: &mut Call) -> Verdict {
-    let symlinks = match call.number as i64 {
-        libc::SYS_fsetxattr | libc::SYS_fgetxattr | libc::SYS_flistxattr | libc::SYS_fremovexattr => {
-            return on_descriptor(call.arguments[0], Class::Descriptor, |_| Err(Errno::OPNOTSUPP));
-        }
-        libc::SYS_lsetxattr | libc::SYS_lgetxattr | libc::SYS_llistxattr | libc::SYS_lremovexattr => Symlinks::Keep,
-        _ => Symlinks::Follow,
-    };
-    // SAFETY: by the caller's word.
-    unsafe {
-        on_path(call, Where::plain(0, symlinks), |place| {
-            place.existing()?;
-            Err(Errno::OPNOTSUPP)
-        })
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::arguments::{descriptor, kernel_result, put, take};
 use super::io::on_descriptor;
-use super::{Call, Verdict};
+use super::{Call, Verdict, under_us};
 use house::ground::{Errno, guard};
 use house::posix::description::Access;
 use house::posix::descriptor::placeholder::borrowed;
@@ -21,6 +21,7 @@ use rustix::io::FdFlags;
 /// The call's pointers are worth what a system call's are; so in all of this module.
 pub unsafe fn close(call: &Call) -> Verdict {
     if guard::is_inside() {
+        under_us::forget(descriptor(call.arguments[0]));
         return Verdict::Pass;
     }
     match close::close(descriptor(call.arguments[0])) {

@@ -2,7 +2,7 @@
 //! unless the user turned Sidestep off.
 
 use super::arguments::pointer;
-use house::ground::mounts;
+use house::ground::mounts::{self, Mount, StoreUrl, to_text};
 use house::posix::descriptor::handover;
 use house::posix::working_directory;
 use std::ffi::{CStr, CString, c_char};
@@ -23,18 +23,30 @@ struct Kept {
 
 static KEPT: AtomicPtr<Kept> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Variables that are handed on as they were.
-const NAMES: [&str; 4] = ["SIDESTEP_INTERCEPT", "SIDESTEP_REPORT", "SIDESTEP_LOG", "SIDESTEP_FAULT"];
+/// Variables that are handed on as they were begin so. `SIDESTEP_MOUNTS` is written anew, and two are for one exec.
+const OURS: &[u8] = b"SIDESTEP_";
+const NOT_HANDED_ON: [&[u8]; 3] = [b"SIDESTEP_MOUNTS", b"SIDESTEP_CWD", b"SIDESTEP_INHERITED"];
 
-/// Remembers what is to be handed on. `mounts` in the notation of `SIDESTEP_MOUNTS`: another home directory or data
-/// directory must not lead to another store.
-pub fn start(mounts: &[u8]) {
+/// Where there is a `daos:` mount, so are those that DAOS, its transport and its network read: without them a child of
+/// `env -i` might look for another agent or another network.
+const OF_DAOS: [&[u8]; 7] = [b"DAOS_", b"D_IL_", b"D_LOG_", b"DD_", b"CRT_", b"FI_", b"OFI_"];
+
+/// Whether a variable is handed on.
+fn is_handed_on(name: &[u8], has_daos: bool) -> bool {
+    let is_ours = name.starts_with(OURS) && !NOT_HANDED_ON.contains(&name);
+    is_ours || has_daos && OF_DAOS.iter().any(|start| name.starts_with(start))
+}
+
+/// Remembers what is to be handed on. The mounts are written down whole: another home directory or data directory must
+/// not lead to another store.
+pub fn start(mounts: &[Mount]) {
     let Some(library) = own_path() else { return };
     let mut variables = Vec::new();
-    variables.extend(CString::new([b"SIDESTEP_MOUNTS=", mounts].concat()));
-    for name in NAMES {
-        if let Some(value) = std::env::var_os(name) {
-            use std::os::unix::ffi::OsStrExt;
+    variables.extend(CString::new([b"SIDESTEP_MOUNTS=", to_text(mounts).as_slice()].concat()));
+    let has_daos = mounts.iter().any(|mount| matches!(mount.url, StoreUrl::Daos { .. }));
+    for (name, value) in std::env::vars_os() {
+        use std::os::unix::ffi::OsStrExt;
+        if is_handed_on(name.as_bytes(), has_daos) {
             variables.extend(CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()));
         }
     }

@@ -10,6 +10,7 @@ use house::posix::path::{Place, Symlinks};
 use house::posix::permission::{self, Want};
 use house::posix::{credentials, limits, mount, process, report};
 use house::store::Kind;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Reads the configuration. False: nothing is to be intercepted (turned off, or the mounts are malformed).
 pub fn start() -> bool {
@@ -25,7 +26,7 @@ pub fn start() -> bool {
     };
     process::start();
     report::start();
-    environment::start(&mounts::to_text(&configured));
+    environment::start(&configured);
     mount::start(configured);
     if environment::says_inherited() {
         handover::look_for_inherited();
@@ -37,12 +38,27 @@ pub fn start() -> bool {
 /// libc takes its own locks.
 pub fn before_fork() {
     if !process::is_guest() {
-        handover::everything();
+        handover::share();
+        mount::flush();
+        mount::before_fork();
+        FORKING.store(thread_id(), Ordering::Release);
     }
 }
 
+/// The thread that is between the prepare handler and the two others; 0 for none. Its engines are held still.
+static FORKING: AtomicI32 = AtomicI32::new(0);
+
+fn thread_id() -> i32 {
+    rustix::thread::gettid().as_raw_pid()
+}
+
 /// `pthread_atfork`'s parent handler.
-pub fn after_fork_in_parent() {}
+pub fn after_fork_in_parent() {
+    if !process::is_guest() {
+        FORKING.store(0, Ordering::Release);
+        mount::after_fork_in_parent();
+    }
+}
 
 /// `pthread_atfork`'s child handler.
 pub fn after_fork_in_child() {
@@ -53,6 +69,7 @@ pub fn after_fork_in_child() {
 
 /// What a fork child has to set right, whoever finds out that it is one.
 fn become_new_process() {
+    FORKING.store(0, Ordering::Release);
     handover::after_fork_in_child();
     mount::after_fork_in_child();
     report::start_again();
@@ -79,8 +96,11 @@ pub unsafe fn before_clone(call: &Call) -> Verdict {
         process::Standing::NewProcess => become_new_process(),
         process::Standing::Owner => {}
     }
-    mount::connect_wanted();
-    handover::everything();
+    if FORKING.load(Ordering::Acquire) != thread_id() {
+        mount::connect_wanted();
+        handover::share();
+        mount::flush();
+    }
     if flags & libc::CLONE_VM as u64 != 0 {
         guard::set_vfork_window(true);
     }
@@ -128,6 +148,7 @@ pub unsafe fn exec(call: &Call) -> Verdict {
         }
         report::tell();
         report::start_again();
+        mount::flush();
         handover::before_exec();
     }
     let is_ours = call.number as i64 == libc::SYS_execveat
@@ -165,6 +186,7 @@ pub unsafe fn exec(call: &Call) -> Verdict {
 pub fn before_exit() -> Verdict {
     if !process::is_guest() {
         report::tell();
+        mount::flush();
         handover::before_exit();
     }
     Verdict::Pass

@@ -242,6 +242,7 @@ fn site(record: &[u8], objects: &[Object; 2]) -> Option<Site> {
             1 => Some(calls::Class::Descriptor),
             2 => Some(calls::Class::Mapping),
             3 => Some(calls::Class::Always),
+            4 => Some(calls::Class::Making),
             u8::MAX => None,
             _ => return None,
         },

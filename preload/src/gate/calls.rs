@@ -14,6 +14,8 @@ pub enum Class {
     Mapping = 2,
     /// Only the dispatcher can say: paths, several descriptors, processes.
     Always = 3,
+    /// It makes descriptors: ours only where a library under us makes them.
+    Making = 4,
 }
 
 /// Call numbers from here on are not in the table. The highest that is known today is 472.
@@ -144,6 +146,24 @@ const ALWAYS: &[c_long] = &[
     SYS_exit_group,
 ];
 
+/// What makes descriptors by no path; [`makes_descriptors`] has those by path too.
+const MAKING: &[c_long] = &[
+    SYS_socket,
+    SYS_socketpair,
+    SYS_accept,
+    SYS_accept4,
+    SYS_pipe,
+    SYS_pipe2,
+    SYS_epoll_create,
+    SYS_epoll_create1,
+    SYS_eventfd,
+    SYS_eventfd2,
+    SYS_timerfd_create,
+    SYS_signalfd4,
+    SYS_memfd_create,
+    SYS_inotify_init1,
+];
+
 /// The class of each call number; read by the gate's assembly where a site's number is only known at run time.
 pub static CLASSES: [u8; CALLS_COUNT] = {
     let mut classes = [Class::Alone as u8; CALLS_COUNT];
@@ -157,6 +177,11 @@ pub static CLASSES: [u8; CALLS_COUNT] = {
         classes[ALWAYS[index] as usize] = Class::Always as u8;
         index += 1;
     }
+    index = 0;
+    while index < MAKING.len() {
+        classes[MAKING[index] as usize] = Class::Making as u8;
+        index += 1;
+    }
     classes[SYS_mmap as usize] = Class::Mapping as u8;
     classes
 };
@@ -167,6 +192,7 @@ pub fn class(number: u64) -> Class {
         Some(1) => Class::Descriptor,
         Some(2) => Class::Mapping,
         Some(3) => Class::Always,
+        Some(4) => Class::Making,
         _ => Class::Alone,
     }
 }
@@ -174,6 +200,12 @@ pub fn class(number: u64) -> Class {
 /// A number that changes when the table does: a cached list of sites is good for one table only.
 pub fn fingerprint() -> u64 {
     super::checksum(&CLASSES)
+}
+
+/// Whether a call returns a new descriptor, or stores two.
+pub fn makes_descriptors(number: u64) -> bool {
+    let number = number as c_long;
+    class(number as u64) == Class::Making || [SYS_open, SYS_openat].contains(&number)
 }
 
 /// The calls that create or end a process. They run in place, never from Rust: the child of a clone comes back on

@@ -182,7 +182,8 @@ unsafe extern "C-unwind" fn enter(frame: *mut Frame) -> u64 {
         Class::Descriptor => is_ours(call.arguments[0]),
         Class::Mapping => is_ours(call.arguments[4]),
         // What a library under us asks of the kernel by path is its own business.
-        Class::Always => !guard::is_inside(),
+        Class::Always => !guard::is_inside() || guard::is_in_library() && calls::makes_descriptors(call.number),
+        Class::Making => guard::is_in_library(),
         Class::Alone => false,
     };
     if !goes_on {

@@ -141,7 +141,7 @@ impl Code {
         match class {
             Some(Class::Descriptor) => self.put(&[0x89, 0xf9]),    // mov ecx, edi
             Some(Class::Mapping) => self.put(&[0x44, 0x89, 0xc1]), // mov ecx, r8d
-            Some(Class::Always | Class::Alone) | None => return Vec::new(),
+            Some(Class::Always | Class::Making | Class::Alone) | None => return Vec::new(),
         }
         self.put(&[0x81, 0xf9]); // cmp ecx, the number of entries
         self.put(&(DESCRIPTORS_COUNT_MAX as u32).to_le_bytes());

@@ -94,9 +94,15 @@ fn make_page(description: &Description) -> Result<(OwnedFd, *mut page::Page, Par
     Ok((memory, mapped, hold))
 }
 
+/// Before another process is made: hands every description over, as one that is shared from now on.
+pub fn share() {
+    everything();
+    slots::every(|held| held.share());
+}
+
 /// Hands every description over that was not yet. What fails (no descriptor or memory left) stays with this process,
 /// and a new program will find that number closed to reads and writes.
-pub fn everything() {
+fn everything() {
     let mut is_due = false;
     slots::every(|held| is_due |= !held.is_handed_over());
     if !is_due {

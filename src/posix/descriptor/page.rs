@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 pub const PAGE_BYTES: usize = 4096;
 
 /// "sidestep", and the layout's version: a page of another version is not understood and not touched.
-const MAGIC: u64 = u64::from_le_bytes(*b"sidestp2");
+const MAGIC: u64 = u64::from_le_bytes(*b"sidestp3");
 
 /// The page. Everything but `shared` and `hold` is written once, before anybody else can see it.
 #[repr(C)]

@@ -6,7 +6,7 @@ use crate::posix::description::Description;
 use crate::posix::mount::Connected;
 use crate::posix::path::Place;
 use crate::posix::permission::{self, Want};
-use crate::store::{Attributes, Changes, Kind, Timestamp};
+use crate::store::{Attributes, Changes, Kind, NodeId, Timestamp};
 
 /// What `stat` tells: the attributes, and the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,33 @@ pub enum Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn connected(&self) -> Result<&'static Connected> {
+    /// The node.
+    ///
+    /// # Errors
+    /// `ENOENT`, `ENOTDIR`; `EBADF` for a descriptor that is a path only.
+    pub fn node(&self) -> Result<NodeId> {
+        match self {
+            Self::At(place) => place.existing().map(|found| found.node),
+            Self::Open(description) => description.check_open().map(|()| description.found().node),
+        }
+    }
+
+    /// What a check of permissions needs.
+    ///
+    /// # Errors
+    /// As `node`.
+    pub fn rights(&self) -> Result<Attributes> {
+        match self {
+            Self::At(place) => place.rights_of(place.existing()?.node),
+            Self::Open(description) => self.connected()?.container.rights(description.found().node),
+        }
+    }
+
+    /// The container.
+    ///
+    /// # Errors
+    /// What keeps it from being connected.
+    pub fn connected(&self) -> Result<&'static Connected> {
         match self {
             Self::At(place) => Ok(place.connected),
             Self::Open(description) => description.mount.connect(),

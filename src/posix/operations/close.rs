@@ -15,10 +15,11 @@ pub enum Closed {
     NotOurs,
 }
 
-/// Closes a descriptor.
+/// Closes a descriptor. What was written through it is in the store then.
 ///
 /// # Errors
-/// `EBADF` for a descriptor that the library keeps for itself: the application never opened it.
+/// `EBADF` for a descriptor that the library keeps for itself: the application never opened it. What befell a write
+/// after it had returned (`EIO`, `ENOSPC`...): the number is closed all the same.
 pub fn close(descriptor: i32) -> Result<Closed> {
     let Some(word) = entry(descriptor).map(|entry| entry.load(Ordering::Acquire)) else { return Ok(Closed::NotOurs) };
     if word == PARKED {
@@ -35,7 +36,7 @@ pub fn close(descriptor: i32) -> Result<Closed> {
     // Our entry first: once the kernel has closed it, the number may be another thread's.
     table::set(descriptor, None);
     kernel::close(descriptor);
-    drop(held);
+    held.map_or(Ok(()), |held| held.object.flush())?;
     Ok(Closed::Wholly)
 }
 

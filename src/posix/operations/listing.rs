@@ -25,7 +25,7 @@ struct Records<'a> {
 impl Records<'_> {
     /// Adds a record; false where it does not fit any more.
     #[allow(unsafe_code)]
-    fn add(&mut self, name: &[u8], node: NodeId, kind: Kind, position: u64) -> bool {
+    fn add(&mut self, name: &[u8], node: NodeId, kind: Option<Kind>, position: u64) -> bool {
         let length = (HEADER_BYTES + name.len() + 1).next_multiple_of(8);
         if self.filled + length > self.room.len() {
             return false;
@@ -35,9 +35,10 @@ impl Records<'_> {
         record[8..16].copy_from_slice(&position.to_ne_bytes());
         record[16..18].copy_from_slice(&(length as u16).to_ne_bytes());
         record[18] = match kind {
-            Kind::File => libc::DT_REG,
-            Kind::Directory => libc::DT_DIR,
-            Kind::Symlink => libc::DT_LNK,
+            Some(Kind::File) => libc::DT_REG,
+            Some(Kind::Directory) => libc::DT_DIR,
+            Some(Kind::Symlink) => libc::DT_LNK,
+            None => libc::DT_UNKNOWN,
         };
         record[HEADER_BYTES..HEADER_BYTES + name.len()].copy_from_slice(name);
         let part = self.room.part(self.filled, length);
@@ -68,16 +69,17 @@ pub fn list(description: &Description, room: &Segment) -> Result<usize> {
     let mut records = Records { room, filled: 0, position: start };
     let mut is_full = false;
     if records.position == 0 {
-        is_full = !records.add(b".", directory.node, Kind::Directory, AFTER_DOT);
+        is_full = !records.add(b".", directory.node, Some(Kind::Directory), AFTER_DOT);
     }
     if records.position == AFTER_DOT && !is_full {
         let parent = container.whereabouts(directory.node, &mut [0; 255])?.0;
-        is_full = !records.add(b"..", parent, Kind::Directory, AFTER_DOT_DOT);
+        is_full = !records.add(b"..", parent, Some(Kind::Directory), AFTER_DOT_DOT);
     }
     if !is_full {
         let from = if records.position == AFTER_DOT_DOT { 0 } else { records.position };
         container.entries(directory.node, from, &mut |entry| {
-            is_full = !records.add(entry.name, entry.found.node, entry.found.kind, entry.position);
+            let kind = entry.is_certain.then_some(entry.found.kind);
+            is_full = !records.add(entry.name, entry.found.node, kind, entry.position);
             !is_full
         })?;
     }

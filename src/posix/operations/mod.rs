@@ -4,6 +4,7 @@ pub mod attributes;
 pub mod close;
 pub mod data;
 pub mod duplicate;
+pub mod extended;
 pub mod listing;
 pub mod names;
 pub mod open;

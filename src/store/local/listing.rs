@@ -42,7 +42,7 @@ impl Store {
                     break;
                 }
                 let found = key::parse_entry_value(value).ok_or(Errno::IO)?;
-                if !visit(DirectoryEntry { name, found, position }) {
+                if !visit(DirectoryEntry { name, found, position, is_certain: true }) {
                     break;
                 }
                 at = look.next()?;
@@ -75,7 +75,7 @@ impl Store {
             }
         }
         for (position, (name, found)) in &entries {
-            if !visit(DirectoryEntry { name, found: *found, position: *position }) {
+            if !visit(DirectoryEntry { name, found: *found, position: *position, is_certain: true }) {
                 break;
             }
         }

@@ -1,0 +1,47 @@
+//! The calls of libdfs and libdaos as safe functions: each converts in, makes one call, converts out. Whoever calls
+//! them is inside ([`super::entrance`]).
+//!
+//! | file | what |
+//! |---|---|
+//! | [`session`] | the library's start, and its new start in a fork child |
+//! | [`mounted`] | a pool connected, a container opened and mounted |
+//! | [`handle`] | an open node |
+//! | [`names`] | look-up, open, make, remove, move, list |
+//! | [`attributes`] | stat, set, extended attributes |
+//! | [`operation`] | reads and writes as operations under way, each on an event |
+//! | [`queue`] | event queues, lent to one thread at a time |
+
+pub mod attributes;
+pub mod handle;
+pub mod mounted;
+pub mod names;
+pub mod operation;
+pub mod queue;
+pub mod session;
+
+/// Makes a call of the table; one that the library does not have answers as a system call would that is missing.
+macro_rules! call {
+    ($library:expr, $name:ident, $missing:expr, ($($argument:expr),* $(,)?)) => {
+        match $library.calls.$name {
+            // SAFETY: the arguments are as the call's declaration in `include/` has them; pointers live across it.
+            Some(call) => unsafe { call($($argument),*) },
+            None => $missing,
+        }
+    };
+}
+
+/// A call of libdfs: 0 or an errno.
+macro_rules! dfs_call {
+    ($library:expr, $name:ident($($argument:expr),* $(,)?)) => {
+        $crate::store::daos::client::call!($library, $name, libc::ENOSYS, ($($argument),*))
+    };
+}
+
+/// A call of libdaos: 0 or a negative number; `-1010` says that there is no such call.
+macro_rules! daos_call {
+    ($library:expr, $name:ident($($argument:expr),* $(,)?)) => {
+        $crate::store::daos::client::call!($library, $name, -1010, ($($argument),*))
+    };
+}
+
+pub(in crate::store::daos) use {call, daos_call, dfs_call};

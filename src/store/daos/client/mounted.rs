@@ -1,0 +1,302 @@
+//! A pool connected, a container opened, its POSIX namespace mounted.
+#![allow(unsafe_code)]
+
+use super::{daos_call, dfs_call, session};
+use crate::ground::mounts::MountOptions;
+use crate::ground::{Errno, Result};
+use crate::store::daos::bindings::{
+    daos_cont_info_t, daos_event_t, daos_handle_t, daos_pool_info_t, dfs_attr_t, dfs_t,
+};
+use crate::store::daos::error::{DaosError, of_daos, of_dfs};
+use crate::store::daos::library::{self, Library};
+use crate::store::daos::open_error::{OpenError, Step};
+use crate::store::daos::patience::{self, Patience};
+use std::ffi::CString;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A call that is to be made with an event: so that it ends when patience does.
+type WithEvent<'a> = &'a mut dyn FnMut(*mut daos_event_t) -> i32;
+
+/// `DAOS_PC_RO`, `DAOS_COO_RO`.
+const READ_ONLY: u32 = 1;
+
+/// `DAOS_PC_RW`, `DAOS_COO_RW`.
+const READ_WRITE: u32 = 2;
+
+/// `DFS_BALANCED`: what a container that was made so can only be mounted with.
+const BALANCED: i32 = 4;
+
+/// `DPI_SPACE`.
+const ASK_FOR_SPACE: u64 = 1;
+
+/// Room that a library of another release may write behind what we know of a structure.
+#[repr(C)]
+struct WithRoom<T> {
+    value: T,
+    room: [u8; 512],
+}
+
+/// What the calls of a connection write to.
+struct Told {
+    pool: daos_handle_t,
+    container: daos_handle_t,
+    info: WithRoom<daos_cont_info_t>,
+}
+
+/// How long each step of a connection took, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectTimes {
+    /// Loading the libraries.
+    pub load: i64,
+    /// `daos_init`.
+    pub start: i64,
+    /// The pool.
+    pub pool: i64,
+    /// The container.
+    pub container: i64,
+    /// The namespace.
+    pub mount: i64,
+}
+
+/// A mounted container. It is never unmounted: descriptors and the program's end are the application's business, and
+/// the servers drop what a process leaves.
+pub struct Mounted {
+    /// The libraries.
+    pub library: &'static Library,
+    pool: daos_handle_t,
+    dfs: *mut dfs_t,
+    /// The container's UUID.
+    pub uuid: [u8; 16],
+    /// Whether it can't be written, by option, right or snapshot.
+    pub is_read_only: bool,
+    /// How long a call may wait, in seconds.
+    pub timeout_seconds: u32,
+    /// Chunk size of new files that the mount asks for, in bytes; 0 leaves it to directory and container.
+    pub chunk_bytes: u64,
+    /// The container's own chunk size, in bytes.
+    pub container_chunk_bytes: u64,
+    /// What the connection cost.
+    pub times: ConnectTimes,
+    /// Calls of the library so far that are messages, for whoever counts.
+    pub messages: AtomicU64,
+}
+
+// SAFETY: libdfs locks what of a mount changes; handles are numbers.
+unsafe impl Send for Mounted {}
+// SAFETY: as above.
+unsafe impl Sync for Mounted {}
+
+impl Mounted {
+    /// Connects. Whoever calls is inside.
+    ///
+    /// # Errors
+    /// As [`OpenError`] has them.
+    pub fn connect(
+        pool_name: &str,
+        container_name: &str,
+        options: &MountOptions,
+    ) -> std::result::Result<Self, OpenError> {
+        let mut times = ConnectTimes::default();
+        let mut last = patience::now();
+        let mut lap = || {
+            let now = patience::now();
+            now - std::mem::replace(&mut last, now)
+        };
+        let timeout_seconds = options.timeout_seconds.unwrap_or(60);
+        let patience = Patience::of_seconds(timeout_seconds);
+        let library = library::load().map_err(OpenError::Library)?;
+        times.load = lap();
+        let failed = |step, number| OpenError::of(step, number, pool_name, container_name);
+        match session::start(library) {
+            0 => {}
+            number => return Err(failed(Step::Start, number)),
+        }
+        times.start = lap();
+        let text = |text: &str| CString::new(text).map_err(|_| failed(Step::Pool, -1003));
+        let (pool_text, container_text) = (text(pool_name)?, text(container_name)?);
+        let system = options.system.as_deref().map(text).transpose()?;
+        let system = system.as_ref().map_or(std::ptr::null(), |system| system.as_ptr());
+        let wants_change = !options.readonly && options.snapshot.is_none();
+
+        // A call that is given up on may still write there.
+        // SAFETY: plain numbers.
+        let told: &'static mut Told = Box::leak(Box::new(unsafe { std::mem::zeroed() }));
+        let is_refused = |number: i32| wants_change && DaosError::from_number(number) == DaosError::NoPermission;
+        let mut connect = |flags: u32| {
+            let (name, pool) = (pool_text.as_ptr(), &raw mut told.pool);
+            wait(library, &patience, &mut |event| {
+                daos_call!(library, daos_pool_connect2(name, system, flags, pool, std::ptr::null_mut(), event))
+            })
+        };
+        let mut number = connect(if wants_change { READ_WRITE } else { READ_ONLY });
+        if is_refused(number) {
+            number = connect(READ_ONLY);
+        }
+        if number != 0 {
+            return Err(failed(Step::Pool, number));
+        }
+        let pool = told.pool;
+        times.pool = lap();
+
+        let mut open = |flags: u32| {
+            let (name, container, info) = (container_text.as_ptr(), &raw mut told.container, &raw mut told.info.value);
+            wait(library, &patience, &mut |event| {
+                daos_call!(library, daos_cont_open2(pool, name, flags, container, info, event))
+            })
+        };
+        let mut may_change = wants_change;
+        let mut number = open(if wants_change { READ_WRITE } else { READ_ONLY });
+        if is_refused(number) {
+            may_change = false;
+            number = open(READ_ONLY);
+        }
+        if number != 0 {
+            return Err(failed(Step::Container, number));
+        }
+        let (container, uuid) = (told.container, told.info.value.ci_uuid);
+        times.container = lap();
+
+        let mut dfs = std::ptr::null_mut();
+        let access = if may_change { libc::O_RDWR } else { libc::O_RDONLY };
+        let number = match &options.snapshot {
+            Some(name) => {
+                let name = text(name)?;
+                dfs_call!(library, dfs_mount_snap(pool, container, access, 0, name.as_ptr(), &raw mut dfs))
+            }
+            None => match dfs_call!(library, dfs_mount(pool, container, access, &raw mut dfs)) {
+                // A balanced container says so by refusing.
+                libc::EPERM | libc::EINVAL | libc::ENOTSUP => {
+                    dfs_call!(library, dfs_mount(pool, container, access | BALANCED, &raw mut dfs))
+                }
+                number => number,
+            },
+        };
+        if number != 0 || dfs.is_null() {
+            return Err(match &options.snapshot {
+                Some(name) if number == libc::ENOENT => {
+                    OpenError::NoSnapshot { container: format!("{pool_name}/{container_name}"), snapshot: name.clone() }
+                }
+                _ => failed(Step::Mount, number),
+            });
+        }
+        times.mount = lap();
+
+        // SAFETY: plain numbers, and pointers that may be null.
+        let mut attributes: Box<WithRoom<dfs_attr_t>> = Box::new(unsafe { std::mem::zeroed() });
+        let told = of_dfs(dfs_call!(library, dfs_query(dfs, &raw mut attributes.value)));
+        let container_chunk_bytes = match told {
+            Ok(()) if attributes.value.da_chunk_size != 0 => attributes.value.da_chunk_size,
+            // libdfs's own.
+            _ => 1 << 20,
+        };
+        Ok(Self {
+            library,
+            pool,
+            dfs,
+            uuid,
+            is_read_only: !may_change,
+            timeout_seconds,
+            chunk_bytes: options.chunk_bytes.unwrap_or(0),
+            container_chunk_bytes,
+            times,
+            messages: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn dfs(&self) -> *mut dfs_t {
+        self.dfs
+    }
+
+    /// How handles are opened: as the mount is.
+    pub(super) fn access(&self) -> i32 {
+        if self.is_read_only { libc::O_RDONLY } else { libc::O_RDWR }
+    }
+
+    /// The time that a call has from now on.
+    pub fn patience(&self) -> Patience {
+        Patience::of_seconds(self.timeout_seconds)
+    }
+
+    /// Notes a call that is `count` messages at least.
+    pub fn count(&self, count: u64) {
+        self.messages.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The pool's bytes in all and free.
+    ///
+    /// # Errors
+    /// The library's.
+    pub fn space(&self) -> Result<(u64, u64)> {
+        // SAFETY: plain numbers.
+        let mut info: Box<WithRoom<daos_pool_info_t>> = Box::new(unsafe { std::mem::zeroed() });
+        info.value.pi_bits = ASK_FOR_SPACE;
+        let told = &raw mut info.value;
+        let number = wait(self.library, &self.patience(), &mut |event| {
+            let none = std::ptr::null_mut();
+            daos_call!(self.library, daos_pool_query(self.pool, std::ptr::null_mut(), told, none, event))
+        });
+        self.count(1);
+        if number == TIMED_OUT || number == INTERRUPTED {
+            // It may still be written to.
+            std::mem::forget(info);
+            return Err(if number == TIMED_OUT { Errno::TIMEDOUT } else { Errno::INTR });
+        }
+        of_daos(number)?;
+        let space = info.value.pi_space.ps_space;
+        Ok((space.s_total.iter().sum(), space.s_free.iter().sum()))
+    }
+
+    /// Tells the library that everything is to be kept.
+    ///
+    /// # Errors
+    /// The library's.
+    pub fn sync(&self) -> Result<()> {
+        if self.is_read_only {
+            return Ok(());
+        }
+        of_dfs(dfs_call!(self.library, dfs_sync(self.dfs)))
+    }
+}
+
+/// What [`wait`] answers when patience ended: `-DER_TIMEDOUT`.
+const TIMED_OUT: i32 = -1011;
+
+/// And when a signal wants to end the program: no number of the library's.
+pub const INTERRUPTED: i32 = -999_999;
+
+/// Makes a call of libdaos with an event of its own, and waits for its end.
+fn wait(library: &'static Library, patience: &Patience, call: WithEvent<'_>) -> i32 {
+    let mut event = Box::new(daos_event_t { ev_error: 0, ev_private: [0; 20], ev_debug: 0 });
+    let none = daos_handle_t { cookie: 0 };
+    match daos_call!(library, daos_event_init(&raw mut *event, none, std::ptr::null_mut())) {
+        0 => {}
+        number => return number,
+    }
+    let number = call(&raw mut *event);
+    if number != 0 {
+        let _ = daos_call!(library, daos_event_fini(&raw mut *event));
+        return number;
+    }
+    loop {
+        let microseconds = match patience.next() {
+            Ok(microseconds) => microseconds,
+            Err(error) => {
+                std::mem::forget(event);
+                return if error == Errno::INTR { INTERRUPTED } else { TIMED_OUT };
+            }
+        };
+        let mut has_ended = false;
+        match daos_call!(library, daos_event_test(&raw mut *event, microseconds, &raw mut has_ended)) {
+            0 if has_ended => {
+                let number = event.ev_error;
+                let _ = daos_call!(library, daos_event_fini(&raw mut *event));
+                return number;
+            }
+            0 => {}
+            number => {
+                std::mem::forget(event);
+                return number;
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! A DAOS container, mounted: what the layers above see of it.
+
+use super::array::DaosArray;
+use super::client::mounted::ConnectTimes;
+use super::client::names::Name;
+use super::entrance;
+use super::listing;
+use super::object::ROOT;
+use super::open_error::OpenError;
+use super::store::Store;
+use crate::ground::mounts::MountOptions;
+use crate::ground::{Errno, Result};
+use crate::store::{
+    ArrayObject, Attributes, Capacity, Changes, Container, DirectoryEntry, Found, Kind, NewNode, NodeId, OnlyIf,
+    RemoteArray, RemoteContainer, RenameMode,
+};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// `DAOS_SUPER_MAGIC`: what DAOS says that its file systems are.
+const MAGIC: u64 = 0xda05_ad10;
+
+/// A mounted container.
+pub struct DaosContainer {
+    store: Arc<Store>,
+}
+
+impl DaosContainer {
+    /// Connects to `pool`, opens `container` and mounts it: to be changed, or, where only that is granted, to be read.
+    ///
+    /// # Errors
+    /// As [`OpenError`] has them.
+    pub fn open(pool: &str, container: &str, options: &MountOptions) -> std::result::Result<Arc<Self>, OpenError> {
+        let _entered = entrance::enter().map_err(|errno| OpenError::root(pool, container, errno))?;
+        Ok(Arc::new(Self { store: Store::open(pool, container, options)? }))
+    }
+
+    /// How long each step of the connection took.
+    pub fn connect_times(&self) -> ConnectTimes {
+        self.store.mounted.times
+    }
+
+    /// Messages to the servers so far, by the count of those that each call of the library makes at least.
+    pub fn messages(&self) -> u64 {
+        self.store.mounted.messages.load(Ordering::Relaxed)
+    }
+
+    fn open_node(&self, found: Found) -> Result<DaosArray> {
+        let _entered = entrance::enter()?;
+        self.store.open_found(found)
+    }
+
+    fn adopt_node(&self, found: Found, ticket: &[u8]) -> Result<DaosArray> {
+        let _entered = entrance::enter()?;
+        self.store.adopt_found(found, ticket)
+    }
+
+    /// The name of an extended attribute; too long a one is `ERANGE`.
+    fn attribute_name(name: &[u8]) -> Result<Name> {
+        Name::new(name).map_err(|error| if error == Errno::NAMETOOLONG { Errno::RANGE } else { error })
+    }
+}
+
+impl Container for DaosContainer {
+    fn root(&self) -> NodeId {
+        ROOT
+    }
+
+    fn lookup(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
+        let _entered = entrance::enter()?;
+        self.store.look_up(directory, name, false)
+    }
+
+    fn lookup_at_hand(&self, directory: NodeId, name: &[u8]) -> Option<Result<Found>> {
+        let _entered = match entrance::enter() {
+            Ok(entered) => entered,
+            Err(error) => return Some(Err(error)),
+        };
+        self.store.look_up_at_hand(directory, name)
+    }
+
+    fn lookup_to_tell(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
+        let _entered = entrance::enter()?;
+        self.store.look_up(directory, name, true)
+    }
+
+    fn attributes(&self, node: NodeId) -> Result<Attributes> {
+        let _entered = entrance::enter()?;
+        self.store.attributes(node)
+    }
+
+    fn change(&self, node: NodeId, changes: &Changes) -> Result<()> {
+        let _entered = entrance::enter()?;
+        self.store.change(node, changes)
+    }
+
+    fn create(&self, directory: NodeId, name: &[u8], new: &NewNode<'_>) -> Result<Found> {
+        let _entered = entrance::enter()?;
+        self.store.create(directory, name, new)
+    }
+
+    fn unlink(&self, directory: NodeId, name: &[u8]) -> Result<()> {
+        let _entered = entrance::enter()?;
+        self.store.unlink(directory, name)
+    }
+
+    fn remove_directory(&self, directory: NodeId, name: &[u8]) -> Result<()> {
+        let _entered = entrance::enter()?;
+        self.store.remove_directory(directory, name)
+    }
+
+    fn rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), mode: RenameMode) -> Result<()> {
+        let _entered = entrance::enter()?;
+        self.store.rename(from, to, mode)
+    }
+
+    fn read_link(&self, node: NodeId, buffer: &mut [u8]) -> Result<usize> {
+        let _entered = entrance::enter()?;
+        let known = self.store.known(node)?;
+        if known.kind != Kind::Symlink {
+            return Err(Errno::INVAL);
+        }
+        Ok(known.handle.target(buffer)?.min(buffer.len()))
+    }
+
+    fn entries(
+        &self,
+        directory: NodeId,
+        position: u64,
+        visit: &mut dyn FnMut(DirectoryEntry<'_>) -> bool,
+    ) -> Result<()> {
+        let _entered = entrance::enter()?;
+        listing::entries(&self.store, directory, position, visit)
+    }
+
+    fn whereabouts(&self, directory: NodeId, name: &mut [u8]) -> Result<(NodeId, usize)> {
+        let _entered = entrance::enter_as_is();
+        if directory == ROOT {
+            return Ok((ROOT, 0));
+        }
+        let told = self.store.with(directory, |node| {
+            name.get_mut(..node.name.len()).ok_or(Errno::RANGE)?.copy_from_slice(&node.name);
+            Ok((node.parent, node.name.len()))
+        });
+        told.unwrap_or(Err(Errno::STALE))
+    }
+
+    fn open(&self, found: Found) -> Result<Box<dyn ArrayObject>> {
+        Ok(Box::new(self.open_node(found)?))
+    }
+
+    fn adopt(&self, found: Found, ticket: &[u8]) -> Result<Box<dyn ArrayObject>> {
+        Ok(Box::new(self.adopt_node(found, ticket)?))
+    }
+
+    fn hold(&self, found: Found) -> Result<OwnedFd> {
+        let _entered = entrance::enter_as_is();
+        self.store.hold(found)
+    }
+
+    fn capacity(&self) -> Result<Capacity> {
+        let _entered = entrance::enter()?;
+        let (total_bytes, free_bytes) = self.store.retry(|| self.store.mounted.space())?;
+        Ok(Capacity { total_bytes, free_bytes, total_nodes: 0, free_nodes: 0, id: self.id() })
+    }
+
+    fn sync(&self) -> Result<()> {
+        let _entered = entrance::enter()?;
+        self.store.mounted.sync()
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.store.mounted.is_read_only
+    }
+
+    fn after_fork_in_child(&self) {
+        self.store.after_fork_in_child();
+    }
+
+    fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
+        let _entered = entrance::enter_as_is();
+        self.store.host_stand_in(directory, path)
+    }
+
+    fn directory_at(&self, host_path: &[u8]) -> Option<NodeId> {
+        if !super::is_stand_in(host_path) {
+            return None;
+        }
+        let _entered = entrance::enter().ok()?;
+        self.store.directory_at(host_path)
+    }
+
+    fn rights(&self, node: NodeId) -> Result<Attributes> {
+        let _entered = entrance::enter()?;
+        self.store.rights(node)
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn file_system_magic(&self) -> u64 {
+        MAGIC
+    }
+
+    fn extended_attribute(&self, node: NodeId, name: &[u8], room: &mut [u8]) -> Result<usize> {
+        let _entered = entrance::enter()?;
+        let name = Self::attribute_name(name)?;
+        self.store.of_entry(node, |mounted, handle| mounted.extended_attribute(handle, &name, room))
+    }
+
+    fn set_extended_attribute(&self, node: NodeId, name: &[u8], value: &[u8], only: Option<OnlyIf>) -> Result<()> {
+        let _entered = entrance::enter()?;
+        self.store.check_may_change()?;
+        /// `XATTR_SIZE_MAX`, which is libdfs's `DFS_MAX_XATTR_LEN` too.
+        const VALUE_BYTES_MAX: usize = 65536;
+        if value.len() > VALUE_BYTES_MAX {
+            return Err(Errno::TOOBIG);
+        }
+        let name = Self::attribute_name(name)?;
+        let outcome =
+            self.store.of_entry(node, |mounted, handle| mounted.set_extended_attribute(handle, &name, value, only));
+        self.store.with(node, |node| node.forget_times());
+        outcome
+    }
+
+    fn remove_extended_attribute(&self, node: NodeId, name: &[u8]) -> Result<()> {
+        let _entered = entrance::enter()?;
+        self.store.check_may_change()?;
+        let name = Self::attribute_name(name)?;
+        let outcome = self.store.of_entry(node, |mounted, handle| mounted.remove_extended_attribute(handle, &name));
+        self.store.with(node, |node| node.forget_times());
+        outcome
+    }
+
+    fn extended_attribute_names(&self, node: NodeId, room: &mut [u8]) -> Result<usize> {
+        let _entered = entrance::enter()?;
+        self.store.of_entry(node, |mounted, handle| mounted.extended_attribute_names(handle, room))
+    }
+
+    fn before_fork(&self) {
+        self.store.before_fork();
+    }
+
+    fn after_fork_in_parent(&self) {
+        self.store.after_fork_in_parent();
+    }
+}
+
+impl DaosContainer {
+    /// What tells this container from others: the first half of its UUID, mixed with the second.
+    fn id(&self) -> u64 {
+        let (one, other) = self.store.mounted.uuid.split_at(8);
+        let word = |half: &[u8]| half.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+        word(one) ^ word(other)
+    }
+}
+
+impl RemoteContainer for DaosContainer {
+    fn open_remote(&self, found: Found) -> Result<Arc<dyn RemoteArray>> {
+        Ok(Arc::new(self.open_node(found)?))
+    }
+
+    fn adopt_remote(&self, found: Found, ticket: &[u8]) -> Result<Arc<dyn RemoteArray>> {
+        Ok(Arc::new(self.adopt_node(found, ticket)?))
+    }
+
+    fn remote_attributes(&self, node: NodeId) -> Result<Attributes> {
+        self.attributes(node)
+    }
+}

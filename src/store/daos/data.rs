@@ -1,0 +1,164 @@
+//! Bytes of an open file: lists of ranges, cut into calls that a server can take, made again where they fail in passing,
+//! and given up when the mount's patience ends.
+
+use super::client::handle::Handle;
+use super::client::mounted::Mounted;
+use super::client::operation::{Direction, Operation};
+use super::client::queue::Queue;
+use super::entrance;
+use super::error::is_transient;
+use crate::ground::{Errno, Result};
+use crate::store::{Extent, Transfer};
+use std::sync::Arc;
+
+/// Bytes in one call. A call is one message for each chunk and target at least; with more in it the servers run out of
+/// buffers first (`DER_NOMEM`), and nothing is gained: 16 chunks of a MiB in flight fill any network.
+const CALL_BYTES_MAX: usize = 64 << 20;
+
+/// Ranges in one call: libdaos takes 16,384 short ones; a message's own limit is nearer for long ones.
+const CALL_EXTENTS_MAX: usize = 1024;
+
+/// Moves `extents` in as few calls as possible; the bytes that were read, or that there were to write.
+///
+/// # Errors
+/// The library's; `ETIMEDOUT` when patience ended, `EINTR` when a signal wants to end the program.
+pub fn transfer(
+    mounted: &Arc<Mounted>,
+    handle: &Arc<Handle>,
+    direction: Direction,
+    extents: &[Extent],
+) -> Result<usize> {
+    let mut moved = 0;
+    let mut call = Vec::new();
+    let mut call_bytes = 0;
+    for extent in extents.iter().filter(|extent| !extent.segment.is_empty()) {
+        let mut done = 0;
+        while done < extent.segment.len() {
+            let segment = extent.segment.part(done, CALL_BYTES_MAX - call_bytes);
+            call.push(Extent { offset: extent.offset + done as u64, segment });
+            call_bytes += segment.len();
+            done += segment.len();
+            if call_bytes == CALL_BYTES_MAX || call.len() == CALL_EXTENTS_MAX {
+                moved += one_call(mounted, handle, direction, &call, call_bytes)?;
+                call.clear();
+                call_bytes = 0;
+            }
+        }
+    }
+    if !call.is_empty() {
+        moved += one_call(mounted, handle, direction, &call, call_bytes)?;
+    }
+    Ok(moved)
+}
+
+fn one_call(
+    mounted: &Arc<Mounted>,
+    handle: &Arc<Handle>,
+    direction: Direction,
+    extents: &[Extent],
+    bytes: usize,
+) -> Result<usize> {
+    let patience = mounted.patience();
+    for attempt in 0.. {
+        mounted.count(1);
+        match once(mounted, handle, direction, extents, &patience) {
+            Ok(count) => return Ok(if direction == Direction::Read { count } else { bytes }),
+            Err(Failed::GivenUp(error)) => return Err(error),
+            Err(Failed::Told(error)) if is_transient(error) => match patience.pause(attempt) {
+                Ok(()) => {}
+                Err(Errno::INTR) => return Err(Errno::INTR),
+                Err(_) => return Err(error),
+            },
+            Err(Failed::Told(error)) => return Err(error),
+        }
+    }
+    Err(Errno::TIMEDOUT)
+}
+
+enum Failed {
+    /// The library said so, and is done with the memory.
+    Told(Errno),
+    /// Nobody waits for it any more.
+    GivenUp(Errno),
+}
+
+#[allow(unsafe_code)]
+fn once(
+    mounted: &Arc<Mounted>,
+    handle: &Arc<Handle>,
+    direction: Direction,
+    extents: &[Extent],
+    patience: &super::patience::Patience,
+) -> std::result::Result<usize, Failed> {
+    let queue = Queue::lend(mounted.library).map_err(Failed::Told)?;
+    // SAFETY: the memory is the caller's until we return; if the operation is given up on, its queue, which was ours
+    // alone, is never driven again.
+    let operation = unsafe { Operation::transfer(mounted, queue, handle, direction, extents) };
+    let mut operation = operation.map_err(Failed::Told)?;
+    match operation.wait(patience) {
+        Ok(()) => Ok(usize::try_from(operation.byte_count()).unwrap_or(usize::MAX)),
+        Err(error) if operation.is_lost() => Err(Failed::GivenUp(error)),
+        Err(error) => Err(Failed::Told(error)),
+    }
+}
+
+/// A transfer under way, for [`Transfer`].
+pub struct Begun {
+    mounted: Arc<Mounted>,
+    handle: Arc<Handle>,
+    direction: Direction,
+    extent: Extent,
+    operation: Option<Operation>,
+}
+
+// SAFETY: the extent's memory is the caller's own by the contract of `begin_read` and `begin_write`, for any thread.
+#[allow(unsafe_code)]
+unsafe impl Send for Begun {}
+
+/// Begins to move one extent whose memory is the caller's own.
+///
+/// # Errors
+/// What the library says before it has begun.
+#[allow(unsafe_code)]
+pub fn begin(mounted: &Arc<Mounted>, handle: &Arc<Handle>, direction: Direction, extent: Extent) -> Result<Begun> {
+    let operation = if extent.segment.is_empty() || extent.segment.len() > CALL_BYTES_MAX {
+        // Nothing to do, or more than one call: done by `wait`.
+        None
+    } else {
+        mounted.count(1);
+        let queue = Queue::shared(mounted.library)?;
+        // SAFETY: the caller's word that the memory stays, for good if the transfer is given up on.
+        Some(unsafe { Operation::transfer(mounted, queue, handle, direction, &[extent]) }?)
+    };
+    Ok(Begun { mounted: mounted.clone(), handle: handle.clone(), direction, extent, operation })
+}
+
+impl Transfer for Begun {
+    fn has_ended(&mut self) -> bool {
+        let Ok(_entered) = entrance::enter() else { return true };
+        self.operation.as_mut().is_none_or(|operation| operation.poll(0))
+    }
+
+    fn wait(mut self: Box<Self>) -> Result<usize> {
+        let _entered = entrance::enter()?;
+        let bytes = self.extent.segment.len();
+        if let Some(mut operation) = self.operation.take() {
+            match operation.wait(&self.mounted.patience()) {
+                Ok(()) if self.direction == Direction::Write => return Ok(bytes),
+                Ok(()) => return Ok(usize::try_from(operation.byte_count()).unwrap_or(bytes)),
+                Err(error) if operation.is_lost() || !is_transient(error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        transfer(&self.mounted, &self.handle, self.direction, &[self.extent])
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(operation) = self.operation.take() {
+            let _entered = entrance::enter_as_is();
+            drop(operation);
+        }
+    }
+}

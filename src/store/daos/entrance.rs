@@ -1,0 +1,160 @@
+//! Who is inside the libraries: the one way in, and how a fork waits for everybody to be out.
+//!
+//! 1. A call of ours enters ([`enter`]): signals blocked, this thread's own calls past the doors, one more inside.
+//! 2. A fork closes the entrance ([`close`]), waits until nobody is inside, and opens it again in the parent.
+//! 3. In the child nobody is inside, and the libraries' network belongs to the parent: the first call that enters
+//!    there makes it anew (`daos_reinit`). A child that only becomes another program never enters.
+
+use super::error;
+use super::library;
+use super::lock::Lock;
+use crate::ground::guard::{self, Quiet};
+use crate::ground::{Errno, Result, kernel};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// Threads that are inside.
+static INSIDE: AtomicU32 = AtomicU32::new(0);
+
+/// Forks that wait or are under way.
+static CLOSED: AtomicU32 = AtomicU32::new(0);
+
+/// How often this process and its ancestors were made by a fork since the libraries were loaded.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// The generation that the libraries' network belongs to.
+static NETWORK_GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// Whether a call had to be given up on: the servers do not answer, and threads may be inside for long.
+static IS_ANYBODY_STUCK: AtomicBool = AtomicBool::new(false);
+
+/// One thread at a time makes the network anew.
+static RENEWAL: Lock<()> = Lock::new(());
+
+/// How long a fork waits for a thread inside: longer than any healthy message takes. A thread that waits for a dead
+/// server would make it wait for that thread's whole `timeout=`; the child must not use what such a thread left half
+/// done, and does not: it begins with `daos_reinit`.
+const FORK_WAIT_MILLISECONDS_MAX: u32 = 3000;
+
+/// A thread inside. Nests: who is inside already goes on without a look at the entrance, or it would wait for a fork
+/// that waits for it.
+pub struct Entered {
+    is_counted: bool,
+    _quiet: Quiet,
+}
+
+/// Goes in.
+///
+/// # Errors
+/// `ENOTCONN` in a fork child whose network could not be made anew.
+pub fn enter() -> Result<Entered> {
+    let entered = enter_as_is();
+    if NETWORK_GENERATION.load(Ordering::Acquire) != GENERATION.load(Ordering::Acquire) {
+        renew()?;
+    }
+    Ok(entered)
+}
+
+/// Goes in without a look at the network: for what needs none, such as giving memory back.
+pub fn enter_as_is() -> Entered {
+    let is_counted = !guard::is_in_library();
+    let quiet = Quiet::enter_library();
+    loop {
+        if !is_counted {
+            return Entered { is_counted, _quiet: quiet };
+        }
+        INSIDE.fetch_add(1, Ordering::SeqCst);
+        if CLOSED.load(Ordering::SeqCst) == 0 {
+            return Entered { is_counted, _quiet: quiet };
+        }
+        INSIDE.fetch_sub(1, Ordering::SeqCst);
+        kernel::wait_on(&CLOSED, 1, 10);
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if self.is_counted {
+            INSIDE.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Which process this is in a line of forks: what was made under another number belongs to an ancestor.
+pub fn generation() -> u32 {
+    GENERATION.load(Ordering::Acquire)
+}
+
+/// Before a fork: from here on nobody goes in, and, if all goes well, nobody is inside.
+pub fn close() {
+    CLOSED.fetch_add(1, Ordering::SeqCst);
+    let limit = if IS_ANYBODY_STUCK.load(Ordering::Relaxed) { 100 } else { FORK_WAIT_MILLISECONDS_MAX };
+    let start = kernel::now();
+    while INSIDE.load(Ordering::SeqCst) != 0 {
+        let waited = kernel::now() - start;
+        if waited > i64::from(limit) * 1_000_000 {
+            break;
+        }
+        kernel::sleep(if waited < 1_000_000 { 20 } else { 500 });
+    }
+}
+
+/// After a fork in the parent, or one that failed.
+pub fn open() {
+    CLOSED.fetch_sub(1, Ordering::SeqCst);
+    kernel::wake_one(&CLOSED);
+}
+
+/// In a fork child, once for each mounted container: the first of them begins the new generation.
+pub fn begin_child(of: u32) {
+    if GENERATION.compare_exchange(of, of + 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        INSIDE.store(0, Ordering::SeqCst);
+        CLOSED.store(0, Ordering::SeqCst);
+        IS_ANYBODY_STUCK.store(false, Ordering::Relaxed);
+        RENEWAL.free_in_child();
+    }
+}
+
+/// A call was given up on: forks do not wait long for others.
+pub fn note_given_up() {
+    IS_ANYBODY_STUCK.store(true, Ordering::Relaxed);
+}
+
+#[cold]
+fn renew() -> Result<()> {
+    let _turn = RENEWAL.lock();
+    let now = GENERATION.load(Ordering::Acquire);
+    if NETWORK_GENERATION.load(Ordering::Acquire) == now {
+        return Ok(());
+    }
+    if let Some(library) = library::loaded() {
+        super::client::queue::forget_all();
+        error::of_daos(super::client::session::reinit(library)).map_err(|_| Errno::NOTCONN)?;
+    }
+    NETWORK_GENERATION.store(now, Ordering::Release);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fork_waits_for_who_is_inside_and_keeps_others_out() {
+        let inside = enter_as_is();
+        let closer = std::thread::spawn(|| {
+            let start = kernel::now();
+            close();
+            kernel::now() - start
+        });
+        while CLOSED.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        let other = std::thread::spawn(|| drop(enter_as_is()));
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        assert!(!other.is_finished());
+        drop(inside);
+        assert!(closer.join().unwrap() >= 20_000_000);
+        open();
+        other.join().unwrap();
+    }
+}

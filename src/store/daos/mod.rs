@@ -1,0 +1,49 @@
+//! The engine over DAOS: a POSIX container of a pool, through libdfs.
+//!
+//! What happens to one `open` and `read`:
+//!
+//! 1. [`container::DaosContainer`] enters the libraries ([`entrance`]): signals blocked, forks kept waiting.
+//! 2. [`store::Store`] looks the name up: in what it knows ([`nodes`]), or by a message ([`client`]).
+//! 3. [`array::DaosArray`] has libdfs's handle; [`data`] makes one call of a list of ranges, on an event queue of its own,
+//!    and waits for it for as long as the mount's `timeout=` says ([`patience`]).
+//!
+//! | file | what |
+//! |---|---|
+//! | [`library`] | loads libdfs and libdaos at the first touch |
+//! | [`client`] | their calls as safe functions |
+//! | [`error`], [`open_error`] | what their errors are to a program, and to a user |
+//! | [`nodes`], [`object`], [`stat`] | nodes, numbers, attributes; what is believed and for how long |
+//! | [`change`], [`listing`], [`opens`], [`hidden`] | names, directories, open nodes, removed ones |
+//! | [`runtime`], [`stand_in`] | what this node's processes tell one another |
+//!
+//! What is not bounded by `timeout=`: a call about names that is under way when an engine stops answering. libdfs has
+//! no event for those, and libdaos makes them again for as long as the pool has not given the engine up; they end when
+//! it is back or excluded.
+
+pub mod array;
+pub mod bindings;
+mod change;
+mod client;
+pub mod container;
+mod data;
+mod entrance;
+mod error;
+mod hidden;
+pub mod library;
+mod listing;
+mod lock;
+mod nodes;
+mod object;
+mod open_error;
+mod opens;
+mod patience;
+mod runtime;
+mod stand_in;
+mod stat;
+mod store;
+
+pub use client::mounted::ConnectTimes;
+pub use container::DaosContainer;
+pub use library::LoadError;
+pub use open_error::{OpenError, Step};
+pub use runtime::{is_hold_link, is_stand_in};

@@ -1,0 +1,120 @@
+//! Opening and closing nodes, and handing them to another process.
+
+use super::array::DaosArray;
+use super::client::handle::Handle;
+use super::object::{ObjectId, ROOT};
+use super::store::Store;
+use crate::ground::{Errno, Result};
+use crate::store::{Found, Kind, NodeId};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// A ticket's own part: object, parent, and the name's length.
+const TICKET_HEADER_BYTES: usize = 25;
+
+impl Store {
+    /// Opens a node that was found. No message where one has just found it; else one, since an open sees what other
+    /// clients did before it.
+    ///
+    /// # Errors
+    /// `ENOENT` if its name leads elsewhere by now.
+    pub fn open_found(self: &Arc<Self>, found: Found) -> Result<DaosArray> {
+        let (is_confirmed, is_removed) = self
+            .with(found.node, |node| (std::mem::take(&mut node.is_confirmed), node.is_removed))
+            .ok_or(Errno::NOENT)?;
+        if found.node != ROOT && is_removed {
+            return Err(Errno::NOENT);
+        }
+        if found.node != ROOT && !is_confirmed {
+            self.reopen(found.node)?;
+            self.with(found.node, |node| node.is_confirmed = false);
+        }
+        DaosArray::open(self, found)
+    }
+
+    /// Opens a node that this process has open, or that another handed over.
+    ///
+    /// # Errors
+    /// `ESTALE` for one that is not known and comes without a ticket.
+    pub fn adopt_found(self: &Arc<Self>, found: Found, ticket: &[u8]) -> Result<DaosArray> {
+        if found.node != ROOT && !ticket.is_empty() {
+            self.read_ticket(found, ticket)?;
+        }
+        DaosArray::open(self, found)
+    }
+
+    /// Writes what another process needs to open a node; its length.
+    ///
+    /// # Errors
+    /// `ESTALE`, `ERANGE`.
+    pub fn write_ticket(&self, id: NodeId, handle: &Handle, room: &mut [u8]) -> Result<usize> {
+        let (object, parent, name, kind, is_removed) = self
+            .with(id, |node| (node.object, node.parent, node.name.clone(), node.kind, node.is_removed))
+            .ok_or(Errno::STALE)?;
+        let names_end = TICKET_HEADER_BYTES + 1 + name.len();
+        let global = room.get_mut(names_end..).ok_or(Errno::RANGE)?;
+        // libdfs writes down no symlinks: they are looked up again.
+        let length = if kind == Kind::Symlink { 0 } else { self.mounted.to_global(handle, global)? };
+        room[..8].copy_from_slice(&object.low.to_ne_bytes());
+        room[8..16].copy_from_slice(&object.high.to_ne_bytes());
+        room[16..24].copy_from_slice(&parent.0.to_ne_bytes());
+        room[24] = u8::from(is_removed);
+        room[25] = u8::try_from(name.len()).map_err(|_| Errno::NAMETOOLONG)?;
+        room[TICKET_HEADER_BYTES + 1..names_end].copy_from_slice(&name);
+        Ok(names_end + length)
+    }
+
+    /// Puts the node of a ticket into the table, if it is not there.
+    fn read_ticket(&self, found: Found, ticket: &[u8]) -> Result<()> {
+        let header = ticket.get(..=TICKET_HEADER_BYTES).ok_or(Errno::INVAL)?;
+        let word = |at: usize| header[at..at + 8].try_into().map(u64::from_ne_bytes).map_err(|_| Errno::INVAL);
+        let object = ObjectId { low: word(0)?, high: word(8)? };
+        let (parent, is_removed, length) = (NodeId(word(16)?), header[24] != 0, usize::from(header[25]));
+        if self.nodes.lock().of_object(object) == Some(found.node) {
+            return Ok(());
+        }
+        let rest = &ticket[TICKET_HEADER_BYTES + 1..];
+        let (name, global) = rest.split_at_checked(length).ok_or(Errno::INVAL)?;
+        if global.is_empty() {
+            return self.ask(parent, name, false).map(drop);
+        }
+        let handle = Arc::new(self.mounted.open_global(global)?);
+        let mode = handle.mode()? & 0o7777;
+        let mut nodes = self.nodes.lock();
+        let id = nodes.insert((parent, name), (object, found.kind), handle, mode, 0);
+        if let Some(node) = nodes.get(id) {
+            node.is_removed = is_removed;
+            node.is_hidden = is_removed;
+            node.is_handle_renamed = is_removed;
+        }
+        if id == found.node { Ok(()) } else { Err(Errno::STALE) }
+    }
+
+    /// A descriptor that keeps a node alive, see [`super::runtime`].
+    ///
+    /// # Errors
+    /// `ESTALE`, `ENOLCK`, `EMFILE`.
+    pub fn hold(&self, found: Found) -> Result<OwnedFd> {
+        let known = self.known(found.node)?;
+        self.runtime.hold(known.object)
+    }
+
+    /// An open node was dropped.
+    pub fn close(&self, id: NodeId, object: ObjectId) {
+        let told = self.with(id, |node| {
+            node.opens = node.opens.saturating_sub(1);
+            (node.opens == 0, node.is_removed, node.is_hidden, node.kind)
+        });
+        let Some((true, is_removed, is_hidden, kind)) = told else { return };
+        if kind == Kind::File {
+            self.runtime.note_closed(object, &|| self.nodes.lock().open_objects());
+        }
+        if is_hidden {
+            self.remove_hidden(object);
+        }
+        if is_removed {
+            let handle = self.nodes.lock().forget(id);
+            drop(handle);
+        }
+    }
+}

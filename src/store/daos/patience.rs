@@ -1,0 +1,99 @@
+//! How long a call waits, and what makes it stop earlier.
+#![allow(unsafe_code)]
+
+use crate::ground::{Errno, Result, kernel};
+
+/// A call that has waited longer than this looks for a signal that wants to end the program: signals are blocked inside
+/// the library, and a Ctrl-C is not to wait for a dead server's whole `timeout=`.
+const SIGNALS_FROM_NANOSECONDS: i64 = 1_000_000_000;
+
+/// So long the network is polled without sleeping, as libdaos itself does always: a wake-up costs a third of a message.
+const SPIN_NANOSECONDS: i64 = 2_000_000;
+
+/// How long one poll sleeps after that, in microseconds.
+const SLEEP_MICROSECONDS: i64 = 1000;
+
+/// The signals that people and batch systems end programs with.
+const ENDING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
+/// The time that a call has.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    start: i64,
+    limit_nanoseconds: i64,
+}
+
+impl Patience {
+    /// From now on, `seconds`.
+    pub fn of_seconds(seconds: u32) -> Self {
+        Self { start: now(), limit_nanoseconds: i64::from(seconds) * 1_000_000_000 }
+    }
+
+    /// How long the next poll may sleep, in microseconds.
+    ///
+    /// # Errors
+    /// `ETIMEDOUT` when the time is over, `EINTR` when a signal wants to end the program.
+    pub fn next(&self) -> Result<i64> {
+        let waited = now() - self.start;
+        if waited < SPIN_NANOSECONDS {
+            return Ok(0);
+        }
+        if waited > self.limit_nanoseconds {
+            return Err(Errno::TIMEDOUT);
+        }
+        if waited > SIGNALS_FROM_NANOSECONDS && is_ending() {
+            return Err(Errno::INTR);
+        }
+        Ok(SLEEP_MICROSECONDS)
+    }
+
+    /// Waits a little before a call is made again for the `attempt`th time: a millisecond, twice as long each time, up
+    /// to 128.
+    ///
+    /// # Errors
+    /// As `next`.
+    pub fn pause(&self, attempt: u32) -> Result<()> {
+        self.next()?;
+        kernel::sleep(1000 << attempt.min(7));
+        Ok(())
+    }
+}
+
+/// Nanoseconds of a clock that nobody sets.
+pub fn now() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+/// Whether a signal waits that is to end the program.
+fn is_ending() -> bool {
+    let mut pending = 0u64;
+    // SAFETY: rt_sigpending with a live word of the kernel's set size, 8 bytes; the raw call, past every door.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") libc::SYS_rt_sigpending => _,
+            in("rdi") &raw mut pending,
+            in("rsi") 8usize,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    ENDING.iter().any(|signal| pending & 1 << (signal - 1) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_runs_out() {
+        let patience = Patience::of_seconds(1);
+        assert_eq!(patience.next(), Ok(0));
+        let later = Patience { start: patience.start - 3_000_000, ..patience };
+        assert_eq!(later.next(), Ok(SLEEP_MICROSECONDS));
+        let over = Patience { start: patience.start - 1_000_000_001, ..patience };
+        assert_eq!(over.next(), Err(Errno::TIMEDOUT));
+    }
+}

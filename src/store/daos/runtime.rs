@@ -1,0 +1,218 @@
+//! What the processes of one user on one node tell one another about a container, without a daemon: files in memory,
+//! and locks that the kernel drops when a process ends, however it ends.
+//!
+//! `/dev/shm/sidestep-UID/CONTAINER/`, for its owner alone:
+//!
+//! | file | what |
+//! |---|---|
+//! | `live` | a shared lock on the byte of each object that somebody has open; an exclusive one, further up, on that of an object that somebody appends to |
+//! | `cwd/OBJECT` | a directory to stand in for one of the container's as a working directory |
+//! | `cwd/OBJECT.path` | a symlink: where that directory was in the container |
+//!
+//! Where the directory can't be had, files that are removed while they are open lose their bytes at once, and an
+//! append is refused ([`Errno::NOLCK`]).
+
+use super::entrance;
+use super::lock::Lock;
+use super::object::ObjectId;
+use super::patience::Patience;
+use crate::ground::kernel::{self, Low, Parked, RangeLock};
+use crate::ground::{Errno, Result};
+use crate::store::AppendGuard;
+use rustix::fs::{CWD, Mode, OFlags};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Locks of appends are this far above those of the living.
+const APPENDS_FROM: u64 = 1 << 61;
+
+/// Where runtime directories are.
+const PLACE: &str = "/dev/shm/sidestep-";
+
+/// This node's files about a container.
+pub struct Runtime {
+    /// The directory, if it could be had.
+    directory: Option<String>,
+    live: Lock<Option<Live>>,
+}
+
+/// This process's open file description on `live`.
+struct Live {
+    file: Parked,
+    generation: u32,
+}
+
+impl Runtime {
+    /// The files of the container `uuid`; made where they are not there yet.
+    pub fn open(uuid: [u8; 16]) -> Self {
+        let user = rustix::process::geteuid().as_raw();
+        let mut name = String::with_capacity(32);
+        for byte in uuid {
+            name.push_str(&format!("{byte:02x}"));
+        }
+        let directory = format!("{PLACE}{user}/{name}");
+        let made = own_directory(&format!("{PLACE}{user}"), user)
+            .and_then(|()| own_directory(&directory, user))
+            .and_then(|()| own_directory(&format!("{directory}/cwd"), user));
+        Self { directory: made.is_ok().then_some(directory), live: Lock::new(None) }
+    }
+
+    /// The directory, if it could be had.
+    pub fn directory(&self) -> Option<&str> {
+        self.directory.as_deref()
+    }
+
+    fn open_live(&self) -> Result<Low> {
+        let directory = self.directory.as_ref().ok_or(Errno::NOLCK)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
+        Low::open(CWD, format!("{directory}/live"), flags, Mode::from_raw_mode(0o600))
+    }
+
+    /// Sets this process's lock on an object's byte. In a fork child, whose copy of the description is its parent's, a
+    /// new one is opened, and `others` are the objects that the child has open too.
+    fn set(&self, object: ObjectId, lock: RangeLock, others: &dyn Fn() -> Vec<ObjectId>) -> Result<()> {
+        let mut live = self.live.lock();
+        let generation = entrance::generation();
+        if live.as_ref().is_none_or(|live| live.generation != generation) {
+            let file = self.open_live()?.park()?;
+            for object in others() {
+                kernel::lock_range(file.as_fd(), RangeLock::Read, object.lock_offset(), 1)?;
+            }
+            *live = Some(Live { file, generation });
+        }
+        let Some(live) = live.as_ref() else { return Err(Errno::NOLCK) };
+        kernel::lock_range(live.file.as_fd(), lock, object.lock_offset(), 1).map(drop)
+    }
+
+    /// Tells the node that this process has an object open.
+    pub fn note_open(&self, object: ObjectId, others: &dyn Fn() -> Vec<ObjectId>) {
+        // Without the file nothing keeps an open file's bytes when another process removes it: see above.
+        let _ = self.set(object, RangeLock::Read, others);
+    }
+
+    /// And that it has it no more.
+    pub fn note_closed(&self, object: ObjectId, others: &dyn Fn() -> Vec<ObjectId>) {
+        let _ = self.set(object, RangeLock::None, others);
+    }
+
+    /// Whether another process of this user on this node has an object open, or holds it.
+    pub fn is_open_elsewhere(&self, object: ObjectId) -> bool {
+        let live = self.live.lock();
+        let own = live.as_ref().filter(|live| live.generation == entrance::generation());
+        let locked = match own {
+            Some(live) => kernel::is_range_locked(live.file.as_fd(), object.lock_offset(), 1),
+            None => self.open_live().and_then(|file| kernel::is_range_locked(file.as_fd(), object.lock_offset(), 1)),
+        };
+        locked.unwrap_or(false)
+    }
+
+    /// A descriptor that keeps an object alive for as long as any process has a copy of it. Not close-on-exec.
+    ///
+    /// # Errors
+    /// `ENOLCK` without the file, `EMFILE`.
+    pub fn hold(&self, object: ObjectId) -> Result<OwnedFd> {
+        let file = self.open_live()?;
+        kernel::lock_range(file.as_fd(), RangeLock::Read, object.lock_offset(), 1)?;
+        kernel::duplicate_kept(file.as_fd(), 3)
+    }
+
+    /// Waits until nobody else of this user on this node appends to an object.
+    ///
+    /// # Errors
+    /// `ENOLCK` without the file; `ETIMEDOUT`, `EINTR` where patience ends first.
+    pub fn lock_for_append(&self, object: ObjectId, patience: &Patience) -> Result<Box<dyn AppendGuard>> {
+        // A description of its own for each guard: so that it holds against other threads too.
+        let file = self.open_live()?;
+        let mut microseconds = 10;
+        while !kernel::lock_range(file.as_fd(), RangeLock::Write, APPENDS_FROM + object.lock_offset(), 1)? {
+            patience.next()?;
+            kernel::sleep(microseconds);
+            microseconds = (microseconds * 2).min(1000);
+        }
+        Ok(Box::new(Append { _file: file }))
+    }
+
+    /// In a fork child, before anything else.
+    pub fn after_fork_in_child(&self) {
+        self.live.free_in_child();
+    }
+}
+
+/// The lock goes with the description.
+struct Append {
+    _file: Low,
+}
+
+impl AppendGuard for Append {}
+
+/// A directory that is this user's and nobody else's.
+fn own_directory(path: &str, user: u32) -> Result<()> {
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o700)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error),
+    }
+    let stat = rustix::fs::lstat(path)?;
+    let is_own = stat.st_mode & libc::S_IFMT == libc::S_IFDIR && stat.st_uid == user && stat.st_mode & 0o077 == 0;
+    if is_own { Ok(()) } else { Err(Errno::ACCESS) }
+}
+
+/// What is below a runtime directory: of `/dev/shm/sidestep-0/CONTAINER/cwd/x` it is `cwd/x`.
+fn inside(path: &[u8]) -> Option<&[u8]> {
+    let rest = path.strip_prefix(PLACE.as_bytes())?;
+    let mut parts = rest.splitn(3, |byte| *byte == b'/');
+    let (user, container, inside) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_user = !user.is_empty() && user.iter().all(u8::is_ascii_digit);
+    let is_container = container.len() == 32 && container.iter().all(u8::is_ascii_hexdigit);
+    (is_user && is_container).then_some(inside)
+}
+
+/// Whether a descriptor's link in `/proc/self/fd` leads to a file on which holds are kept.
+pub fn is_hold_link(link: &[u8]) -> bool {
+    inside(link) == Some(b"live")
+}
+
+/// Whether a host path is that of a stand-in of any container, told by its text.
+pub fn is_stand_in(host_path: &[u8]) -> bool {
+    inside(host_path).is_some_and(|rest| rest.starts_with(b"cwd/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_others() -> Vec<ObjectId> {
+        Vec::new()
+    }
+
+    #[test]
+    fn the_living_are_seen_and_appends_take_turns() {
+        let uuid = *b"sidestep-test-rt";
+        let (one, other) = (Runtime::open(uuid), Runtime::open(uuid));
+        let object = ObjectId { low: u64::from(std::process::id()), high: 3 };
+        assert!(!other.is_open_elsewhere(object));
+        one.note_open(object, &no_others);
+        assert!(other.is_open_elsewhere(object) && !one.is_open_elsewhere(object));
+        let held = other.hold(object).unwrap();
+        one.note_closed(object, &no_others);
+        assert!(one.is_open_elsewhere(object));
+        drop(held);
+        assert!(!one.is_open_elsewhere(object));
+
+        let first = one.lock_for_append(object, &Patience::of_seconds(5)).unwrap();
+        let patience = Patience::of_seconds(0);
+        assert_eq!(other.lock_for_append(object, &patience).err(), Some(Errno::TIMEDOUT));
+        assert_eq!(one.lock_for_append(object, &patience).err(), Some(Errno::TIMEDOUT));
+        drop(first);
+        assert!(other.lock_for_append(object, &patience).is_ok());
+        std::fs::remove_dir_all(one.directory().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn paths_are_told_by_their_text() {
+        let container = "0123456789abcdef0123456789abcdef";
+        assert!(is_hold_link(format!("/dev/shm/sidestep-1000/{container}/live").as_bytes()));
+        assert!(!is_hold_link(format!("/dev/shm/sidestep-x/{container}/live").as_bytes()));
+        assert!(!is_hold_link(b"/dev/shm/sidestep-1000/live"));
+        assert!(is_stand_in(format!("/dev/shm/sidestep-0/{container}/cwd/ab").as_bytes()));
+        assert!(!is_stand_in(format!("/dev/shm/sidestep-0/{container}/live").as_bytes()));
+    }
+}

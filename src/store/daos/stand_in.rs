@@ -1,0 +1,94 @@
+//! Directories on the host that stand for a container's, so that the kernel has somewhere to be when a process changes to
+//! one. Each is called by its object, and a symlink beside it says where it was: a program that is started there finds
+//! the directory by its path, and knows by the object whether that is still the one.
+
+use super::object::{ObjectId, ROOT};
+use super::store::Store;
+use crate::ground::{Errno, Result};
+use crate::store::{Kind, NodeId};
+use rustix::fs::{AtFlags, CWD, Mode};
+
+/// What the kernel's `getcwd` and `/proc/self/cwd` add for a directory that was removed.
+const DELETED: &[u8] = b" (deleted)";
+
+/// Directories within one another that a path is made of, at most: `PATH_MAX` has room for no more.
+const DEPTH_MAX: usize = 2048;
+
+impl Store {
+    /// A stand-in for a directory; its path goes to `path`.
+    ///
+    /// # Errors
+    /// `ENOTDIR`, `ERANGE` where `path` is too short, `ENOLCK` without a runtime directory.
+    pub fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
+        let known = self.known(directory)?;
+        if known.kind != Kind::Directory {
+            return Err(Errno::NOTDIR);
+        }
+        let host = format!("{}/cwd/{}", self.runtime.directory().ok_or(Errno::NOLCK)?, known.object.to_name());
+        match rustix::fs::mkdir(host.as_str(), Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error),
+        }
+        let link = format!("{host}.path");
+        let target = self.path_of(directory)?;
+        // Made anew, since the directory may have been renamed: under another name, and moved into place.
+        let new = format!("{link}.{}", rustix::process::getpid().as_raw_nonzero());
+        let _ = rustix::fs::unlink(new.as_str());
+        rustix::fs::symlink(target.as_slice(), new.as_str())?;
+        rustix::fs::rename(new.as_str(), link.as_str())?;
+        path.get_mut(..host.len()).ok_or(Errno::RANGE)?.copy_from_slice(host.as_bytes());
+        Ok(host.len())
+    }
+
+    /// Removes the stand-in of a directory that is gone.
+    pub fn remove_stand_in(&self, object: ObjectId) {
+        if let Some(directory) = self.runtime.directory() {
+            let host = format!("{directory}/cwd/{}", object.to_name());
+            if rustix::fs::unlinkat(CWD, host.as_str(), AtFlags::REMOVEDIR).is_ok() {
+                let _ = rustix::fs::unlink(format!("{host}.path").as_str());
+            }
+        }
+    }
+
+    /// Which directory a host path stands for.
+    pub fn directory_at(&self, host_path: &[u8]) -> Option<NodeId> {
+        let directory = self.runtime.directory()?;
+        let rest = host_path.strip_prefix(directory.as_bytes())?.strip_prefix(b"/cwd/")?;
+        let rest = rest.strip_suffix(DELETED).unwrap_or(rest);
+        let object = ObjectId::from_name(rest)?;
+        if let Some(id) = self.nodes.lock().of_object(object) {
+            return Some(id);
+        }
+        let link = format!("{directory}/cwd/{}.path", object.to_name());
+        let path = rustix::fs::readlink(link.as_str(), Vec::new()).ok()?;
+        let mut at = ROOT;
+        for name in path.to_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+            at = self.look_up(at, name, false).ok()?.node;
+        }
+        let known = self.known(at).ok()?;
+        (known.object == object && known.kind == Kind::Directory).then_some(at)
+    }
+
+    /// A directory's path in the container, from `/` on.
+    fn path_of(&self, directory: NodeId) -> Result<Vec<u8>> {
+        let mut path = Vec::new();
+        let mut at = directory;
+        for _ in 0..DEPTH_MAX {
+            if at == ROOT {
+                if path.is_empty() {
+                    path.push(b'/');
+                }
+                return Ok(path);
+            }
+            let mut nodes = self.nodes.lock();
+            let node = nodes.get(at).ok_or(Errno::STALE)?;
+            let mut longer = Vec::with_capacity(node.name.len() + 1 + path.len());
+            longer.push(b'/');
+            longer.extend_from_slice(&node.name);
+            longer.append(&mut path);
+            path = longer;
+            at = node.parent;
+        }
+        Err(Errno::NAMETOOLONG)
+    }
+}

@@ -1,0 +1,413 @@
+//! A mounted container and what this process knows of it; look-ups.
+
+use super::client::handle::{Handle, kind_of};
+use super::client::mounted::Mounted;
+use super::client::names::Name;
+use super::entrance;
+use super::error::is_transient;
+use super::hidden;
+use super::listing::Listings;
+use super::lock::Lock;
+use super::nodes::{Node, Nodes};
+use super::object::{ObjectId, ROOT};
+use super::open_error::OpenError;
+use super::patience;
+use super::runtime::Runtime;
+use super::stat;
+use crate::ground::mounts::{Consistency, MountOptions};
+use crate::ground::{Errno, Result};
+use crate::store::{Attributes, Found, Kind, NodeId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// How long names and attributes are believed, see [`super::nodes`].
+const BELIEVED_NANOSECONDS: i64 = 1_000_000_000;
+
+/// A mounted container.
+pub struct Store {
+    /// libdfs's side.
+    pub mounted: Arc<Mounted>,
+    /// The nodes that are known.
+    pub nodes: Lock<Nodes>,
+    /// Listings under way.
+    pub listings: Lock<Listings>,
+    /// This node's files about the container.
+    pub runtime: Runtime,
+    /// The hidden directory's handle, once it was looked for.
+    pub hidden: Lock<Option<Arc<Handle>>>,
+    believed_nanoseconds: i64,
+    /// The process that this belongs to, in a line of forks.
+    generation: AtomicU32,
+    /// A fork of this process is waited for or under way, and was begun through this container.
+    is_closing: AtomicBool,
+}
+
+/// A node's number, object, kind and handle: what a call needs of it.
+#[derive(Clone)]
+pub struct Known {
+    /// Its number.
+    pub id: NodeId,
+    /// Its object.
+    pub object: ObjectId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its handle.
+    pub handle: Arc<Handle>,
+}
+
+impl Store {
+    /// Connects and mounts. Whoever calls is inside.
+    ///
+    /// # Errors
+    /// As [`OpenError`] has them.
+    pub fn open(pool: &str, container: &str, options: &MountOptions) -> std::result::Result<Arc<Self>, OpenError> {
+        let mounted = Arc::new(Mounted::connect(pool, container, options)?);
+        let root = || -> Result<_> {
+            let handle = Arc::new(mounted.root()?);
+            let (object, mode) = (handle.object()?, handle.mode()?);
+            Ok(Nodes::new(handle, object, mode & 0o7777))
+        };
+        let nodes = root().map_err(|errno| OpenError::root(pool, container, errno))?;
+        let is_strict = options.consistency == Some(Consistency::Strict);
+        let store = Arc::new(Self {
+            runtime: Runtime::open(mounted.uuid),
+            nodes: Lock::new(nodes),
+            listings: Lock::new(Listings::default()),
+            hidden: Lock::new(None),
+            believed_nanoseconds: if is_strict { 0 } else { BELIEVED_NANOSECONDS },
+            generation: AtomicU32::new(entrance::generation()),
+            is_closing: AtomicBool::new(false),
+            mounted,
+        });
+        store.remove_orphans();
+        Ok(store)
+    }
+
+    /// Since when what was told is still believed.
+    pub fn since(&self) -> i64 {
+        // With nothing believed, not even what is told at this very moment.
+        if self.believed_nanoseconds == 0 { i64::MAX } else { patience::now() - self.believed_nanoseconds }
+    }
+
+    /// Makes a call again that failed in passing, until it succeeds or the mount's patience ends.
+    ///
+    /// # Errors
+    /// The call's last, or `EINTR`.
+    pub fn retry<T>(&self, mut call: impl FnMut() -> Result<T>) -> Result<T> {
+        let mut outcome = call();
+        let mut patience = None;
+        for attempt in 0.. {
+            match outcome {
+                Err(error) if is_transient(error) && error != Errno::INTR => {
+                    let patience = patience.get_or_insert_with(|| self.mounted.patience());
+                    match patience.pause(attempt) {
+                        Ok(()) => outcome = call(),
+                        Err(Errno::INTR) => return Err(Errno::INTR),
+                        Err(_) => break,
+                    }
+                }
+                _ => break,
+            }
+        }
+        outcome
+    }
+
+    /// `EROFS` where the mount can't be changed.
+    ///
+    /// # Errors
+    /// That.
+    pub fn check_may_change(&self) -> Result<()> {
+        if self.mounted.is_read_only { Err(Errno::ROFS) } else { Ok(()) }
+    }
+
+    /// A node that is known.
+    ///
+    /// # Errors
+    /// `ESTALE`.
+    pub fn known(&self, id: NodeId) -> Result<Known> {
+        let mut nodes = self.nodes.lock();
+        let node = nodes.get(id).ok_or(Errno::STALE)?;
+        Ok(Known { id, object: node.object, kind: node.kind, handle: node.handle.clone() })
+    }
+
+    /// A directory that is known and there.
+    ///
+    /// # Errors
+    /// `ESTALE`, `ENOTDIR`, `ENOENT` for one that was removed.
+    pub fn directory(&self, id: NodeId) -> Result<Known> {
+        let mut nodes = self.nodes.lock();
+        let node = nodes.get(id).ok_or(Errno::STALE)?;
+        match node.kind {
+            Kind::Directory if node.is_removed => Err(Errno::NOENT),
+            Kind::Directory => Ok(Known { id, object: node.object, kind: node.kind, handle: node.handle.clone() }),
+            _ => Err(Errno::NOTDIR),
+        }
+    }
+
+    /// What `name` leads to, if that is believed or known to be hidden.
+    pub fn look_up_at_hand(&self, directory: NodeId, name: &[u8]) -> Option<Result<Found>> {
+        if hidden::is_hidden(directory, name) {
+            return Some(Err(Errno::NOENT));
+        }
+        let since = self.since();
+        let mut nodes = self.nodes.lock();
+        let found = nodes.child(directory, name, since)?;
+        let node = nodes.get(found.node)?;
+        node.is_confirmed = false;
+        Some(Ok(found))
+    }
+
+    /// What `name` leads to; asked where it is not believed, with the attributes if they are `told` along.
+    ///
+    /// # Errors
+    /// `ENOENT`, `ENOTDIR`, `ESTALE`.
+    pub fn look_up(&self, directory: NodeId, name: &[u8], told: bool) -> Result<Found> {
+        match self.look_up_at_hand(directory, name) {
+            Some(answer) => answer,
+            None => self.ask(directory, name, told),
+        }
+    }
+
+    /// What `name` leads to, asked now.
+    ///
+    /// # Errors
+    /// As `look_up`.
+    pub fn ask(&self, directory: NodeId, name: &[u8], told: bool) -> Result<Found> {
+        let parent = self.directory(directory)?;
+        let c_name = Name::new(name)?;
+        let answer = self.retry(|| {
+            if told {
+                let (handle, stat) = self.mounted.look_up_told(&parent.handle, &c_name)?;
+                Ok((handle, Some(stat)))
+            } else {
+                Ok((self.mounted.look_up(&parent.handle, &c_name)?, None))
+            }
+        });
+        match answer {
+            Ok((handle, stat)) => self.note(directory, name, handle, stat.as_ref()),
+            Err(error) => {
+                if error == Errno::NOENT {
+                    let gone = self.nodes.lock().forget_name(directory, name);
+                    self.note_gone(gone);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes what a message has told: `name` leads to `handle`.
+    ///
+    /// # Errors
+    /// The library's.
+    pub fn note(&self, directory: NodeId, name: &[u8], handle: Handle, stat: Option<&libc::stat>) -> Result<Found> {
+        let (object, mode) = (handle.object()?, handle.mode()?);
+        let kind = kind_of(mode);
+        let chunk_bytes = if stat.is_some() && kind == Kind::File { handle.chunk_bytes()? } else { 0 };
+        let now = patience::now();
+        let mut spare = Vec::new();
+        let mut nodes = self.nodes.lock();
+        let id = nodes.insert((directory, name), (object, kind), Arc::new(handle), mode & 0o7777, now);
+        if let Some(node) = nodes.get(id) {
+            node.is_confirmed = true;
+            if let Some(stat) = stat {
+                node.set_attributes(stat::attributes(id, kind, stat, chunk_bytes), now);
+            }
+        }
+        spare.append(&mut nodes.trim());
+        drop(nodes);
+        drop(spare);
+        Ok(Found { node: id, generation: 0, kind })
+    }
+
+    /// A name that another client removed or gave to something else.
+    fn note_gone(&self, id: Option<NodeId>) {
+        if let Some(id) = id {
+            let handle = {
+                let mut nodes = self.nodes.lock();
+                if let Some(node) = nodes.get(id) {
+                    node.is_confirmed = false;
+                    node.forget_attributes();
+                }
+                nodes.forget(id)
+            };
+            drop(handle);
+        }
+    }
+
+    /// A node's attributes, asked where they are not believed.
+    ///
+    /// # Errors
+    /// `ESTALE` for a node that is gone.
+    pub fn attributes(&self, id: NodeId) -> Result<Attributes> {
+        let since = self.since();
+        if let Some(attributes) = self.nodes.lock().get(id).ok_or(Errno::STALE)?.fresh_attributes(since) {
+            return Ok(attributes);
+        }
+        self.ask_attributes(id)
+    }
+
+    fn ask_attributes(&self, id: NodeId) -> Result<Attributes> {
+        let mut known = self.known(id)?;
+        if id == ROOT {
+            let stat = self.retry(|| self.mounted.stat_root())?;
+            return self.note_attributes(&known, &stat);
+        }
+        // The handle remembers parent and name; after a rename it is opened again under the new one.
+        let mut is_renamed = self.nodes.lock().get(id).ok_or(Errno::STALE)?.is_handle_renamed;
+        for _ in 0..2 {
+            if is_renamed {
+                known = match self.reopen(id) {
+                    Err(Errno::NOENT) => return self.last_attributes(id),
+                    known => known?,
+                };
+            }
+            match self.retry(|| self.mounted.stat(&known.handle)) {
+                Err(Errno::NOENT) => is_renamed = true,
+                stat => return self.note_attributes(&known, &stat?),
+            }
+        }
+        self.last_attributes(id)
+    }
+
+    /// Opens a node's handle again under the name that it is known by.
+    ///
+    /// # Errors
+    /// `ENOENT` if that leads elsewhere.
+    pub fn reopen(&self, id: NodeId) -> Result<Known> {
+        let (parent, name, object, is_hidden) = {
+            let mut nodes = self.nodes.lock();
+            let node = nodes.get(id).ok_or(Errno::STALE)?;
+            (node.parent, node.name.clone(), node.object, node.is_hidden)
+        };
+        let handle = if is_hidden {
+            let hidden = self.hidden_directory()?.ok_or(Errno::NOENT)?;
+            let name = Name::new(hidden::name_of(object).as_bytes())?;
+            Arc::new(self.retry(|| self.mounted.look_up(&hidden, &name))?)
+        } else {
+            let (parent, name) = (self.known(parent)?, Name::new(&name)?);
+            Arc::new(self.retry(|| self.mounted.look_up(&parent.handle, &name))?)
+        };
+        if handle.object()? != object {
+            return Err(Errno::NOENT);
+        }
+        let mut nodes = self.nodes.lock();
+        let node = nodes.get(id).ok_or(Errno::STALE)?;
+        let before = std::mem::replace(&mut node.handle, handle.clone());
+        node.is_handle_renamed = false;
+        node.is_confirmed = true;
+        let kind = node.kind;
+        drop(nodes);
+        drop(before);
+        Ok(Known { id, object, kind, handle })
+    }
+
+    fn note_attributes(&self, known: &Known, stat: &libc::stat) -> Result<Attributes> {
+        let chunk_bytes = if known.kind == Kind::File { known.handle.chunk_bytes()? } else { 0 };
+        let mut attributes = stat::attributes(known.id, known.kind, stat, chunk_bytes);
+        let mut nodes = self.nodes.lock();
+        if let Some(node) = nodes.get(known.id) {
+            if node.is_removed {
+                attributes.link_count = 0;
+            }
+            node.set_attributes(attributes, patience::now());
+        }
+        Ok(attributes)
+    }
+
+    /// A node without a name: what was told last, if this process has it open.
+    fn last_attributes(&self, id: NodeId) -> Result<Attributes> {
+        let (is_open, kind, handle, last, rights) = {
+            let mut nodes = self.nodes.lock();
+            let node = nodes.get(id).ok_or(Errno::STALE)?;
+            (node.opens != 0, node.kind, node.handle.clone(), node.attributes, node.rights)
+        };
+        if !is_open {
+            let gone = self.nodes.lock().forget(id);
+            drop(gone);
+            return Err(Errno::STALE);
+        }
+        let mut attributes = last.unwrap_or_else(|| stat::unknown(id, kind, rights.mode, rights.owner));
+        if kind == Kind::File {
+            attributes.size_bytes = self.retry(|| self.mounted.size(&handle))?;
+            attributes.chunk_bytes = handle.chunk_bytes()?;
+        }
+        attributes.link_count = 0;
+        let mut nodes = self.nodes.lock();
+        if let Some(node) = nodes.get(id) {
+            node.is_removed = true;
+            node.set_attributes(attributes, patience::now());
+        }
+        Ok(attributes)
+    }
+
+    /// What a check of permissions needs. The superuser passes them all, so its owner is not asked for.
+    ///
+    /// # Errors
+    /// As `attributes`.
+    pub fn rights(&self, id: NodeId) -> Result<Attributes> {
+        let since = self.since();
+        {
+            let mut nodes = self.nodes.lock();
+            let node = nodes.get(id).ok_or(Errno::STALE)?;
+            if let Some(attributes) = node.fresh_attributes(since) {
+                return Ok(attributes);
+            }
+            let is_superuser = rustix::process::geteuid().is_root();
+            let owner = node.rights.owner.or(is_superuser.then_some((0, 0)));
+            if node.rights.told > since && owner.is_some() {
+                return Ok(stat::unknown(id, node.kind, node.rights.mode, owner));
+            }
+        }
+        self.ask_attributes(id)
+    }
+
+    /// Calls libdfs about a node by its entry: with a handle that knows the present name, and once more after another
+    /// client's rename.
+    ///
+    /// # Errors
+    /// The call's; `ESTALE` for a node that is gone.
+    pub fn of_entry<T>(&self, id: NodeId, mut call: impl FnMut(&Mounted, &Handle) -> Result<T>) -> Result<T> {
+        let stale = |error| if error == Errno::NOENT { Errno::STALE } else { error };
+        let mut known = self.known(id)?;
+        if self.with(id, |node| node.is_handle_renamed) == Some(true) {
+            known = self.reopen(id).map_err(stale)?;
+        }
+        match self.retry(|| call(&self.mounted, &known.handle)) {
+            Err(Errno::NOENT) if id != ROOT => {
+                let known = self.reopen(id).map_err(stale)?;
+                self.retry(|| call(&self.mounted, &known.handle))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Changes a node in the table, if it is there.
+    pub fn with<T>(&self, id: NodeId, change: impl FnOnce(&mut Node) -> T) -> Option<T> {
+        self.nodes.lock().get(id).map(change)
+    }
+
+    /// Before a fork.
+    pub fn before_fork(&self) {
+        if !self.is_closing.swap(true, Ordering::AcqRel) {
+            entrance::close();
+        }
+    }
+
+    /// After a fork, in the parent.
+    pub fn after_fork_in_parent(&self) {
+        if self.is_closing.swap(false, Ordering::AcqRel) {
+            entrance::open();
+        }
+    }
+
+    /// In a fork child, which has one thread: nothing is asked, nothing is made anew until something is used.
+    pub fn after_fork_in_child(&self) {
+        let generation = self.generation.fetch_add(1, Ordering::AcqRel);
+        entrance::begin_child(generation);
+        self.is_closing.store(false, Ordering::Release);
+        self.nodes.free_in_child();
+        self.listings.free_in_child();
+        self.hidden.free_in_child();
+        self.runtime.after_fork_in_child();
+    }
+}

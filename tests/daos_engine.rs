@@ -1,0 +1,7 @@
+//! The DAOS engine against a real system: `SIDESTEP_TEST_DAOS=POOL/CONTAINER cargo test --test daos_engine`. Without
+//! that there is nothing to test against, and every test says so.
+
+#[path = "daos/engine.rs"]
+mod engine;
+#[path = "daos/place.rs"]
+mod place;

@@ -1,0 +1,50 @@
+//! A stand-in for libdaos and libdfs, for tests: it exports the calls of DAOS 2.8 that Sidestep makes, under their own
+//! names, and serves them from a directory of this machine, over Sidestep's embedded engine.
+//!
+//! It is not DAOS. There is no server, no network, no agent, no replication, no transaction; a message is a wait. What it
+//! takes from DAOS is what a client sees: the objects behind the names (a file is an array with a number, a directory
+//! an object with entries, a name's removal punches the object whoever has it open), the errno of each call, the order
+//! and number of the messages, event queues whose operations end only when somebody polls, handles that a fork child
+//! cannot use before `daos_reinit`. `tests/programs/dfs_behaviour.c` runs against both, and the answers are compared.
+//!
+//! `SIDESTEP_LIBDFS=.../libsidestep_dfs_emulator.so` makes Sidestep use it. Settings, read once in each process:
+//!
+//! | variable | is |
+//! |---|---|
+//! | `SIDESTEP_EMULATOR_STORE` | the directory of the pools, which are directories of containers |
+//! | `SIDESTEP_EMULATOR_CREATE` | `1`: a missing pool or container is made; `posix` or another word: with that layout |
+//! | `SIDESTEP_EMULATOR_CHUNK` | chunk size of a container that is made, in bytes; 1 MiB |
+//! | `SIDESTEP_EMULATOR_LATENCY_US` | how long a message takes, in microseconds; 20 |
+//! | `SIDESTEP_EMULATOR_BANDWIDTH` | bytes a second over this process's link; without it no bound |
+//! | `SIDESTEP_EMULATOR_POOL_BYTES` | what a pool holds, sizes of files counted; 1 TiB |
+//! | `SIDESTEP_EMULATOR_RIGHTS` | `read-only`, `no-container`, `no-pool` |
+//! | `SIDESTEP_EMULATOR_AGENT` | `absent`: no agent answers `daos_init` |
+//! | `SIDESTEP_EMULATOR_FAULT` | which calls fail, when and how: [`fault`] |
+//! | `SIDESTEP_EMULATOR_VANISH` | while this file is there, no message is answered |
+//! | `SIDESTEP_EMULATOR_COUNTERS` | a file that counts calls and messages: [`counters`]; `emulator_messages()` adds them up |
+
+mod abi;
+mod array;
+mod attributes;
+mod calls;
+mod container;
+mod counters;
+mod errors;
+mod events;
+mod extended;
+mod fault;
+mod handover;
+mod keys;
+mod lookup;
+mod mount;
+mod oid;
+mod open;
+mod pool;
+mod process;
+mod record;
+mod remove;
+mod rename;
+mod settings;
+mod shared_page;
+mod snapshot;
+mod wire;

@@ -59,10 +59,12 @@ fn stress(chunk: u64) {
     let memory = MemoryContainer::new(std::slice::from_ref(&file), 3);
     let options = MountOptions { cache_bytes: Some(1 << 20), ..MountOptions::default() };
     let cached = Arc::new(CachedContainer::new(memory, &options));
-    let object: &'static Box<dyn ArrayObject> = Box::leak(Box::new(cached.open(file.found()).unwrap()));
+    let kept = Box::into_raw(Box::new(cached.open(file.found()).unwrap()));
+    // SAFETY: it lives until it is taken back at the end.
+    let object = unsafe { &**kept };
     // The whole file is there from the beginning, so that nobody's read meets an end.
     object.set_size(THREADS * REGION + 40_000).unwrap();
-    OBJECT.store(std::ptr::from_ref(object).cast_mut(), Ordering::Release);
+    OBJECT.store(kept, Ordering::Release);
     // SAFETY: a handler that is async-signal-safe as far as the cache is, which is what is tried here.
     unsafe { libc::signal(libc::SIGUSR2, handle as *const () as usize) };
     let end = Instant::now() + TIME;
@@ -105,8 +107,8 @@ fn stress(chunk: u64) {
     assert!(HANDLED.load(Ordering::Relaxed) > 1000, "the handler ran");
     assert_eq!(WRONG.load(Ordering::Relaxed), 0);
     assert_eq!(object.flush(), Ok(()));
-    // SAFETY: made by `Box::leak` above, and nobody has it any more.
-    drop(unsafe { Box::from_raw(std::ptr::from_ref(object).cast_mut()) });
+    // SAFETY: made by `Box::into_raw` above, and nobody has it any more.
+    drop(unsafe { Box::from_raw(kept) });
 }
 
 /// Random reads and writes of a region of one's own, without touching the allocator, which a handler could interrupt.

@@ -1,75 +1,11 @@
-//! The cases of `tests/cases` and `tests/programs`, each a test of its own, natively and under Sidestep.
-//!
-//! A section `### name` of `tests/cases/TOPIC.sh` is run by bash, of `TOPIC.py` by Python; a line `CASE(name)` of
-//! `tests/programs/TOPIC.c` is run as `TOPIC name`. `$P` is the directory under test, `$H` a host directory, `$T` where
-//! the C programs are. Attributes behind the name: `nobody` runs the case as that user, `options=...` sets the mount's
-//! options, `ours` runs it under Sidestep alone, where it must exit with 0 (what differs from the kernel on purpose).
+//! The cases of `tests/cases` and `tests/programs`, each a test of its own, natively and under Sidestep: over the
+//! embedded engine. How they are written is told in `tests/common/cases.rs`.
 
 mod common;
 
-use common::{build, run_in, run_on_both, sections, sections::Section, world::Pair};
-use libtest_mimic::{Arguments, Failed, Trial};
-use std::fs;
-use std::path::Path;
+use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut trials = Vec::new();
-    for directory in ["tests/cases", "tests/programs"] {
-        let mut files: Vec<_> =
-            fs::read_dir(build::source_root().join(directory)).expect("it is there").flatten().collect();
-        files.sort_by_key(fs::DirEntry::file_name);
-        for file in files {
-            trials.extend(trials_of(&file.path()));
-        }
-    }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-}
-
-fn trials_of(path: &Path) -> Vec<Trial> {
-    let topic = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-    let kind = path.extension().unwrap_or_default().to_string_lossy().into_owned();
-    let text = fs::read_to_string(path).expect("a readable text");
-    let cases = match kind.as_str() {
-        "sh" | "py" => sections::split(&text),
-        "c" => sections::of_program(&text),
-        _ => Vec::new(),
-    };
-    cases
-        .into_iter()
-        .map(|case| {
-            let (topic, kind) = (topic.clone(), kind.clone());
-            Trial::test(format!("{topic}::{}", case.name), move || run(&topic, &kind, &case))
-        })
-        .collect()
-}
-
-fn run(topic: &str, kind: &str, case: &Section) -> Result<(), Failed> {
-    let has = |attribute: &str| case.attributes.iter().any(|given| given == attribute);
-    let options = case.attributes.iter().find_map(|given| given.strip_prefix("options="));
-    let pair = if has("nobody") { Pair::as_nobody() } else { Pair::with_options(options.unwrap_or("")) };
-    let (program, arguments) = if kind == "c" {
-        (pair.add_program(topic), vec![case.name.clone()])
-    } else {
-        for word in case.text.split("$T/").skip(1) {
-            let end = word.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(word.len());
-            pair.add_program(&word[..end]);
-        }
-        let script = pair.base().join(format!("case.{kind}"));
-        fs::write(&script, &case.text)?;
-        let interpreter = if kind == "sh" { Path::new("/bin/bash") } else { build::python() };
-        (interpreter.to_owned(), vec![script.display().to_string()])
-    };
-    let program = program.display().to_string();
-    if !has("ours") {
-        return run_on_both(&pair, &program, &arguments).map_err(Failed::from);
-    }
-    if common::is_self_check() {
-        return Ok(());
-    }
-    let outcome = run_in(&pair.ours, &program, &arguments);
-    if outcome.status == "exit 0" {
-        return Ok(());
-    }
-    Err(Failed::from(format!("{}\n{}{}", outcome.status, outcome.stdout, outcome.stderr)))
+    libtest_mimic::run(&Arguments::from_args(), common::cases::trials(Trial::test)).exit_code()
 }

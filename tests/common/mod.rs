@@ -9,7 +9,9 @@
 #![allow(dead_code)]
 
 pub mod build;
+pub mod cases;
 pub mod compare;
+pub mod engine;
 pub mod process;
 pub mod sections;
 pub mod tree;

@@ -1,6 +1,7 @@
 //! The two sides of a case: a kernel directory, and a prefix with a store behind it.
 
-use super::build;
+use super::engine::{self, Engine};
+use super::{build, process};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -103,12 +104,19 @@ impl Pair {
             // A copy, because the target directory may be out of another user's reach.
             fs::copy(build::library(), base.join("libsidestep.so")).expect("the library was built");
             let mark = if options.is_empty() { "" } else { "?" };
-            let mounts = format!("{}=local:{}{mark}{options}", pair.ours.prefix().display(), pair.store().display());
+            let engine = engine::chosen();
+            let mounts = format!("{}={}{mark}{options}", pair.ours.prefix().display(), engine.url(&base));
             pair.ours.environment = preload(&base.join("libsidestep.so"), &mounts);
+            pair.ours.environment.extend(engine.environment(&base));
+            if matches!(engine, Engine::Daos(_)) {
+                let mut command = pair.ours.command("/bin/bash");
+                command.args(["-c", "shopt -s dotglob nullglob; chmod -R u+rwx \"$P\"/*; rm -rf \"$P\"/*"]);
+                process::run(command, &base, super::CASE_TIME_MAX);
+            }
         }
         if let Some(user) = user {
             fs::create_dir(base.join("cache")).expect("tmpfs is writable");
-            for name in ["", "a", "b", "a/h", "b/h", "a/p", "b/p", "cache"] {
+            for name in ["", "a", "b", "a/h", "b/h", "a/p", "b/p", "cache", "daos"] {
                 let path = base.join(name);
                 if path.exists() {
                     chown(&path, Some(user), Some(user)).expect("root may give away");

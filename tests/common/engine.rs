@@ -1,0 +1,65 @@
+//! Which engine is behind the prefix: the embedded one, the stand-in for DAOS, or a DAOS system.
+
+use super::build;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// An engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// `local:`, a new store for each pair.
+    Embedded,
+    /// `daos:` through the stand-in, a new container for each pair.
+    Emulator,
+    /// `daos:POOL/CONTAINER` of a DAOS system, one container for all, emptied for each pair: one test at a time.
+    Daos(String),
+}
+
+static CHOSEN: OnceLock<Engine> = OnceLock::new();
+
+/// The one of this test binary.
+pub fn chosen() -> &'static Engine {
+    CHOSEN.get_or_init(|| Engine::Embedded)
+}
+
+/// Chooses DAOS for this test binary: the system that `SIDESTEP_TEST_DAOS=POOL/CONTAINER` names, else the stand-in.
+pub fn choose_daos() -> &'static Engine {
+    let address = std::env::var("SIDESTEP_TEST_DAOS");
+    CHOSEN.get_or_init(|| address.map_or(Engine::Emulator, Engine::Daos))
+}
+
+impl Engine {
+    /// The store's URL, for a pair with files of its own in `base`.
+    pub fn url(&self, base: &Path) -> String {
+        match self {
+            Self::Embedded => format!("local:{}", base.join("store").display()),
+            Self::Emulator => "daos:tank/c1".to_owned(),
+            Self::Daos(address) => format!("daos:{address}"),
+        }
+    }
+
+    /// The variables that the engine needs.
+    pub fn environment(&self, base: &Path) -> Vec<(String, String)> {
+        let inherited = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok()?));
+        match self {
+            Self::Embedded => Vec::new(),
+            Self::Emulator => {
+                let library = base.join("libdfs.so");
+                std::fs::copy(build::emulator(), &library).expect("the emulator was built");
+                let store = base.join("daos");
+                std::fs::create_dir(&store).expect("tmpfs is writable");
+                let set = |name: &str, value: &Path| (name.to_owned(), value.display().to_string());
+                vec![
+                    set("SIDESTEP_LIBDFS", &library),
+                    set("SIDESTEP_EMULATOR_STORE", &store),
+                    set("SIDESTEP_EMULATOR_CREATE", Path::new("1")),
+                ]
+            }
+            Self::Daos(_) => DAOS_VARIABLES.iter().filter_map(inherited).collect(),
+        }
+    }
+}
+
+/// What a client of a DAOS system may need to find it.
+const DAOS_VARIABLES: [&str; 6] =
+    ["SIDESTEP_LIBDFS", "LD_LIBRARY_PATH", "DAOS_AGENT_DRPC_DIR", "D_LOG_FILE", "D_LOG_MASK", "FI_TCP_IFACE"];

@@ -4,33 +4,23 @@
 sizes='0 1 511 512 4095 4096 4097 65537 1048575 1048576 1048577 2101863 10485761'
 
 ### written_by_sidestep dfuse
-ours mkdir "$P/d"
-for size in $sizes; do
-    ours "$T/pattern" write "$P/d/$size" "$size" 1 4093
-    ours "$T/pattern" write "$P/d/$size.large" "$size" 2 1048576
-done
-for size in $sizes; do
-    for pair in "env $F" "env $G" "pil $I" "ours $P"; do
-        patterned "${pair% *}" "${pair#* }/d/$size" "$size" 1
-        patterned "${pair% *}" "${pair#* }/d/$size.large" "$size" 2
-    done
+ours mkdir "$P/small" "$P/large"
+ours "$T/pattern" write-set "$P/small" 1 4093 $sizes
+ours "$T/pattern" write-set "$P/large" 2 1048576 $sizes
+for pair in "env $F" "env $G" "pil $I" "ours $P"; do
+    "${pair% *}" "$T/pattern" check-set "${pair#* }/small" 1 1048576 $sizes
+    "${pair% *}" "$T/pattern" check-set "${pair#* }/large" 2 4093 $sizes
 done
 equal "the tree" "$(listing env "$F")" "$(listing ours "$P")"
 
 ### read_by_sidestep dfuse
-mkdir "$F/f" "$G/g"
-pil mkdir "$I/i"
-for size in $sizes; do
-    "$T/pattern" write "$F/f/$size" "$size" 1 65536
-    "$T/pattern" write "$G/g/$size" "$size" 2 4093
-    pil "$T/pattern" write "$I/i/$size" "$size" 3 131071
-done
-for size in $sizes; do
-    patterned ours "$P/f/$size" "$size" 1
-    patterned ours "$P/g/$size" "$size" 2
-    patterned ours "$P/i/$size" "$size" 3
-    ours "$T/pattern" check "$P/i/$size" "$size" 3 4093
-done
+mkdir "$F/f" "$G/g" "$F/i"
+"$T/pattern" write-set "$F/f" 1 65536 $sizes
+"$T/pattern" write-set "$G/g" 2 4093 $sizes
+pil "$T/pattern" write-set "$I/i" 3 131071 $sizes
+ours "$T/pattern" check-set "$P/f" 1 1048576 $sizes
+ours "$T/pattern" check-set "$P/g" 2 1048576 $sizes
+ours "$T/pattern" check-set "$P/i" 3 4093 $sizes
 equal "the tree" "$(listing env "$F")" "$(listing ours "$P")"
 
 ### overwritten_in_turns dfuse
@@ -200,7 +190,7 @@ done
 
 ### copied_by_daos_fs
 mkdir -p there/sub
-for size in $sizes; do "$T/pattern" write "there/sub/$size" "$size" 1 65536; done
+"$T/pattern" write-set there/sub 1 65536 $sizes
 ln -s sub/1 there/link
 daos fs copy --src "$H/there" --dst "daos://$POOL/$CONTAINER/" > /dev/null 2> "$BASE/err" || fail "$(cat "$BASE/err")"
 equal "copied in" "$(sums env there)" "$(sums ours "$P/there")"

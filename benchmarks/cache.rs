@@ -137,7 +137,7 @@ fn row(name: &str, plain: f64, cached: f64) {
     println!("{name:34} plain {plain:10.0} ns, cached {cached:10.0} ns: {:.2} times", plain / cached);
 }
 
-fn against_messages() {
+fn in_a_row() {
     let total = 32 * MIB;
     for size in [256u64, 4096, MIB] {
         let mut room = vec![1u8; size as usize];
@@ -153,6 +153,9 @@ fn against_messages() {
         let quick = each(total / size, |number| object.write_at(number * size, &segment));
         row(&format!("write {size} in a row"), slow, quick);
     }
+}
+
+fn at_random() {
     let mut room = vec![1u8; 4096];
     let segment = [Segment::of_slice_mut(&mut room)];
     let world = world(512 * MIB, LATENCY, LATENCY_OF_MIB);
@@ -169,7 +172,17 @@ fn against_messages() {
 }
 
 fn main() {
-    hits();
-    against_messages();
+    // `cargo bench --bench cache -- random` measures one part: `hits`, `rows` or `random`.
+    let only = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
+    let wants = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    if wants("hits") {
+        hits();
+    }
+    if wants("rows") {
+        in_a_row();
+    }
+    if wants("random") {
+        at_random();
+    }
     println!("{:?}", statistics());
 }

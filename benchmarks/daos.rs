@@ -56,6 +56,7 @@ fn main() -> ExitCode {
     };
     sides.all.retain(|side| !settings.without.contains(&side.kind));
     let mut series = Series::new();
+    let file = build::target_directory().join("benchmarks-daos.csv");
     for group in GROUPS.iter().filter(|group| settings.only.is_empty() || settings.only.iter().any(|o| o == **group)) {
         eprint!("{group} ");
         for round in 0..settings.rounds {
@@ -65,13 +66,13 @@ fn main() -> ExitCode {
             eprint!(".");
         }
         eprintln!();
+        // After each group: a system that fails in a later one does not take along what was measured.
+        if let Err(error) = std::fs::write(&file, report::csv(&series)) {
+            eprintln!("{}: {error}", file.display());
+        }
     }
     print!("{}", report::markdown(&series, &sides, settings.rounds));
-    let file = build::target_directory().join("benchmarks-daos.csv");
-    match std::fs::write(&file, report::csv(&series)) {
-        Ok(()) => eprintln!("every round: {}", file.display()),
-        Err(error) => eprintln!("{}: {error}", file.display()),
-    }
+    eprintln!("every round: {}", file.display());
     ExitCode::SUCCESS
 }
 

@@ -3,5 +3,7 @@
 
 #[path = "daos/engine.rs"]
 mod engine;
+#[path = "daos/fork.rs"]
+mod fork;
 #[path = "daos/place.rs"]
 mod place;

@@ -2,6 +2,7 @@
 
 use super::file::{CachedFile, Incoming, State, UNKNOWN};
 use super::frame::{AHEAD, BLOCK_BYTES_MIN};
+use super::load::Arrived;
 use super::opening::Opening;
 use super::statistics::COUNTERS;
 use super::write_back::is_lost;
@@ -123,7 +124,7 @@ impl CachedFile {
         }
         let age = state.age;
         let was_here = state.blocks.contains_key(&index);
-        self.install(state, index, frame, start, end, age);
+        self.install(state, index, Arrived { frame, first: 0, start, end }, age);
         if !was_here && let Some(block) = state.blocks.get(&index) {
             block.frame.marks.fetch_or(AHEAD, Ordering::Relaxed);
         }

@@ -104,9 +104,9 @@ impl Block {
         }
     }
 
-    /// Takes over what is not known yet of the pages of `start..end` from another frame that has them from the store.
-    /// False: a writer is copying right now, and nothing was taken.
-    pub fn merge(&mut self, from: &Frame, start: u32, end: u32) -> bool {
+    /// Takes over what is not known yet of the pages of `start..end` from another frame that has them from the store, its
+    /// first byte being the block's byte `first`. False: a writer is copying right now, and nothing was taken.
+    pub fn merge(&mut self, from: &Frame, first: u32, start: u32, end: u32) -> bool {
         if self.outgoing.is_some() || !self.frame.dirty.freeze_alone() {
             return false;
         }
@@ -116,7 +116,7 @@ impl Block {
             let next = (page / PAGE_BYTES + 1).saturating_mul(PAGE_BYTES).min(end);
             if !self.frame.valid().holds_bytes(page, next) {
                 for (low, high) in dirty.gaps(page, next) {
-                    self.frame.copy_from(from, low, high);
+                    self.frame.copy_from(from, first, low, high);
                 }
                 self.frame.set_valid(page, next);
             }

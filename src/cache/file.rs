@@ -3,6 +3,7 @@
 use super::block::Block;
 use super::container::Shared;
 use super::frame::Frame;
+use super::ghosts::Ghosts;
 use super::hints::Hints;
 use super::lock::{Guard, Lock};
 use super::opening::Opening;
@@ -73,6 +74,8 @@ pub struct State {
     pub age: u64,
     /// Memory of the blocks and of what is coming in, in bytes.
     pub used_bytes: u64,
+    /// What was read at random and not cached.
+    pub ghosts: Ghosts,
     /// Where the clock's hand stands.
     pub hand: u64,
     /// Pieces that were gathered since the last write-back.

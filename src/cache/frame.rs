@@ -25,9 +25,11 @@ pub const BLOCK_BYTES_MAX: u64 = 4 << 20;
 /// Sizes of frames: powers of two from the smallest to the largest block.
 const CLASSES: usize = 7;
 
-/// Real memory that unused frames may keep, in all: enough that a program that opens, reads and closes one file after
-/// another touches the same warm pages.
-const SPARE_BYTES_MAX: u64 = 8 << 20;
+/// Real memory that unused frames may keep, in all, those with little and those with more of it: enough that a program
+/// that opens, reads and closes one file after another touches the same warm pages.
+const SPARE_LIGHT_BYTES_MAX: u64 = 2 << 20;
+/// For a reader or writer of large files: what is under way, and what it steps through.
+const SPARE_HEAVY_BYTES_MAX: u64 = 8 << 20;
 
 /// Marks of a frame: it was read since the clock's hand passed it.
 pub const REFERENCED: u32 = 1;
@@ -69,12 +71,18 @@ struct Spare {
     /// Those with little memory, and those with more.
     light: [Vec<&'static Frame>; CLASSES],
     heavy: [Vec<&'static Frame>; CLASSES],
-    bytes: u64,
+    light_bytes: u64,
+    heavy_bytes: u64,
 }
 
 impl Spare {
     const fn new() -> Self {
-        Self { light: [const { Vec::new() }; CLASSES], heavy: [const { Vec::new() }; CLASSES], bytes: 0 }
+        Self {
+            light: [const { Vec::new() }; CLASSES],
+            heavy: [const { Vec::new() }; CLASSES],
+            light_bytes: 0,
+            heavy_bytes: 0,
+        }
     }
 }
 
@@ -83,7 +91,8 @@ static SPARE: Lock<Spare> = Lock::new(Spare::new());
 /// Real memory of frames that wait to be used again, in bytes.
 pub fn spare_bytes() -> u64 {
     let quiet = Quiet::enter();
-    SPARE.lock(&quiet).bytes
+    let spare = SPARE.lock(&quiet);
+    spare.light_bytes + spare.heavy_bytes
 }
 
 /// In a fork child: frames that another thread was handling are given up.
@@ -105,13 +114,14 @@ pub fn take(block_bytes: u32, need_bytes: u32) -> Result<&'static Frame> {
     let quiet = Quiet::enter();
     {
         let mut spare = SPARE.lock(&quiet);
-        let frame = if u64::from(need_bytes) <= LIGHT_BYTES {
-            spare.light[class].pop()
-        } else {
-            spare.heavy[class].pop().or_else(|| spare.light[class].pop())
-        };
-        if let Some(frame) = frame {
-            spare.bytes -= frame.touched_bytes();
+        if u64::from(need_bytes) > LIGHT_BYTES
+            && let Some(frame) = spare.heavy[class].pop()
+        {
+            spare.heavy_bytes -= frame.touched_bytes();
+            return Ok(frame);
+        }
+        if let Some(frame) = spare.light[class].pop() {
+            spare.light_bytes -= frame.touched_bytes();
             return Ok(frame);
         }
     }
@@ -149,15 +159,24 @@ impl Frame {
         self.disown();
         let quiet = Quiet::enter();
         let mut spare = SPARE.lock(&quiet);
-        if spare.bytes + cost > SPARE_BYTES_MAX {
+        let is_light = cost <= LIGHT_BYTES;
+        let is_kept = if is_light {
+            spare.light_bytes + cost <= SPARE_LIGHT_BYTES_MAX
+        } else {
+            spare.heavy_bytes + cost <= SPARE_HEAVY_BYTES_MAX
+        };
+        if !is_kept {
             // SAFETY: our own mapping, which belongs to no block; a late reader reads zeros, and then sees the version.
             let _ = unsafe { kernel::advise(self.buffer, self.capacity(), libc::MADV_DONTNEED) };
             self.touched.clear();
         }
-        let kept = self.touched_bytes();
-        spare.bytes += kept;
-        let frames = if kept <= LIGHT_BYTES { &mut spare.light } else { &mut spare.heavy };
-        frames[self.class].push(self);
+        if is_light || !is_kept {
+            spare.light_bytes += self.touched_bytes();
+            spare.light[self.class].push(self);
+        } else {
+            spare.heavy_bytes += cost;
+            spare.heavy[self.class].push(self);
+        }
         cost
     }
 
@@ -239,11 +258,14 @@ impl Frame {
         unsafe { target.fill_from(self.buffer.add(start as usize)) }
     }
 
-    /// Copies `start..end` from another frame, under the file's lock.
-    pub fn copy_from(&self, other: &Frame, start: u32, end: u32) {
-        let at = start as usize;
-        // SAFETY: both are blocks of one file, so both buffers have these bytes, and frames don't overlap.
-        unsafe { other.buffer.add(at).copy_to_nonoverlapping(self.buffer.add(at), (end - start) as usize) }
+    /// Copies `start..end` from another frame, which has byte `from` of the block as its first; under the file's lock.
+    pub fn copy_from(&self, other: &Frame, from: u32, start: u32, end: u32) {
+        debug_assert!(from <= start && (end - from) as usize <= other.capacity());
+        // SAFETY: both frames were taken for blocks of one file and so have these bytes; frames don't overlap.
+        unsafe {
+            let source = other.buffer.add((start - from) as usize);
+            source.copy_to_nonoverlapping(self.buffer.add(start as usize), (end - start) as usize);
+        }
     }
 
     /// Sets `start..end` to zero, under the file's lock.

@@ -19,31 +19,55 @@ const WINDOW_BYTES_MIN: u64 = 32 << 10;
 /// By how much a window grows with each read of a row that misses.
 const WINDOW_GROWTH: u64 = 4;
 
+/// Bytes of a block in a frame that is no block's.
+#[derive(Clone, Copy)]
+pub struct Arrived {
+    /// The frame.
+    pub frame: &'static Frame,
+    /// Which byte of the block is the frame's first: 0 if the frame is to become the block's. Where the block has a frame
+    /// already this one only carries the bytes, and carries them where it has memory already, at its beginning.
+    pub first: u32,
+    /// The first byte that it has.
+    pub start: u32,
+    /// The byte behind the last.
+    pub end: u32,
+}
+
 /// A part of a block that is asked for.
 pub struct Load {
     index: u64,
     /// What the reader asked for.
     asked: (u32, u32),
     /// What is fetched: `asked` to whole pages, and more for a reader in a row.
-    start: u32,
-    end: u32,
-    /// Where it goes.
-    pub frame: &'static Frame,
+    fetched: Arrived,
+}
+
+impl Arrived {
+    fn zero(&self, start: u32, end: u32) {
+        self.frame.zero(start - self.first, end.max(start) - self.first);
+    }
 }
 
 impl Load {
+    /// Where it goes.
+    pub fn frame(&self) -> &'static Frame {
+        self.fetched.frame
+    }
+
     /// Where the bytes come from and go to.
     pub fn extent(&self, file: &CachedFile) -> Extent {
-        let offset = file.start_of(self.index) + u64::from(self.start);
-        Extent { offset, segment: self.frame.segment(self.start, self.end) }
+        let Arrived { frame, first, start, end } = self.fetched;
+        let offset = file.start_of(self.index) + u64::from(start);
+        Extent { offset, segment: frame.segment(start - first, end - first) }
     }
 
     /// Sets to zero what a reader may see of the memory behind the end of the file. The rest is left alone: it may have
     /// no memory yet, and a small file is to cost a page or two.
-    pub fn zero_behind(&self, file: &CachedFile, end: u64) {
-        let there = end.saturating_sub(file.start_of(self.index)).min(u64::from(self.end)) as u32;
-        let seen = there.max(self.asked.1).next_multiple_of(PAGE_BYTES).min(self.end);
-        self.frame.zero(there.max(self.start), seen);
+    pub fn zero_behind(&self, file: &CachedFile, end_of_file: u64) {
+        let Arrived { start, end, .. } = self.fetched;
+        let there = end_of_file.saturating_sub(file.start_of(self.index)).min(u64::from(end)) as u32;
+        let seen = there.max(self.asked.1).next_multiple_of(PAGE_BYTES).min(end);
+        self.fetched.zero(there.max(start), seen);
     }
 
     /// Copies what was asked for to the reader, dirty bytes laid over.
@@ -51,7 +75,7 @@ impl Load {
         let at = file.start_of(self.index);
         let (from, to) = self.asked;
         for (offset, piece) in span.pieces(at + u64::from(from), at + u64::from(to)) {
-            self.frame.copy_out((offset - at) as u32, &piece);
+            self.fetched.frame.copy_out((offset - at) as u32 - self.fetched.first, &piece);
         }
         if let Some(block) = state.blocks.get(&self.index) {
             block.lay_dirty_over(at, from, to, span);
@@ -60,7 +84,7 @@ impl Load {
 
     /// Makes what came part of the cache, if the file is still of that age.
     pub fn install(self, file: &CachedFile, state: &mut State, age: u64) {
-        file.install(state, self.index, self.frame, self.start, self.end, age);
+        file.install(state, self.index, self.fetched, age);
     }
 }
 
@@ -72,16 +96,36 @@ impl CachedFile {
         if total >= u64::from(self.block_bytes) || self.shared.is_strict(opening) {
             return None;
         }
+        if opening.run.load(Ordering::Relaxed) == 0 && self.is_seldom_read(state, missing) {
+            return None;
+        }
         let mut loads: Vec<Load> = Vec::with_capacity(missing.len());
         for &(index, from, to) in missing {
             let (start, end) = self.window(state, opening, (index, from, to));
-            let Some(frame) = self.acquire(state, start, end) else {
-                loads.into_iter().for_each(|load| self.release(state, load.frame));
+            let first = if state.blocks.contains_key(&index) { start } else { 0 };
+            let Some(frame) = self.acquire(state, start - first, end - first) else {
+                loads.into_iter().for_each(|load| self.release(state, load.frame()));
                 return None;
             };
-            loads.push(Load { index, asked: (from, to), start, end, frame });
+            loads.push(Load { index, asked: (from, to), fetched: Arrived { frame, first, start, end } });
         }
         Some(loads)
+    }
+
+    /// Whether these parts, which no reader in a row asks for, are not worth the memory yet.
+    fn is_seldom_read(&self, state: &mut State, missing: &[Part]) -> bool {
+        if self.end().is_none() {
+            // Once for each opening: a message, for knowing whether the file fits.
+            match self.remote.size_bytes() {
+                Ok(end) => self.meet_end(state, end),
+                Err(_) => return false,
+            }
+        }
+        if self.end().is_none_or(|end| end <= self.shared.descriptor_bytes) {
+            return false;
+        }
+        let page = |part: &Part| (self.start_of(part.0) + u64::from(part.1)) / u64::from(PAGE_BYTES);
+        !missing.iter().any(|part| state.ghosts.meet(page(part)))
     }
 
     /// How much of a block is fetched for a read of a part of it.
@@ -110,39 +154,37 @@ impl CachedFile {
         (start, end.min(known.max(u64::from(to)).min(u64::from(end)) as u32))
     }
 
-    /// Makes `start..end` of a block that came into `frame` part of the cache; the frame is the file's or given back
-    /// afterwards. Bytes behind the end of the file are zeros in it, up to `end`. `age` is the file's when the bytes
-    /// were found to be good: making room may store dirty bytes, of which these know nothing.
-    pub fn install(&self, state: &mut State, index: u64, frame: &'static Frame, start: u32, end: u32, age: u64) {
-        let at = self.start_of(index);
+    /// Makes bytes of a block part of the cache; their frame is the block's or given back afterwards. `age` is the file's
+    /// when the bytes were found to be good: making room may store dirty bytes, of which these know nothing.
+    pub fn install(&self, state: &mut State, index: u64, arrived: Arrived, age: u64) {
+        let Arrived { frame, first, start, end } = arrived;
         let known = self.remote_end.load(Ordering::Acquire);
         // Only whole pages become known, the last ones of the block and of the file counting as whole.
-        let reached = (known.saturating_sub(at)).min(u64::from(self.block_bytes)) as u32;
+        let reached = known.saturating_sub(self.start_of(index)).min(u64::from(self.block_bytes)) as u32;
         let up_to = if end >= reached {
             let up_to = reached.next_multiple_of(PAGE_BYTES).min(self.block_bytes);
-            frame.zero(reached.min(end).max(start), up_to.max(start));
+            arrived.zero(reached.min(end).max(start), up_to);
             up_to
         } else if end == self.block_bytes {
             end
         } else {
             end / PAGE_BYTES * PAGE_BYTES
         };
-        if start >= up_to || state.age != age {
-            self.release(state, frame);
-            return;
-        }
         let present = state.blocks.get(&index).map(|block| block.frame);
-        let Some(present) = present else {
-            frame.set_valid(start, up_to);
-            self.place(state, index, frame);
-            return;
-        };
-        if self.extend(state, index, present, start, up_to)
-            && state.age == age
-            && let Some(block) = state.blocks.get_mut(&index)
-        {
-            block.merge(frame, start, up_to);
-            self.hints.put(index, present);
+        let is_good = start < up_to && state.age == age;
+        match present {
+            None if is_good && first == 0 => {
+                frame.set_valid(start, up_to);
+                self.place(state, index, frame);
+                return;
+            }
+            Some(present) if is_good && self.extend(state, index, present, start, up_to) && state.age == age => {
+                if let Some(block) = state.blocks.get_mut(&index) {
+                    block.merge(frame, first, start, up_to);
+                    self.hints.put(index, present);
+                }
+            }
+            _ => {}
         }
         self.release(state, frame);
     }

@@ -228,7 +228,7 @@ impl CachedFile {
                     if is_good && is_end_sure {
                         load.install(self, &mut state, age);
                     } else {
-                        self.release(&mut state, load.frame);
+                        self.release(&mut state, load.frame());
                     }
                 }
             }

@@ -139,7 +139,7 @@ impl CachedFile {
 
     fn replace_frame(&self, state: &mut State, index: u64, old: &'static Frame, frame: &'static Frame) {
         frame.touch(0, self.block_bytes);
-        frame.copy_from(old, 0, self.block_bytes);
+        frame.copy_from(old, 0, 0, self.block_bytes);
         frame.set_valid(0, self.block_bytes);
         // Over the bound, if need be: these bytes have nowhere else to be.
         let cost = frame.touched_bytes();

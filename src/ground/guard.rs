@@ -68,6 +68,14 @@ pub fn in_vfork_window() -> bool {
     unsafe { thread_words().add(1).read() != 0 }
 }
 
+/// Whether this thread's calls on descriptors are not simply the application's: it may be a vfork child, or it runs a
+/// library under us.
+#[inline(always)]
+pub fn is_unusual() -> bool {
+    // SAFETY: this thread's own words.
+    unsafe { thread_words().read() >= LIBRARY || thread_words().add(1).read() != 0 }
+}
+
 unsafe extern "C" {
     // The libc crate has it not. Async-signal-safe in glibc: it changes one word of the thread.
     fn pthread_setcancelstate(state: c_int, previous: *mut c_int) -> c_int;

@@ -109,7 +109,6 @@ fn close_to_open(seed: u64, chunk: u64, random: &mut Random) {
                 players[own].open_one();
                 players[own].open.swap_remove(0);
                 known[own] = log.len();
-                known[1 - own] = known[1 - own].max(0);
             }
             992..996 => {
                 players[1 - own].open[0].object.sync().unwrap();

@@ -27,11 +27,13 @@ exercise 200000017
 exercise 200000017
 
 ### classes
+class_of() { fs get-attr "--dfs-path=$1" | sed -n 's/^Object Class = //p'; }
 for class in S1 S2 S4 SX; do
     if fs set-attr --dfs-path=/ "--oclass=$class" 2> /dev/null; then
         ours mkdir "$P/$class"
         ours "$T/pattern" write "$P/$class/file" 5000011 1 65536
-        equal "the class" "$class" "$(fs get-attr "--dfs-path=/$class/file" | sed -n 's/^Object Class = //p')"
+        pil "$T/pattern" write "$I/$class/theirs" 1 1 1
+        equal "the class" "$(class_of "/$class/theirs")" "$(class_of "/$class/file")"
         patterned pil "$I/$class/file" 5000011 1
         patterned ours "$P/$class/file" 5000011 1
     fi

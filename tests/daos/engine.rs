@@ -43,6 +43,25 @@ fn bytes_come_back() {
 }
 
 #[test]
+fn a_file_is_cut_at_any_byte() {
+    let Some(place) = Place::new("cut") else { return };
+    let file = place.container.open_remote(place.file("a")).unwrap();
+    let chunk = file.chunk_bytes();
+    for size in [chunk + 1, chunk, chunk - 1, 2, 1, 0] {
+        let bytes = vec![7u8; (chunk + 100) as usize];
+        write(file.as_ref(), 0, &bytes);
+        file.set_size(size).unwrap();
+        assert_eq!(file.size_bytes(), Ok(size));
+        assert_eq!(read(file.as_ref(), 0, bytes.len()), bytes[..size as usize]);
+        file.set_size(size).unwrap();
+        assert_eq!(read(file.as_ref(), 0, bytes.len()), bytes[..size as usize]);
+        file.set_size(size + 1).unwrap();
+        assert_eq!(read(file.as_ref(), size.saturating_sub(1), 10).last(), Some(&0));
+        assert_eq!(file.size_bytes(), Ok(size + 1));
+    }
+}
+
+#[test]
 fn large_transfers_are_cut() {
     let Some(place) = Place::new("large") else { return };
     let file = place.container.open(place.file("a")).unwrap();
@@ -186,7 +205,9 @@ fn renames_follow_the_rules() {
     assert_eq!(into_itself, Err(Errno::INVAL));
     let onto_parent = container.rename((d.node, b"e"), (directory, b"d"), RenameMode::Replace);
     assert_eq!(onto_parent, Err(Errno::NOTEMPTY));
+    container.set_extended_attribute(a.node, b"user.x", b"kept", None).unwrap();
     rename("b", "d", RenameMode::Exchange).unwrap();
+    assert_eq!(container.extended_attribute(a.node, b"user.x", &mut [0; 9]), Ok(4));
     assert_eq!(container.lookup(directory, b"d"), Ok(a));
     assert_eq!(container.lookup(directory, b"b"), Ok(d));
     assert_eq!(container.lookup(d.node, b"e"), Ok(e));

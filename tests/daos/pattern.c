@@ -1,5 +1,6 @@
 // pattern write PATH SIZE SEED CALL          makes a file of SIZE patterned bytes, CALL bytes in each write
 // pattern check PATH SIZE SEED CALL          is it that file, to the byte and to its end?
+// pattern write-set|check-set DIRECTORY SEED CALL SIZE...   the same for files that are named for their sizes
 // pattern interleave PATH SIZE SEED BLOCK RANK RANKS   writes blocks RANK, RANK + RANKS, ... of such a file
 // pattern append PATH RANK COUNT             appends COUNT records, each in one write
 // pattern appended PATH RANKS COUNT          are the records of all ranks there, whole, each rank's in order?
@@ -112,6 +113,16 @@ static void check_appended(const char *path, unsigned ranks, unsigned count)
     }
 }
 
+// One process for all: connecting costs more than a small file does.
+static void each_of_a_set(int argc, char **argv, void (*act)(const char *, uint64_t, uint64_t, size_t))
+{
+    for (int i = 5; i < argc; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", argv[2], argv[i]);
+        act(path, strtoull(argv[i], NULL, 0), strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0));
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
@@ -122,6 +133,10 @@ int main(int argc, char **argv)
         write_file(argv[2], number[0], number[1], number[2]);
     else if (!strcmp(verb, "check") && argc == 6)
         check_file(argv[2], number[0], number[1], number[2]);
+    else if (!strcmp(verb, "write-set") && argc > 5)
+        each_of_a_set(argc, argv, write_file);
+    else if (!strcmp(verb, "check-set") && argc > 5)
+        each_of_a_set(argc, argv, check_file);
     else if (!strcmp(verb, "interleave") && argc == 8)
         interleave(argv[2], number[0], number[1], number[2], number[3], number[4]);
     else if (!strcmp(verb, "append") && argc == 5)

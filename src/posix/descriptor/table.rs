@@ -3,7 +3,7 @@
 use super::entries::{DESCRIPTORS_COUNT_MAX, ENDING, ENTRIES, INHERITED, NOT_OURS, PARKED, entry};
 use super::slots::{self, Held};
 use super::{handover, placeholder};
-use crate::ground::{Errno, Result, kernel};
+use crate::ground::{Errno, Result, guard, kernel};
 use crate::posix::description::Description;
 use crate::posix::process;
 use std::os::fd::{IntoRawFd, OwnedFd};
@@ -28,7 +28,7 @@ pub fn look_up(descriptor: i32) -> Lookup {
         if word == NOT_OURS {
             return Lookup::NotOurs;
         }
-        if word >= ENDING || crate::ground::guard::in_vfork_window() {
+        if word >= ENDING || guard::is_unusual() {
             return unusual(descriptor, word);
         }
         if let Some(held) = slots::hold(word)
@@ -49,6 +49,11 @@ pub fn look_up(descriptor: i32) -> Lookup {
 fn unusual(descriptor: i32, word: u32) -> Lookup {
     if word == PARKED {
         return Lookup::Parked;
+    }
+    if guard::is_in_library() {
+        // A library under us asks for a terminal, or tells standard error something: if it led back to a file of ours,
+        // the call that runs the library would wait for itself. The placeholder answers EBADF.
+        return Lookup::NotOurs;
     }
     if process::is_guest() {
         // The kernel's table is this process's own, ours is its parent's.

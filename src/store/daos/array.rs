@@ -103,10 +103,22 @@ impl DaosArray {
     }
 
     fn grow(&self, size_bytes: u64) -> Result<()> {
-        if self.size()? < size_bytes {
-            self.store.retry(|| self.store.mounted.set_size(&self.handle, size_bytes))?;
-        }
-        Ok(())
+        if self.size()? < size_bytes { self.resize(size_bytes) } else { Ok(()) }
+    }
+
+    /// Sets the size. One byte into a chunk, libdaos 2.8 neither cuts the file there nor leaves that byte as it was
+    /// (measured; its `dc_array.c` takes the record for the cell): then the file is cut before that byte, and the byte
+    /// written again.
+    fn resize(&self, size_bytes: u64) -> Result<()> {
+        let mounted = &self.store.mounted;
+        let Some(last) = size_bytes.checked_sub(1).filter(|last| last % self.chunk_bytes == 0) else {
+            return self.store.retry(|| mounted.set_size(&self.handle, size_bytes));
+        };
+        let mut byte = [0u8];
+        let extent = Extent { offset: last, segment: Segment::of_slice_mut(&mut byte) };
+        data::transfer(mounted, &self.handle, Direction::Read, &[extent])?;
+        self.store.retry(|| mounted.set_size(&self.handle, last))?;
+        data::transfer(mounted, &self.handle, Direction::Write, &[extent]).map(drop)
     }
 }
 
@@ -167,7 +179,7 @@ impl ArrayObject for DaosArray {
         self.for_change()?;
         end_of(size_bytes, 0)?;
         let _entered = entrance::enter()?;
-        let outcome = self.store.retry(|| self.store.mounted.set_size(&self.handle, size_bytes));
+        let outcome = self.resize(size_bytes);
         self.note_changed();
         outcome
     }

@@ -9,6 +9,22 @@ use super::store::{Known, Store};
 use crate::ground::{Errno, Result};
 use crate::store::{Changes, Found, Kind, NewNode, NodeId, RenameMode};
 
+/// `XATTR_LIST_MAX` and `XATTR_SIZE_MAX`.
+const EXTENDED_NAMES_BYTES_MAX: usize = 65536;
+const EXTENDED_VALUE_BYTES_MAX: usize = 65536;
+
+/// An extended attribute.
+struct Extended {
+    name: Name,
+    value: Vec<u8>,
+}
+
+/// What is kept of a node over a move.
+struct Kept {
+    times: Changes,
+    extended: Vec<Extended>,
+}
+
 impl Store {
     /// Makes a node: one message.
     ///
@@ -149,7 +165,7 @@ impl Store {
             if goes_into(other, from.0) {
                 return Err(Errno::INVAL);
             }
-            let times = [self.times_of(&moved)?, self.times_of(other)?];
+            let kept = [self.keep(&moved)?, self.keep(other)?];
             self.mounted.exchange((&from_parent.handle, &from_name), (&to_parent.handle, &to_name))?;
             let now = patience::now();
             {
@@ -157,8 +173,8 @@ impl Store {
                 nodes.rename(moved.id, to, now);
                 nodes.rename(other.id, from, now);
             }
-            self.keep_times(&moved, times[0]);
-            self.keep_times(other, times[1]);
+            self.put_back(&moved, &kept[0]);
+            self.put_back(other, &kept[1]);
             self.note_names_changed(from.0, to.0);
             return Ok(());
         }
@@ -173,7 +189,7 @@ impl Store {
                 return Err(Errno::NOTEMPTY);
             }
         }
-        let times = self.times_of(&moved)?;
+        let kept = Kept { extended: self.extended_of_symlink(&moved)?, times: self.times_of(&moved)? };
         if let Some(other) = other.as_ref().filter(|other| other.kind == Kind::File && self.is_in_use(other)) {
             self.hide(&to_parent, &to_name, other)?;
         }
@@ -182,7 +198,7 @@ impl Store {
             self.note_removed(to.0, to.1, other.id);
         }
         self.nodes.lock().rename(moved.id, to, patience::now());
-        self.keep_times(&moved, times);
+        self.put_back(&moved, &kept);
         self.note_names_changed(from.0, to.0);
         Ok(())
     }
@@ -197,13 +213,45 @@ impl Store {
         Ok(Changes { modified: Some(attributes.modified), ..Changes::default() })
     }
 
-    /// Sets it again: who copies by times (make, rsync) would take every renamed file for a new one.
-    fn keep_times(&self, known: &Known, times: Changes) {
-        // The move itself is done: what goes wrong here costs a time and no more.
-        if times != Changes::default()
-            && let Ok(renamed) = self.reopen(known.id)
-        {
-            let _ = self.retry(|| self.mounted.change(&renamed.handle, renamed.kind, &times));
+    /// Everything of an entry that an exchange loses: times, and extended attributes (measured with 2.8.0).
+    fn keep(&self, known: &Known) -> Result<Kept> {
+        Ok(Kept { times: self.times_of(known)?, extended: self.extended_of(known)? })
+    }
+
+    /// A move takes extended attributes along, but for a symlink's.
+    fn extended_of_symlink(&self, known: &Known) -> Result<Vec<Extended>> {
+        if known.kind == Kind::Symlink { self.extended_of(known) } else { Ok(Vec::new()) }
+    }
+
+    fn extended_of(&self, known: &Known) -> Result<Vec<Extended>> {
+        let mut names = vec![0; EXTENDED_NAMES_BYTES_MAX];
+        let length = self.of_entry(known.id, |mounted, handle| mounted.extended_attribute_names(handle, &mut names))?;
+        let mut kept = Vec::new();
+        for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+            let c_name = Name::new(name)?;
+            let mut value = vec![0; EXTENDED_VALUE_BYTES_MAX];
+            let told = self.of_entry(known.id, |mounted, node| mounted.extended_attribute(node, &c_name, &mut value));
+            match told {
+                Ok(length) => value.truncate(length),
+                Err(Errno::NODATA) => continue,
+                Err(error) => return Err(error),
+            }
+            kept.push(Extended { name: c_name, value });
+        }
+        Ok(kept)
+    }
+
+    /// Gives a moved node back what the move lost. By times: who copies by them (make, rsync) would take every renamed
+    /// file for a new one.
+    fn put_back(&self, known: &Known, kept: &Kept) {
+        // The move itself is done: what goes wrong here costs an attribute and no more.
+        for extended in &kept.extended {
+            let _ = self.of_entry(known.id, |mounted, handle| {
+                mounted.set_extended_attribute(handle, &extended.name, &extended.value, None)
+            });
+        }
+        if kept.times != Changes::default() {
+            let _ = self.of_entry(known.id, |mounted, handle| mounted.change(handle, known.kind, &kept.times));
         }
         self.with(known.id, |node| node.forget_times());
     }

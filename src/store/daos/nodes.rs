@@ -64,6 +64,9 @@ pub struct Node {
     pub parent: NodeId,
     /// Its name there.
     pub name: Vec<u8>,
+    /// The parent's path in the container as another process told it, which handed the node over: this one may never
+    /// have seen that directory.
+    pub parent_path: Option<Box<[u8]>>,
     /// libdfs's handle.
     pub handle: Arc<Handle>,
     /// The handle was opened under another name: good for bytes and entries, not for attributes.
@@ -274,6 +277,14 @@ impl Nodes {
         false
     }
 
+    /// The path of a directory that is not known, if a node that was handed over tells it.
+    pub fn told_path(&self, directory: NodeId) -> Option<Box<[u8]>> {
+        if self.table.contains_key(&directory) {
+            return None;
+        }
+        self.table.values().filter(|node| node.parent == directory).find_map(|node| node.parent_path.clone())
+    }
+
     /// The objects that this process has open.
     pub fn open_objects(&self) -> Vec<ObjectId> {
         let open = self.table.iter().filter(|(id, node)| node.opens != 0 && **id != ROOT);
@@ -313,6 +324,7 @@ fn node(object: ObjectId, kind: Kind, (parent, name): (NodeId, &[u8]), handle: A
         kind,
         parent,
         name: name.to_vec(),
+        parent_path: None,
         handle,
         is_handle_renamed: false,
         rights: Rights { mode, owner: None, told: 0 },

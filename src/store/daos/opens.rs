@@ -9,8 +9,11 @@ use crate::store::{Found, Kind, NodeId};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// A ticket's own part: object, parent, and the name's length.
-const TICKET_HEADER_BYTES: usize = 25;
+/// A ticket's own part: object, parent, whether the name was removed, and the lengths of name and parent's path.
+const HEADER_BYTES: usize = 28;
+
+/// A parent's path that is longer stays out of a ticket: libdfs's own part of it takes some 360 bytes.
+const PATH_BYTES_MAX: usize = 360;
 
 impl Store {
     /// Opens a node that was found. No message where one has just found it; else one, since an open sees what other
@@ -51,8 +54,9 @@ impl Store {
         let (object, parent, name, kind, is_removed) = self
             .with(id, |node| (node.object, node.parent, node.name.clone(), node.kind, node.is_removed))
             .ok_or(Errno::STALE)?;
-        let names_end = TICKET_HEADER_BYTES + 1 + name.len();
-        let global = room.get_mut(names_end..).ok_or(Errno::RANGE)?;
+        let path = self.path_of(parent).ok().filter(|path| path.len() <= PATH_BYTES_MAX).unwrap_or_default();
+        let (name_end, path_end) = (HEADER_BYTES + name.len(), HEADER_BYTES + name.len() + path.len());
+        let global = room.get_mut(path_end..).ok_or(Errno::RANGE)?;
         // libdfs writes down no symlinks: they are looked up again.
         let length = if kind == Kind::Symlink { 0 } else { self.mounted.to_global(handle, global)? };
         room[..8].copy_from_slice(&object.low.to_ne_bytes());
@@ -60,22 +64,28 @@ impl Store {
         room[16..24].copy_from_slice(&parent.0.to_ne_bytes());
         room[24] = u8::from(is_removed);
         room[25] = u8::try_from(name.len()).map_err(|_| Errno::NAMETOOLONG)?;
-        room[TICKET_HEADER_BYTES + 1..names_end].copy_from_slice(&name);
-        Ok(names_end + length)
+        room[26..HEADER_BYTES].copy_from_slice(&(path.len() as u16).to_ne_bytes());
+        room[HEADER_BYTES..name_end].copy_from_slice(&name);
+        room[name_end..path_end].copy_from_slice(&path);
+        Ok(path_end + length)
     }
 
     /// Puts the node of a ticket into the table, if it is not there.
     fn read_ticket(&self, found: Found, ticket: &[u8]) -> Result<()> {
-        let header = ticket.get(..=TICKET_HEADER_BYTES).ok_or(Errno::INVAL)?;
+        let (header, rest) = ticket.split_at_checked(HEADER_BYTES).ok_or(Errno::INVAL)?;
         let word = |at: usize| header[at..at + 8].try_into().map(u64::from_ne_bytes).map_err(|_| Errno::INVAL);
         let object = ObjectId { low: word(0)?, high: word(8)? };
-        let (parent, is_removed, length) = (NodeId(word(16)?), header[24] != 0, usize::from(header[25]));
+        let (parent, is_removed) = (NodeId(word(16)?), header[24] != 0);
         if self.nodes.lock().of_object(object) == Some(found.node) {
             return Ok(());
         }
-        let rest = &ticket[TICKET_HEADER_BYTES + 1..];
-        let (name, global) = rest.split_at_checked(length).ok_or(Errno::INVAL)?;
+        let (name, rest) = rest.split_at_checked(usize::from(header[25])).ok_or(Errno::INVAL)?;
+        let path_length = usize::from(u16::from_ne_bytes([header[26], header[27]]));
+        let (path, global) = rest.split_at_checked(path_length).ok_or(Errno::INVAL)?;
         if global.is_empty() {
+            if self.known(parent).is_err() {
+                self.walk(path)?;
+            }
             return self.ask(parent, name, false).map(drop);
         }
         let handle = Arc::new(self.mounted.open_global(global)?);
@@ -84,10 +94,20 @@ impl Store {
         let id = nodes.insert((parent, name), (object, found.kind), handle, mode, 0);
         if let Some(node) = nodes.get(id) {
             node.is_removed = is_removed;
-            node.is_hidden = is_removed;
+            node.is_hidden = is_removed && found.kind == Kind::File;
             node.is_handle_renamed = is_removed;
+            node.parent_path = (!path.is_empty()).then(|| path.into());
         }
         if id == found.node { Ok(()) } else { Err(Errno::STALE) }
+    }
+
+    /// Looks up a directory that only a node knows of which was handed over, if its path still leads there.
+    pub fn find_told(&self, directory: NodeId) {
+        let told = self.nodes.lock().told_path(directory);
+        if let Some(path) = told {
+            // What it leads to is in the table then, the directory itself if all is well.
+            let _ = self.walk(&path);
+        }
     }
 
     /// A descriptor that keeps a node alive, see [`super::runtime`].

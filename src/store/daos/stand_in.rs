@@ -61,16 +61,25 @@ impl Store {
         }
         let link = format!("{directory}/cwd/{}.path", object.to_name());
         let path = rustix::fs::readlink(link.as_str(), Vec::new()).ok()?;
-        let mut at = ROOT;
-        for name in path.to_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-            at = self.look_up(at, name, false).ok()?.node;
-        }
+        let at = self.walk(path.to_bytes()).ok()?;
         let known = self.known(at).ok()?;
         (known.object == object && known.kind == Kind::Directory).then_some(at)
     }
 
-    /// A directory's path in the container, from `/` on.
-    fn path_of(&self, directory: NodeId) -> Result<Vec<u8>> {
+    /// What a path in the container leads to, symlinks not followed.
+    ///
+    /// # Errors
+    /// As `look_up`.
+    pub fn walk(&self, path: &[u8]) -> Result<NodeId> {
+        let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+        names.into_iter().try_fold(ROOT, |at, name| Ok(self.look_up(at, name, false)?.node))
+    }
+
+    /// A directory's path in the container, from `/` on, by what is known.
+    ///
+    /// # Errors
+    /// `ESTALE`, `ENAMETOOLONG`.
+    pub fn path_of(&self, directory: NodeId) -> Result<Vec<u8>> {
         let mut path = Vec::new();
         let mut at = directory;
         for _ in 0..DEPTH_MAX {

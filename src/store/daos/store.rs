@@ -257,7 +257,8 @@ impl Store {
         for _ in 0..2 {
             if is_renamed {
                 known = match self.reopen(id) {
-                    Err(Errno::NOENT) => return self.last_attributes(id),
+                    // Its directory may be one that this process never saw.
+                    Err(Errno::NOENT | Errno::STALE) => return self.last_attributes(id),
                     known => known?,
                 };
             }
@@ -269,36 +270,54 @@ impl Store {
         self.last_attributes(id)
     }
 
-    /// Opens a node's handle again under the name that it is known by.
+    /// Opens a node's handle again under the name that it is known by; or, of one that this process has open, in the
+    /// hidden directory, to which another process of this node may have moved it.
     ///
     /// # Errors
-    /// `ENOENT` if that leads elsewhere.
+    /// `ENOENT` if it is at neither place.
     pub fn reopen(&self, id: NodeId) -> Result<Known> {
-        let (parent, name, object, is_hidden) = {
+        let (parent, name, object, is_hidden, is_open) = {
             let mut nodes = self.nodes.lock();
             let node = nodes.get(id).ok_or(Errno::STALE)?;
-            (node.parent, node.name.clone(), node.object, node.is_hidden)
+            (node.parent, node.name.clone(), node.object, node.is_hidden, node.opens != 0)
         };
-        let handle = if is_hidden {
-            let hidden = self.hidden_directory()?.ok_or(Errno::NOENT)?;
-            let name = Name::new(hidden::name_of(object).as_bytes())?;
-            Arc::new(self.retry(|| self.mounted.look_up(&hidden, &name))?)
-        } else {
-            let (parent, name) = (self.known(parent)?, Name::new(&name)?);
-            Arc::new(self.retry(|| self.mounted.look_up(&parent.handle, &name))?)
-        };
-        if handle.object()? != object {
-            return Err(Errno::NOENT);
+        let mut handle = Err(Errno::NOENT);
+        if !is_hidden {
+            handle = self.open_child(parent, &name, object);
         }
+        let mut is_found_hidden = false;
+        if handle.as_ref().is_err_and(|error| matches!(*error, Errno::NOENT | Errno::STALE)) && (is_hidden || is_open) {
+            if let Some(hidden) = self.hidden_directory()? {
+                handle = self.open_in(&hidden, hidden::name_of(object).as_bytes(), object);
+                is_found_hidden = handle.is_ok();
+            }
+        }
+        let handle = handle?;
         let mut nodes = self.nodes.lock();
         let node = nodes.get(id).ok_or(Errno::STALE)?;
         let before = std::mem::replace(&mut node.handle, handle.clone());
         node.is_handle_renamed = false;
-        node.is_confirmed = true;
+        node.is_confirmed = !is_found_hidden;
+        node.is_removed |= is_found_hidden;
+        node.is_hidden |= is_found_hidden;
         let kind = node.kind;
         drop(nodes);
         drop(before);
         Ok(Known { id, object, kind, handle })
+    }
+
+    fn open_child(&self, parent: NodeId, name: &[u8], object: ObjectId) -> Result<Arc<Handle>> {
+        let parent = self.known(parent).or_else(|_| {
+            self.find_told(parent);
+            self.known(parent)
+        })?;
+        self.open_in(&parent.handle, name, object)
+    }
+
+    fn open_in(&self, directory: &Handle, name: &[u8], object: ObjectId) -> Result<Arc<Handle>> {
+        let name = Name::new(name)?;
+        let handle = Arc::new(self.retry(|| self.mounted.look_up(directory, &name))?);
+        if handle.object()? == object { Ok(handle) } else { Err(Errno::NOENT) }
     }
 
     fn note_attributes(&self, known: &Known, stat: &libc::stat) -> Result<Attributes> {
@@ -409,5 +428,6 @@ impl Store {
         self.listings.free_in_child();
         self.hidden.free_in_child();
         self.runtime.after_fork_in_child();
+        self.mounted.after_fork_in_child();
     }
 }

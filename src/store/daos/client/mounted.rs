@@ -7,12 +7,14 @@ use crate::ground::{Errno, Result};
 use crate::store::daos::bindings::{
     daos_cont_info_t, daos_event_t, daos_handle_t, daos_pool_info_t, dfs_attr_t, dfs_t,
 };
+use crate::store::daos::entrance;
 use crate::store::daos::error::{DaosError, of_daos, of_dfs};
 use crate::store::daos::library::{self, Library};
+use crate::store::daos::lock::Lock;
 use crate::store::daos::open_error::{OpenError, Step};
 use crate::store::daos::patience::{self, Patience};
 use std::ffi::CString;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// A call that is to be made with an event: so that it ends when patience does.
 type WithEvent<'a> = &'a mut dyn FnMut(*mut daos_event_t) -> i32;
@@ -64,7 +66,11 @@ pub struct Mounted {
     /// The libraries.
     pub library: &'static Library,
     pool: daos_handle_t,
-    dfs: *mut dfs_t,
+    container: daos_handle_t,
+    dfs: AtomicPtr<dfs_t>,
+    /// The process that mounted it, in a line of forks.
+    generation: AtomicU32,
+    remounting: Lock<()>,
     /// The container's UUID.
     pub uuid: [u8; 16],
     /// Whether it can't be written, by option, right or snapshot.
@@ -80,11 +86,6 @@ pub struct Mounted {
     /// Calls of the library so far that are messages, for whoever counts.
     pub messages: AtomicU64,
 }
-
-// SAFETY: libdfs locks what of a mount changes; handles are numbers.
-unsafe impl Send for Mounted {}
-// SAFETY: as above.
-unsafe impl Sync for Mounted {}
 
 impl Mounted {
     /// Connects. Whoever calls is inside.
@@ -163,13 +164,7 @@ impl Mounted {
                 let name = text(name)?;
                 dfs_call!(library, dfs_mount_snap(pool, container, access, 0, name.as_ptr(), &raw mut dfs))
             }
-            None => match dfs_call!(library, dfs_mount(pool, container, access, &raw mut dfs)) {
-                // A balanced container says so by refusing.
-                libc::EPERM | libc::EINVAL | libc::ENOTSUP => {
-                    dfs_call!(library, dfs_mount(pool, container, access | BALANCED, &raw mut dfs))
-                }
-                number => number,
-            },
+            None => mount(library, (pool, container), access, &mut dfs),
         };
         if number != 0 || dfs.is_null() {
             return Err(match &options.snapshot {
@@ -192,7 +187,10 @@ impl Mounted {
         Ok(Self {
             library,
             pool,
-            dfs,
+            container,
+            dfs: AtomicPtr::new(dfs),
+            generation: AtomicU32::new(entrance::generation()),
+            remounting: Lock::new(()),
             uuid,
             is_read_only: !may_change,
             timeout_seconds,
@@ -204,7 +202,34 @@ impl Mounted {
     }
 
     pub(super) fn dfs(&self) -> *mut dfs_t {
-        self.dfs
+        self.dfs.load(Ordering::Acquire)
+    }
+
+    /// The mount, to make nodes through. libdfs takes the numbers of new objects from a range that it keeps with the
+    /// mount: a fork child that went on with its parent's would give its files the objects of its parent's next ones.
+    /// So it mounts again, when it first makes something.
+    ///
+    /// # Errors
+    /// The library's.
+    pub(super) fn dfs_to_create(&self) -> Result<*mut dfs_t> {
+        let generation = entrance::generation();
+        if self.generation.load(Ordering::Acquire) != generation {
+            let _turn = self.remounting.lock();
+            if self.generation.load(Ordering::Acquire) != generation {
+                let mut dfs = std::ptr::null_mut();
+                self.count(3);
+                let number = mount(self.library, (self.pool, self.container), self.access(), &mut dfs);
+                of_dfs(number)?;
+                self.dfs.store(dfs, Ordering::Release);
+                self.generation.store(generation, Ordering::Release);
+            }
+        }
+        Ok(self.dfs())
+    }
+
+    /// In a fork child, before anything else.
+    pub fn after_fork_in_child(&self) {
+        self.remounting.free_in_child();
     }
 
     /// How handles are opened: as the mount is.
@@ -254,7 +279,23 @@ impl Mounted {
         if self.is_read_only {
             return Ok(());
         }
-        of_dfs(dfs_call!(self.library, dfs_sync(self.dfs)))
+        of_dfs(dfs_call!(self.library, dfs_sync(self.dfs())))
+    }
+}
+
+/// Mounts a container's namespace; 0 or an errno.
+fn mount(
+    library: &'static Library,
+    (pool, container): (daos_handle_t, daos_handle_t),
+    access: i32,
+    dfs: &mut *mut dfs_t,
+) -> i32 {
+    match dfs_call!(library, dfs_mount(pool, container, access, dfs)) {
+        // A balanced container says so by refusing.
+        libc::EPERM | libc::EINVAL | libc::ENOTSUP => {
+            dfs_call!(library, dfs_mount(pool, container, access | BALANCED, dfs))
+        }
+        number => number,
     }
 }
 

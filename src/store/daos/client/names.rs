@@ -119,11 +119,12 @@ impl Mounted {
         let mode = bits_of(new.kind) | new.mode;
         let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR;
         let chunk_bytes = if new.kind == Kind::File { self.chunk_bytes } else { 0 };
+        let dfs = self.dfs_to_create()?;
         let mut node = std::ptr::null_mut();
         self.count(1);
         of_dfs(dfs_call!(
             self.library,
-            dfs_open(self.dfs(), directory.as_ptr(), name.as_ptr(), mode, flags, 0, chunk_bytes, target, &raw mut node)
+            dfs_open(dfs, directory.as_ptr(), name.as_ptr(), mode, flags, 0, chunk_bytes, target, &raw mut node)
         ))?;
         // SAFETY: just opened.
         unsafe { Handle::new(self.library, node) }

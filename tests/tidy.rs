@@ -80,6 +80,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "tests/emulator/src/abi/nodes.rs",
     "tests/emulator/src/counters.rs",
     "tests/emulator/src/events.rs",
+    "tests/emulator/src/process.rs",
     "tests/emulator/src/shared_page.rs",
 ];
 

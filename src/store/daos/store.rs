@@ -286,11 +286,13 @@ impl Store {
             handle = self.open_child(parent, &name, object);
         }
         let mut is_found_hidden = false;
-        if handle.as_ref().is_err_and(|error| matches!(*error, Errno::NOENT | Errno::STALE)) && (is_hidden || is_open) {
-            if let Some(hidden) = self.hidden_directory()? {
-                handle = self.open_in(&hidden, hidden::name_of(object).as_bytes(), object);
-                is_found_hidden = handle.is_ok();
-            }
+        let is_elsewhere = handle.as_ref().is_err_and(|error| matches!(*error, Errno::NOENT | Errno::STALE));
+        if is_elsewhere
+            && (is_hidden || is_open)
+            && let Some(hidden) = self.hidden_directory()?
+        {
+            handle = self.open_in(&hidden, hidden::name_of(object).as_bytes(), object);
+            is_found_hidden = handle.is_ok();
         }
         let handle = handle?;
         let mut nodes = self.nodes.lock();

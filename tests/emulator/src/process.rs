@@ -2,18 +2,35 @@
 //!
 //! The real library misbehaves in a fork child that did not call `daos_reinit`: its network context is the parent's, and
 //! calls hang or steal the parent's answers. Here such a call says so on standard error and fails.
+#![allow(unsafe_code)]
 
 use crate::calls::Call;
 use crate::errors::{Answer, Der};
 use crate::settings::{complain, settings};
 use crate::{container, events};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 static STARTS: AtomicU32 = AtomicU32::new(0);
-static PROCESS: AtomicU32 = AtomicU32::new(0);
 
-fn this_process() -> u32 {
-    rustix::process::getpid().as_raw_nonzero().get().cast_unsigned()
+/// A word that the kernel sets to 0 in a fork child (`MADV_WIPEONFORK`), and 1 in a process that may use the library. A
+/// vfork child runs on its parent's memory, network context and all, and may use it like another thread.
+static IS_OURS: OnceLock<&'static AtomicU32> = OnceLock::new();
+
+fn is_ours() -> &'static AtomicU32 {
+    static FALLBACK: AtomicU32 = AtomicU32::new(1);
+    IS_OURS.get_or_init(|| {
+        use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
+        // SAFETY: a new private page, which is never unmapped; zeros are a valid word.
+        unsafe {
+            let page =
+                mmap_anonymous(std::ptr::null_mut(), 4096, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+            match page {
+                Ok(page) if madvise(page, 4096, Advice::LinuxWipeOnFork).is_ok() => &*page.cast::<AtomicU32>(),
+                _ => &FALLBACK,
+            }
+        }
+    })
 }
 
 /// `daos_init`.
@@ -29,7 +46,7 @@ pub fn start() -> Answer<()> {
         return Err(AGENT_ABSENT.into());
     }
     if STARTS.fetch_add(1, Ordering::AcqRel) == 0 {
-        PROCESS.store(this_process(), Ordering::Release);
+        is_ours().store(1, Ordering::Release);
     }
     Ok(())
 }
@@ -59,7 +76,7 @@ pub fn start_in_child() -> Answer<()> {
     }
     container::after_fork_in_child();
     events::after_fork_in_child();
-    PROCESS.store(this_process(), Ordering::Release);
+    is_ours().store(1, Ordering::Release);
     Ok(())
 }
 
@@ -71,7 +88,7 @@ pub fn check(call: Call) -> Answer<()> {
     if STARTS.load(Ordering::Acquire) == 0 {
         return Err(Der::UNINIT.into());
     }
-    if PROCESS.load(Ordering::Acquire) != this_process() {
+    if is_ours().load(Ordering::Acquire) == 0 {
         complain(&format!("{} in a fork child without daos_reinit", call.name()));
         return Err(Der::UNINIT.into());
     }

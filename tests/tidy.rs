@@ -53,6 +53,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/daos/client/operation.rs",
     "src/store/daos/client/session.rs",
     "src/store/daos/data.rs",
+    "src/store/daos/destructors.rs",
     "src/store/daos/library.rs",
     "src/store/daos/lock.rs",
     "src/store/daos/patience.rs",

@@ -229,7 +229,8 @@ impl Nodes {
         self.table.get_mut(&directory)?.children.remove(name).map(|known| known.node)
     }
 
-    fn forget_name_if(&mut self, directory: NodeId, name: &[u8], id: NodeId) {
+    /// Forgets what a name leads to, if that is `id`.
+    pub fn forget_name_if(&mut self, directory: NodeId, name: &[u8], id: NodeId) {
         if let Some(parent) = self.table.get_mut(&directory)
             && parent.children.get(name).is_some_and(|known| known.node == id)
         {

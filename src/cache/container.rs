@@ -110,6 +110,14 @@ impl Container for CachedContainer {
         self.remote.lookup(directory, name)
     }
 
+    fn lookup_at_hand(&self, directory: NodeId, name: &[u8]) -> Option<Result<Found>> {
+        self.remote.lookup_at_hand(directory, name)
+    }
+
+    fn lookup_to_tell(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
+        self.remote.lookup_to_tell(directory, name)
+    }
+
     fn attributes(&self, node: NodeId) -> Result<Attributes> {
         self.lay_over(self.remote.remote_attributes(node))
     }

@@ -3,7 +3,7 @@
 //! It comes into a frame of its own, never into a block: so a write or a flush that happens meanwhile meets no bytes of
 //! another age, and what turns out to be stale is thrown away as a whole.
 
-use super::file::{CachedFile, State};
+use super::file::{CachedFile, State, UNKNOWN};
 use super::frame::Frame;
 use super::opening::Opening;
 use super::pages::PAGE_BYTES;
@@ -12,8 +12,8 @@ use super::span::Span;
 use crate::store::Extent;
 use std::sync::atomic::Ordering;
 
-/// What the first read of a file fetches, if it begins where the file begins, and so the second of a row: many files
-/// are not longer, and a message of 32 KiB takes hardly more time than one of 4 KiB.
+/// What the second read of a row fetches, and the first where the file's end is known: many files are not longer, and a
+/// message of 32 KiB takes hardly more time than one of 4 KiB.
 const WINDOW_BYTES_MIN: u64 = 32 << 10;
 
 /// By how much a window grows with each read of a row that misses.
@@ -134,6 +134,11 @@ impl CachedFile {
         let start = from / PAGE_BYTES * PAGE_BYTES;
         let mut end = to.next_multiple_of(PAGE_BYTES);
         let run = opening.run.load(Ordering::Relaxed);
+        if run == 1 && self.remote_end.load(Ordering::Acquire) == UNKNOWN {
+            // Nobody knows whether there is more, and a store that meets the end of the file may need a second message
+            // to tell where it is (libdaos does): a program that knows how long its file is pays for one.
+            return (start, to);
+        }
         if run > 0 {
             let before = opening.window_bytes.load(Ordering::Relaxed);
             let grown = if before == 0 { WINDOW_BYTES_MIN } else { before * WINDOW_GROWTH };

@@ -18,6 +18,10 @@ const FREE_ATTEMPTS: u32 = 3;
 /// How often the store may answer with fewer bytes than it says that there are.
 const SHORT_ATTEMPTS: u32 = 8;
 
+/// A read of more bytes than this asks first where the file ends. A program may name more memory than it has where it
+/// knows that the file is short, and no network is to be told of that memory; for a read this long a message is nothing.
+const UNASKED_BYTES_MAX: u64 = 8 << 20;
+
 /// Part of a block: its number, and the first and the last byte's end in it.
 pub type Part = (u64, u32, u32);
 
@@ -51,7 +55,12 @@ impl CachedFile {
         opening.run.store(run, Ordering::Relaxed);
         let (mut stale, mut short) = (0, 0);
         loop {
-            let end = if is_strict { span.end() } else { self.readable_end(&mut state, span)? };
+            let is_long = span.end() - offset > UNASKED_BYTES_MAX;
+            let end = match is_strict {
+                true if is_long => span.end().min(self.remote.size_bytes()?),
+                true => span.end(),
+                false => self.readable_end(&mut state, span)?,
+            };
             if end <= offset {
                 return Ok(0);
             }
@@ -91,13 +100,13 @@ impl CachedFile {
     fn readable_end(&self, state: &mut State, span: Span<'_>) -> Result<u64> {
         match self.end() {
             Some(end) if span.end() <= end => Ok(span.end()),
-            Some(_) if !self.is_end_fresh() => {
+            None if span.end() - span.start() <= UNASKED_BYTES_MAX => Ok(span.end()),
+            known if known.is_none() || !self.is_end_fresh() => {
                 let end = self.remote.size_bytes()?;
                 self.meet_end(state, end);
                 Ok(span.end().min(self.end().unwrap_or(end)))
             }
-            Some(end) => Ok(span.end().min(end)),
-            None => Ok(span.end()),
+            known => Ok(span.end().min(known.unwrap_or(span.end()))),
         }
     }
 
@@ -207,7 +216,8 @@ impl CachedFile {
                     (false, Some(seen)) => {
                         match &loads {
                             Some(loads) => loads.iter().for_each(|load| load.zero_behind(self, seen.end)),
-                            None => seen.zero_behind(&extents),
+                            // Past the end of the file the application's memory is left alone.
+                            None => seen.zero_behind(&extents, self.own_end.load(Ordering::Acquire)),
                         }
                         Fetched::UpTo(seen.end.max(self.own_end.load(Ordering::Acquire)))
                     }

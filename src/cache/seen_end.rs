@@ -28,11 +28,12 @@ impl SeenEnd {
         None
     }
 
-    /// Sets what `extents` have behind the end to zero: the read left it as it was.
-    pub fn zero_behind(&self, extents: &[Extent]) {
+    /// Sets what `extents` have between the end and `limit` to zero: the read left it as it was.
+    pub fn zero_behind(&self, extents: &[Extent], limit: u64) {
         for extent in extents {
-            let there = self.end.saturating_sub(extent.offset).min(extent.segment.len() as u64) as usize;
-            extent.segment.part(there, usize::MAX).zero();
+            let place = |end: u64| end.saturating_sub(extent.offset).min(extent.segment.len() as u64) as usize;
+            let (there, up_to) = (place(self.end), place(limit));
+            extent.segment.part(there, up_to.saturating_sub(there)).zero();
         }
     }
 }
@@ -57,7 +58,7 @@ mod tests {
         assert_eq!(SeenEnd::of(&extents, 20), Some(SeenEnd { end: 200, is_exact: false }));
         let seen = SeenEnd::of(&extents, 13).unwrap();
         assert_eq!(seen, SeenEnd { end: 113, is_exact: true });
-        seen.zero_behind(&extents);
-        assert_eq!(bytes.iter().filter(|byte| **byte == 7).count(), 13);
+        seen.zero_behind(&extents, 115);
+        assert_eq!(bytes.iter().filter(|byte| **byte == 7).count(), 28);
     }
 }

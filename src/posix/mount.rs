@@ -2,7 +2,7 @@
 
 use super::{process, turn, working_directory};
 use crate::cache::CachedContainer;
-use crate::ground::guard::Quiet;
+use crate::ground::guard::{self, Quiet};
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
 use crate::ground::{Errno, Result, diagnostics, kernel};
 use crate::store::daos::{self, DaosContainer};
@@ -116,6 +116,10 @@ impl Mount {
     /// Why it can't be reached, the same each time; the message went to standard error once.
     #[inline]
     pub fn connect(&'static self) -> Result<&'static Connected> {
+        if guard::in_vfork_window() {
+            // A child that was made past libc's handlers sets its tables right before it uses them.
+            process::standing();
+        }
         match super::leaked(&self.container) {
             Some(connected) => Ok(connected),
             None => self.connect_first(),

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::ground::guard;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// The page that the kernel wipes in a fork child (`MADV_WIPEONFORK`): it holds the process id, or 0 in a new process.
@@ -22,8 +23,13 @@ fn word() -> &'static AtomicU32 {
     unsafe { page.as_ref() }.unwrap_or(&FALLBACK)
 }
 
-/// Called once, when the library starts.
-pub fn start() {
+/// What a new process has to set right, once, before it uses its copy of the tables.
+static RENEWAL: OnceLock<fn()> = OnceLock::new();
+
+/// Called once, when the library starts. `renewal` is run in each fork child, by whatever call finds out first that it is
+/// one: libc's handlers, or the first call on a file of ours where a program forked past them.
+pub fn start(renewal: fn()) {
+    let _ = RENEWAL.set(renewal);
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
     // SAFETY: a fresh private page that nobody else knows; it is never unmapped.
     unsafe {
@@ -42,7 +48,7 @@ pub fn start() {
 pub enum Standing {
     /// The process that the tables belong to.
     Owner,
-    /// A fork child that uses its copy of the tables for the first time: it has to be told so once.
+    /// A fork child that uses its copy of the tables for the first time, and has just set them right.
     NewProcess,
     /// A vfork or `CLONE_VM` child: the tables are its parent's.
     Guest,
@@ -55,6 +61,9 @@ pub fn standing() -> Standing {
     if known == 0 {
         guard::set_vfork_window(false);
         word().store(kernel_id(), Ordering::Release);
+        if let Some(renew) = RENEWAL.get() {
+            renew();
+        }
         return Standing::NewProcess;
     }
     if guard::in_vfork_window() {
@@ -72,8 +81,8 @@ pub fn is_guest() -> bool {
     guard::in_vfork_window() && standing() == Standing::Guest
 }
 
-/// The fork handler's word that this is a new process; true the first time it is said.
-pub fn is_new_after_fork() -> bool {
+/// The fork handler's word that this is a new process.
+pub fn after_fork_in_child() {
     FALLBACK.store(0, Ordering::Release);
-    word().load(Ordering::Acquire) == 0 && standing() == Standing::NewProcess
+    standing();
 }

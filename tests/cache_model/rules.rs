@@ -102,6 +102,33 @@ fn a_sequential_reader_is_read_ahead_of_and_leaves_two_chunks() {
 }
 
 #[test]
+fn what_was_asked_for_ahead_of_a_write_is_not_read_after_it() {
+    for way in 0..3 {
+        let world = world(8 * MIB, MIB);
+        let (reader, writer) = (world.open(), world.open());
+        (0..3).for_each(|number| drop(read(&*reader, number * MIB, MIB as usize)));
+        // Blocks behind are on their way now, or are here.
+        for block in 3..6 {
+            let offset = block * MIB + 100;
+            if way == 2 {
+                let large = vec![9; MIB as usize];
+                write(&*writer, offset, &large).unwrap();
+            } else {
+                write(&*writer, offset, b"newer").unwrap();
+            }
+        }
+        if way == 1 {
+            assert_eq!(writer.flush(), Ok(()));
+        }
+        for block in 3..6 {
+            let got = read(&*reader, block * MIB, MIB as usize);
+            let expected = if way == 2 { &[9; 5] } else { b"newer" };
+            assert_eq!(&got[100..105], expected, "way {way}, block {block}");
+        }
+    }
+}
+
+#[test]
 fn random_reads_fetch_what_they_ask_for_and_are_hits_the_second_time() {
     let world = world(8 * MIB, MIB);
     let object = world.open();

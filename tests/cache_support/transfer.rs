@@ -34,7 +34,15 @@ pub struct MemoryTransfer {
 unsafe impl Send for MemoryTransfer {}
 
 /// Transfers that were given up on: where they reach.
-static LOST: Mutex<Vec<(Kind, usize, usize)>> = Mutex::new(Vec::new());
+static LOST: Mutex<Vec<Lost>> = Mutex::new(Vec::new());
+
+struct Lost {
+    kind: Kind,
+    address: usize,
+    length: usize,
+    /// Of a write that is checked: its bytes.
+    bytes: Vec<u8>,
+}
 
 fn copy_of(segment: &Segment) -> Vec<u8> {
     let mut bytes = vec![0; segment.len()];
@@ -43,14 +51,20 @@ fn copy_of(segment: &Segment) -> Vec<u8> {
     bytes
 }
 
-/// Reads that were given up on write into their memory now. Whoever uses it again finds out.
+/// Transfers that were given up on reach for their memory now: reads write to it, so that whoever uses it again finds
+/// out, and writes must find in it what was there.
 pub fn let_the_lost_reach() {
     let lost = LOST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    for (kind, address, length) in lost.iter() {
-        if *kind == Kind::Read {
-            // SAFETY: the cache's memory stays mapped for the life of the process.
-            unsafe { std::ptr::write_bytes(*address as *mut u8, 0xEE, *length) };
-        }
+    for lost in lost.iter() {
+        let start = lost.address as *mut u8;
+        // SAFETY: the cache's memory stays mapped for the life of the process.
+        let is_as_it_was = unsafe {
+            if lost.kind == Kind::Read {
+                start.write_bytes(0xEE, lost.length);
+            }
+            std::slice::from_raw_parts(start, lost.bytes.len()) == lost.bytes
+        };
+        assert!(is_as_it_was, "memory of a write that was given up is used again");
     }
 }
 
@@ -91,8 +105,8 @@ impl Transfer for MemoryTransfer {
     fn wait(mut self: Box<Self>) -> Result<usize> {
         if let Err(errno) = self.faults.judge() {
             if matches!(errno, Errno::IO | Errno::TIMEDOUT | Errno::NOTCONN) {
-                let segment = &self.extent.segment;
-                LOST.lock().unwrap().push((self.kind, segment.as_ptr() as usize, segment.len()));
+                let (address, length) = (self.extent.segment.as_ptr() as usize, self.extent.segment.len());
+                LOST.lock().unwrap().push(Lost { kind: self.kind, address, length, bytes: self.bytes });
             }
             return Err(errno);
         }

@@ -23,7 +23,7 @@ static void fill(unsigned char *bytes, uint64_t offset, size_t count, uint64_t s
     }
 }
 
-static void *room(size_t count)
+__attribute__((unused)) static void *room(size_t count)
 {
     void *bytes = malloc(count ? count : 1);
     if (!bytes) {

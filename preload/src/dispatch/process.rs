@@ -24,7 +24,7 @@ pub fn start() -> bool {
             return false;
         }
     };
-    process::start();
+    process::start(become_new_process);
     report::start();
     environment::start(&configured);
     mount::start(configured);
@@ -62,9 +62,7 @@ pub fn after_fork_in_parent() {
 
 /// `pthread_atfork`'s child handler.
 pub fn after_fork_in_child() {
-    if process::is_new_after_fork() {
-        become_new_process();
-    }
+    process::after_fork_in_child();
 }
 
 /// What a fork child has to set right, whoever finds out that it is one.
@@ -91,17 +89,17 @@ pub unsafe fn before_clone(call: &Call) -> Verdict {
     if flags & libc::CLONE_THREAD as u64 != 0 {
         return Verdict::Pass;
     }
-    match process::standing() {
-        process::Standing::Guest => return Verdict::Pass,
-        process::Standing::NewProcess => become_new_process(),
-        process::Standing::Owner => {}
+    if process::standing() == process::Standing::Guest {
+        return Verdict::Pass;
     }
-    if FORKING.load(Ordering::Acquire) != thread_id() {
+    let is_past_handlers = FORKING.load(Ordering::Acquire) != thread_id();
+    if is_past_handlers {
         mount::connect_wanted();
         handover::share();
         mount::flush();
     }
-    if flags & libc::CLONE_VM as u64 != 0 {
+    if flags & libc::CLONE_VM as u64 != 0 || is_past_handlers {
+        // The next call asks which of the two it is in.
         guard::set_vfork_window(true);
     }
     Verdict::Pass
@@ -143,9 +141,7 @@ pub unsafe fn exec(call: &Call) -> Verdict {
         _ => (Where::at(0, 1, Symlinks::Follow), 3),
     };
     if !process::is_guest() {
-        if process::standing() == process::Standing::NewProcess {
-            become_new_process();
-        }
+        process::standing();
         report::tell();
         report::start_again();
         mount::flush();

@@ -84,6 +84,11 @@ pub fn generation() -> u32 {
     GENERATION.load(Ordering::Acquire)
 }
 
+/// Whether the libraries' network is this process's own: not yet in a fork child that has not entered.
+pub fn is_network_own() -> bool {
+    NETWORK_GENERATION.load(Ordering::Acquire) == GENERATION.load(Ordering::Acquire)
+}
+
 /// Before a fork: from here on nobody goes in, and, if all goes well, nobody is inside.
 pub fn close() {
     CLOSED.fetch_add(1, Ordering::SeqCst);

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::bindings::Calls;
+use super::destructors;
 use crate::ground::Errno;
 use crate::ground::guard::Quiet;
 use std::ffi::{CStr, CString, c_void};
@@ -90,7 +91,9 @@ pub fn load() -> Result<&'static Library, LoadError> {
         return Ok(unsafe { &*known });
     }
     let _quiet = Quiet::enter();
+    let before = destructors::loaded();
     let (handle, name) = open()?;
+    destructors::leave_out_since(&before);
     let calls = look_up(handle).map_err(|call| LoadError::Incomplete { library: name.clone(), call })?;
     let library: &'static Library = Box::leak(Box::new(Library { calls, name }));
     LOADED.store(std::ptr::from_ref(library).cast_mut(), Ordering::Release);

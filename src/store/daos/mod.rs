@@ -9,7 +9,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`library`] | loads libdfs and libdaos at the first touch |
+//! | [`library`], [`destructors`] | loads libdfs and libdaos at the first touch, and keeps them to the end |
 //! | [`client`] | their calls as safe functions |
 //! | [`error`], [`open_error`] | what their errors are to a program, and to a user |
 //! | [`nodes`], [`object`], [`stat`] | nodes, numbers, attributes; what is believed and for how long |
@@ -26,6 +26,7 @@ mod change;
 mod client;
 pub mod container;
 mod data;
+mod destructors;
 mod entrance;
 mod error;
 mod hidden;

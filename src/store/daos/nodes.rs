@@ -83,6 +83,8 @@ pub struct Node {
     pub is_removed: bool,
     /// It was moved to the hidden directory, to be removed by whoever closes it last.
     pub is_hidden: bool,
+    /// A directory that this process works in has a stand-in on the host, which whoever removes it removes too.
+    pub has_stand_in: bool,
     /// A message found it under its name, and no look-up has since been answered from memory: an open that follows may
     /// count on that message having been sent after the open began.
     pub is_confirmed: bool,
@@ -227,7 +229,8 @@ impl Nodes {
         self.table.get_mut(&directory)?.children.remove(name).map(|known| known.node)
     }
 
-    fn forget_name_if(&mut self, directory: NodeId, name: &[u8], id: NodeId) {
+    /// Forgets what a name leads to, if that is `id`.
+    pub fn forget_name_if(&mut self, directory: NodeId, name: &[u8], id: NodeId) {
         if let Some(parent) = self.table.get_mut(&directory)
             && parent.children.get(name).is_some_and(|known| known.node == id)
         {
@@ -333,6 +336,7 @@ fn node(object: ObjectId, kind: Kind, (parent, name): (NodeId, &[u8]), handle: A
         opens: 0,
         is_removed: false,
         is_hidden: false,
+        has_stand_in: false,
         is_confirmed: false,
         children: Map::default(),
         used: 0,

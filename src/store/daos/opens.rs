@@ -29,10 +29,20 @@ impl Store {
             return Err(Errno::NOENT);
         }
         if found.node != ROOT && !is_confirmed {
-            self.reopen(found.node)?;
+            self.reopen(found.node).inspect_err(|error| self.disbelieve(found.node, *error))?;
             self.with(found.node, |node| node.is_confirmed = false);
         }
         DaosArray::open(self, found)
+    }
+
+    /// Where a node is no more what its name leads to, the name is not believed any longer: it is asked for next time.
+    fn disbelieve(&self, id: NodeId, error: Errno) {
+        if matches!(error, Errno::NOENT | Errno::STALE) {
+            let mut nodes = self.nodes.lock();
+            if let Some((parent, name)) = nodes.get(id).map(|node| (node.parent, node.name.clone())) {
+                nodes.forget_name_if(parent, &name, id);
+            }
+        }
     }
 
     /// Opens a node that this process has open, or that another handed over.

@@ -5,7 +5,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `live` | a shared lock on the byte of each object that somebody has open; an exclusive one, further up, on that of an object that somebody appends to |
+//! | `live` | a shared lock on the byte of each object that somebody has open; further up an exclusive one while appending |
 //! | `cwd/OBJECT` | a directory to stand in for one of the container's as a working directory |
 //! | `cwd/OBJECT.path` | a symlink: where that directory was in the container |
 //!

@@ -18,11 +18,15 @@ impl Store {
     /// A stand-in for a directory; its path goes to `path`.
     ///
     /// # Errors
-    /// `ENOTDIR`, `ERANGE` where `path` is too short, `ENOLCK` without a runtime directory.
+    /// `ENOTDIR`, `ENOENT` for one that was removed, `ERANGE` where `path` is too short, `ENOLCK` without a runtime
+    /// directory.
     pub fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
         let known = self.known(directory)?;
         if known.kind != Kind::Directory {
             return Err(Errno::NOTDIR);
+        }
+        if self.with(directory, |node| node.is_removed) == Some(true) {
+            return Err(Errno::NOENT);
         }
         let host = format!("{}/cwd/{}", self.runtime.directory().ok_or(Errno::NOLCK)?, known.object.to_name());
         match rustix::fs::mkdir(host.as_str(), Mode::from_raw_mode(0o700)) {
@@ -37,7 +41,20 @@ impl Store {
         rustix::fs::symlink(target.as_slice(), new.as_str())?;
         rustix::fs::rename(new.as_str(), link.as_str())?;
         path.get_mut(..host.len()).ok_or(Errno::RANGE)?.copy_from_slice(host.as_bytes());
+        self.with(directory, |node| node.has_stand_in = true);
         Ok(host.len())
+    }
+
+    /// Whether somebody on this node has removed a directory that this process works in: libdfs would go on making
+    /// names in its object, which nobody would ever see.
+    pub fn is_stand_in_gone(&self, id: NodeId, object: ObjectId) -> bool {
+        let Some(directory) = self.runtime.directory() else { return false };
+        let host = format!("{directory}/cwd/{}", object.to_name());
+        let is_gone = rustix::fs::access(host.as_str(), rustix::fs::Access::EXISTS) == Err(Errno::NOENT);
+        if is_gone {
+            self.with(id, |node| node.is_removed = true);
+        }
+        is_gone
     }
 
     /// Removes the stand-in of a directory that is gone.
@@ -56,14 +73,20 @@ impl Store {
         let rest = host_path.strip_prefix(directory.as_bytes())?.strip_prefix(b"/cwd/")?;
         let rest = rest.strip_suffix(DELETED).unwrap_or(rest);
         let object = ObjectId::from_name(rest)?;
-        if let Some(id) = self.nodes.lock().of_object(object) {
+        let known = self.nodes.lock().of_object(object);
+        if let Some(id) = known {
+            self.with(id, |node| node.has_stand_in = true);
             return Some(id);
         }
         let link = format!("{directory}/cwd/{}.path", object.to_name());
         let path = rustix::fs::readlink(link.as_str(), Vec::new()).ok()?;
         let at = self.walk(path.to_bytes()).ok()?;
         let known = self.known(at).ok()?;
-        (known.object == object && known.kind == Kind::Directory).then_some(at)
+        if known.object != object || known.kind != Kind::Directory {
+            return None;
+        }
+        self.with(at, |node| node.has_stand_in = true);
+        Some(at)
     }
 
     /// What a path in the container leads to, symlinks not followed.

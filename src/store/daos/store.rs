@@ -135,12 +135,19 @@ impl Store {
     /// # Errors
     /// `ESTALE`, `ENOTDIR`, `ENOENT` for one that was removed.
     pub fn directory(&self, id: NodeId) -> Result<Known> {
-        let mut nodes = self.nodes.lock();
-        let node = nodes.get(id).ok_or(Errno::STALE)?;
-        match node.kind {
-            Kind::Directory if node.is_removed => Err(Errno::NOENT),
-            Kind::Directory => Ok(Known { id, object: node.object, kind: node.kind, handle: node.handle.clone() }),
-            _ => Err(Errno::NOTDIR),
+        let (known, is_removed, has_stand_in) = {
+            let mut nodes = self.nodes.lock();
+            let node = nodes.get(id).ok_or(Errno::STALE)?;
+            let known = Known { id, object: node.object, kind: node.kind, handle: node.handle.clone() };
+            (known, node.is_removed, node.has_stand_in)
+        };
+        if known.kind != Kind::Directory {
+            return Err(Errno::NOTDIR);
+        }
+        if is_removed || has_stand_in && self.is_stand_in_gone(id, known.object) {
+            Err(Errno::NOENT)
+        } else {
+            Ok(known)
         }
     }
 

@@ -1,51 +1,44 @@
 //! Whether this process has started the library, and whether it may use it: a fork child must start anew first.
 //!
 //! The real library misbehaves in a fork child that did not call `daos_reinit`: its network context is the parent's, and
-//! calls hang or steal the parent's answers. Here such a call says so on standard error and fails. A vfork child runs in its
-//! parent's memory and is no fork child in this sense: it is told apart by a page that the kernel wipes in a copy.
+//! calls hang or steal the parent's answers. Here such a call says so on standard error and fails.
 #![allow(unsafe_code)]
 
 use crate::calls::Call;
 use crate::errors::{Answer, Der};
 use crate::settings::{complain, settings};
 use crate::{container, events};
-use rustix::mm::{Advice, MapFlags, ProtFlags};
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 static STARTS: AtomicU32 = AtomicU32::new(0);
 
 /// How often the library was started anew in a fork child, counted along the line of processes.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
-/// 1 where the library was started in this very memory, on a page that is wiped in a fork child.
-static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
-
-const PAGE_BYTES: usize = 4096;
-
 /// Which of the processes along a line of forks has this memory.
 pub fn generation() -> u32 {
     GENERATION.load(Ordering::Acquire)
 }
 
-fn mark() -> Answer<()> {
-    if MARK.load(Ordering::Acquire).is_null() {
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: new memory of our own, of atomics alone, mapped for the life of the process.
-        unsafe {
-            let page = rustix::mm::mmap_anonymous(ptr::null_mut(), PAGE_BYTES, protection, MapFlags::PRIVATE)?;
-            rustix::mm::madvise(page, PAGE_BYTES, Advice::LinuxWipeOnFork)?;
-            MARK.store(page.cast(), Ordering::Release);
-        }
-    }
-    // SAFETY: as above.
-    unsafe { (*MARK.load(Ordering::Acquire)).store(1, Ordering::Release) };
-    Ok(())
-}
+/// A word that the kernel sets to 0 in a fork child (`MADV_WIPEONFORK`), and 1 in a process that may use the library. A
+/// vfork child runs on its parent's memory, network context and all, and may use it like another thread.
+static IS_OURS: OnceLock<&'static AtomicU32> = OnceLock::new();
 
-fn is_marked() -> bool {
-    // SAFETY: null, or mapped for the life of the process.
-    unsafe { MARK.load(Ordering::Acquire).as_ref() }.is_some_and(|mark| mark.load(Ordering::Acquire) == 1)
+fn is_ours() -> &'static AtomicU32 {
+    static FALLBACK: AtomicU32 = AtomicU32::new(1);
+    IS_OURS.get_or_init(|| {
+        use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
+        // SAFETY: a new private page, which is never unmapped; zeros are a valid word.
+        unsafe {
+            let page =
+                mmap_anonymous(std::ptr::null_mut(), 4096, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+            match page {
+                Ok(page) if madvise(page, 4096, Advice::LinuxWipeOnFork).is_ok() => &*page.cast::<AtomicU32>(),
+                _ => &FALLBACK,
+            }
+        }
+    })
 }
 
 /// `daos_init`.
@@ -61,7 +54,7 @@ pub fn start() -> Answer<()> {
         return Err(AGENT_ABSENT.into());
     }
     if STARTS.fetch_add(1, Ordering::AcqRel) == 0 {
-        mark()?;
+        is_ours().store(1, Ordering::Release);
     }
     Ok(())
 }
@@ -92,7 +85,8 @@ pub fn start_in_child() -> Answer<()> {
     container::after_fork_in_child();
     events::after_fork_in_child();
     GENERATION.fetch_add(1, Ordering::AcqRel);
-    mark()
+    is_ours().store(1, Ordering::Release);
+    Ok(())
 }
 
 /// Whether a call may go on.
@@ -103,7 +97,7 @@ pub fn check(call: Call) -> Answer<()> {
     if STARTS.load(Ordering::Acquire) == 0 {
         return Err(Der::UNINIT.into());
     }
-    if !is_marked() {
+    if is_ours().load(Ordering::Acquire) == 0 {
         complain(&format!("{} in a fork child without daos_reinit", call.name()));
         return Err(Der::UNINIT.into());
     }

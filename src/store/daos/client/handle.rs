@@ -88,6 +88,10 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let _entered = entrance::enter_as_is();
+        if !entrance::is_network_own() {
+            // Closing may drive the parent's network. A child that has not used the library loses the memory, no more.
+            return;
+        }
         // What it answers can't be mended: the memory is gone or leaked.
         let _ = dfs_call!(self.library, dfs_release(self.as_ptr()));
     }

@@ -221,7 +221,7 @@ until ours bash -c 'head -c 1000000 /dev/zero > "$0/after" && sync "$0/after"' "
 done
 daos fs check small full 2> "$BASE/err" | grep -q 'leaked OIDs in namespace = 0' || fail "the checker finds something"
 
-### the_container_is_destroyed gone options=timeout=5
+### the_container_is_destroyed unchecked options=timeout=5
 cat > program.py << 'END'
 import os, subprocess, sys
 path, pool, container = sys.argv[1:]
@@ -258,7 +258,7 @@ timeout 60 env LD_PRELOAD="$LIBRARY" SIDESTEP_MOUNTS="$(mounts)" "$PYTHON" progr
     fail "$(cat told err)"
 equal "the end" lives "$(tail -n 1 told)"
 
-### rights_to_read_only
+### rights_to_read_only unchecked
 pil bash -c 'mkdir "$0/d"; echo text > "$0/d/f"' "$I"
 owner=$(daos container get-prop "$POOL" "$CONTAINER" 2> /dev/null | sed -n 's/^ *Owner *\([^ ]*\).*/\1/p' | head -1)
 for entry in A::OWNER@:rtTaAo A:G:GROUP@:r; do
@@ -297,12 +297,10 @@ daos container create "$POOL" "$CONTAINER-x" > /dev/null 2>&1
 trap 'daos container destroy --force "$POOL" "$CONTAINER-x" > /dev/null 2>&1' EXIT
 CONTAINER=$CONTAINER-x
 ! ours cat "$P/f" > out 2> err || fail "it was read"
-grep -q "$CONTAINER" err || fail "the message does not name it: $(cat err)"
+grep -q -- "$CONTAINER" err || fail "the message does not name it: $(cat err)"
 
 ### no_library
 ! SIDESTEP_LIBDFS=/nonexistent/libdfs.so ours cat "$P/f" > out 2> err || fail "it was read"
 grep -q /nonexistent/libdfs.so err || fail "the message does not name the library: $(cat err)"
 # The rest of the process works.
 equal "the host's files" x "$(SIDESTEP_LIBDFS=/nonexistent ours bash -c 'cat "$0/f"; echo x > h; cat h' "$P" 2> /dev/null)"
-! LD_LIBRARY_PATH= ours cat "$P/f" > out 2> err || exit 0
-grep -qi libdfs err || fail "the message does not name the library: $(cat err)"

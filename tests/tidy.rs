@@ -82,7 +82,9 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "tests/emulator/src/abi/names.rs",
     "tests/emulator/src/abi/nodes.rs",
     "tests/emulator/src/counters.rs",
+    "tests/emulator/src/descriptors.rs",
     "tests/emulator/src/events.rs",
+    "tests/emulator/src/process.rs",
     "tests/emulator/src/shared_page.rs",
 ];
 

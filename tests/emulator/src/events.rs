@@ -4,6 +4,7 @@
 
 use crate::container::locked;
 use crate::errors::{Answer, Der};
+use crate::process;
 use crate::settings::complain;
 use crate::wire::{self, Exchange};
 use sidestep::ground::kernel;
@@ -49,7 +50,7 @@ struct Tasks {
 }
 
 struct Queue {
-    process: u32,
+    generation: u32,
     tasks: Mutex<Tasks>,
 }
 
@@ -62,10 +63,6 @@ const NO_QUEUE: u64 = 0;
 /// Between two looks where nothing says when to look, in microseconds.
 const PAUSE_US: u32 = 100;
 
-fn this_process() -> u32 {
-    rustix::process::getpid().as_raw_nonzero().get().cast_unsigned()
-}
-
 /// What `daos_reinit` does: what had no queue is the parent's business alone.
 pub fn after_fork_in_child() {
     locked(&QUEUES).remove(&NO_QUEUE);
@@ -75,7 +72,7 @@ pub fn after_fork_in_child() {
 pub fn create_queue() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let handle = NEXT.fetch_add(1, Ordering::Relaxed);
-    let queue = Queue { process: this_process(), tasks: Mutex::default() };
+    let queue = Queue { generation: process::generation(), tasks: Mutex::default() };
     locked(&QUEUES).insert(handle, Arc::new(queue));
     handle
 }
@@ -83,11 +80,11 @@ pub fn create_queue() -> u64 {
 fn queue(handle: u64) -> Answer<Arc<Queue>> {
     let mut queues = locked(&QUEUES);
     if handle == NO_QUEUE {
-        let make = || Arc::new(Queue { process: this_process(), tasks: Mutex::default() });
+        let make = || Arc::new(Queue { generation: process::generation(), tasks: Mutex::default() });
         return Ok(queues.entry(NO_QUEUE).or_insert_with(make).clone());
     }
     let queue = queues.get(&handle).cloned().ok_or(Der::NONEXIST)?;
-    if queue.process != this_process() {
+    if queue.generation != process::generation() {
         complain("an event queue of the parent is used in a fork child");
         return Err(Der::NONEXIST.into());
     }

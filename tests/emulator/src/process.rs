@@ -13,6 +13,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 static STARTS: AtomicU32 = AtomicU32::new(0);
 
+/// How often the library was started anew in a fork child, counted along the line of processes.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// Which of the processes along a line of forks has this memory.
+pub fn generation() -> u32 {
+    GENERATION.load(Ordering::Acquire)
+}
+
 /// A word that the kernel sets to 0 in a fork child (`MADV_WIPEONFORK`), and 1 in a process that may use the library. A
 /// vfork child runs on its parent's memory, network context and all, and may use it like another thread.
 static IS_OURS: OnceLock<&'static AtomicU32> = OnceLock::new();
@@ -77,6 +85,7 @@ pub fn start_in_child() -> Answer<()> {
     }
     container::after_fork_in_child();
     events::after_fork_in_child();
+    GENERATION.fetch_add(1, Ordering::AcqRel);
     is_ours().store(1, Ordering::Release);
     Ok(())
 }

@@ -38,7 +38,7 @@ sed -i s/^1/one/ numbers; grep -c ^one numbers > count; head -n 3 numbers > head
 dd if=reversed of=copy bs=4099 status=none; cmp reversed copy
 gzip -k reversed; zcat reversed.gz | cmp - reversed; xz -k0 copy; xz -dc copy.xz | cmp - copy
 mkdir -p x/y/z; mv part.* x/y/z; find . -name "part.*" | wc -l > parts
-install -m 600 head x/installed; ln -s ../head x/y/link; cat x/y/link > /dev/null
+install -m 600 head x/installed; ln -s ../../head x/y/link; cat x/y/link > /dev/null
 truncate -s 1G sparse; du --apparent-size -b sparse | cut -f 1 > size; touch -r head tail
 ' "$P"
 equal "the counts" "11112 11 1073741824" "$(pil cat "$I/count" "$I/parts" "$I/size" | xargs)"

@@ -100,7 +100,7 @@ with h5py.File(path, "w") as file:
     file["plain"] = array
     chunked = file.create_dataset("group/chunked", data=array, chunks=(33, 77), compression="gzip")
     chunked.attrs["unit"] = "m"
-    grown = file.create_dataset("grown", (0, 1201), maxshape=(None, 1201), chunks=(7, 1201))
+    grown = file.create_dataset("grown", (0, 1201), maxshape=(None, 1201), chunks=(7, 1201), dtype="f8")
     for row in range(0, 500, 50):
         grown.resize(row + 50, axis=0)
         grown[row:row + 50] = array[row:row + 50]

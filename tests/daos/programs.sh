@@ -135,7 +135,7 @@ ior -F -t 1m -b 64m -w -r -W -R -C -e -o "$P/easy"
 # One file, interleaved blocks of 47,008 bytes.
 ior -t 47008 -b 47008 -s 300 -w -r -W -R -C -e -o "$P/hard"
 # Small transfers in any order.
-ior -z -t 4k -b 8m -w -r -W -R -e -o "$P/random"
+ior -z -G 7 -t 4k -b 8m -w -r -W -R -e -o "$P/random"
 
 ### mdtest needs=mdtest
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

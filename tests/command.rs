@@ -210,7 +210,7 @@ fn doctor_names_each_trouble_and_its_remedy() {
         (&[], &[("SIDESTEP_LIBRARY", "/no/lib.so")], "library", "set it to the path of libsidestep.so"),
         (&[], &[("SIDESTEP", "off")], "SIDESTEP", "unset SIDESTEP"),
         (&[], &[("LD_PRELOAD", "/proc/none/firstuch.so")], "LD_PRELOAD", "take it out"),
-        (&["--mount", "/a=daos:p/c"], &[], "/a", "use a local: store"),
+        (&["--mount", "/a=daos:p/c"], &[("SIDESTEP_LIBDFS", "/nonexistent/libdfs.so")], "/a", "SIDESTEP_LIBDFS"),
         (&["--mount", &on_a_file], &[], "/a", "name another place"),
         (&["--mount", &on_stuff], &[], "/a", "give an empty or a new directory"),
         (&["--mount", &readonly], &[], "/a", "without ?readonly"),

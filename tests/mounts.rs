@@ -195,12 +195,13 @@ fn a_malformed_list_is_named_and_the_program_runs() {
 }
 
 #[test]
-fn a_daos_mount_answers_honestly_until_there_is_an_engine() {
+fn a_daos_mount_without_the_libraries_says_what_to_install() {
     if common::is_self_check() {
         return;
     }
     let mut pair = Pair::new();
     let (p, base) = places(&pair);
+    pair.ours.environment.push(("SIDESTEP_LIBDFS".to_owned(), "/nonexistent/libdfs.so".to_owned()));
     let mounts = format!("{p}=daos:tank/container,{base}/b/q=local:{base}/store");
     let outcome = shell_with(
         &mut pair,
@@ -208,7 +209,8 @@ fn a_daos_mount_answers_honestly_until_there_is_an_engine() {
         "cat $P/f; echo $?; cd ${P%p} && echo other > q/f && cat ${P%p}q/f; ls / > /dev/null && echo host",
     );
     assert_eq!(outcome.stdout, "1\nother\nhost\n", "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("DAOS"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("/nonexistent/libdfs.so"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("SIDESTEP_LIBDFS"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -72,6 +72,8 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/local/window.rs",
     "src/store/local/write.rs",
     "tests/daos/fork.rs",
+    "tests/emulator/src/descriptors.rs",
+    "tests/emulator/src/process.rs",
     "tests/emulator/src/abi/attributes.rs",
     "tests/emulator/src/abi/data.rs",
     "tests/emulator/src/abi/events.rs",

@@ -7,7 +7,7 @@ mend() { control start > /dev/null 2>&1; control agent-start > /dev/null 2>&1; }
 
 # await TEXT FILE: until the file has a line that begins so.
 await() {
-    local left=300
+    local left=900
     until grep -q "^$1" "$2"; do
         left=$((left - 1))
         [ $left -gt 0 ] || fail "no $1 in $2: $(cat "$2")"
@@ -24,16 +24,16 @@ honest() {
 # Writes on through some trouble: `written_through VERB SECONDS`. A call may take its 5 s, and 3 s on a busy machine.
 written_through() {
     trap mend EXIT
-    ours "$T/patient" write "$P/file" 60000011 1 47008 1000000 8 100 > told 2> err & local writer=$!
-    await 'acknowledged 5' told
+    ours "$T/patient" write "$P/file" 12000011 1 47008 200000 8 100 > told 2> err & local writer=$!
+    await 'acknowledged [1-9]' told
     control "$1"
     sleep "$2"
     control start
     wait $writer || fail "the writer: $(cat err told)"
     await 'done' told
     honest told
-    patterned pil "$I/file" 60000011 1
-    patterned ours "$P/file" 60000011 1
+    patterned pil "$I/file" 12000011 1
+    patterned ours "$P/file" 12000011 1
 }
 
 # The same for a reader.
@@ -63,13 +63,13 @@ written_through kill 1
 
 ### writing_while_the_engine_is_killed_and_waiting_for_it system options=timeout=60
 trap mend EXIT
-ours "$T/patient" write "$P/file" 60000011 1 47008 1000000 63 100 > told 2> err & writer=$!
-await 'acknowledged 5' told
+ours "$T/patient" write "$P/file" 12000011 1 47008 200000 63 100 > told 2> err & writer=$!
+await 'acknowledged [1-9]' told
 control kill
 control start
 wait $writer || fail "the writer: $(cat err told)"
 honest told
-patterned pil "$I/file" 60000011 1
+patterned pil "$I/file" 12000011 1
 
 ### strictly_writing_while_the_engine_is_killed system options=timeout=5&consistency=strict
 written_through kill 1
@@ -168,12 +168,12 @@ END
 
 ### the_agent_goes_in_between system options=timeout=5
 trap mend EXIT
-ours "$T/patient" write "$P/file" 60000011 1 4001 400000 8 0 > told 2> err & writer=$!
+ours "$T/patient" write "$P/file" 12000011 1 4001 100000 8 0 > told 2> err & writer=$!
 await 'acknowledged' told
 control agent-stop
 wait $writer || fail "the writer: $(cat err told)"
 control agent-start
-patterned ours "$P/file" 60000011 1
+patterned ours "$P/file" 12000011 1
 
 ### the_pool_is_full system options=timeout=30
 trap 'control start; "$SYSTEM_SH" dmg "$SYSTEM_DIRECTORY" pool destroy --force small > /dev/null 2>&1' EXIT
@@ -221,7 +221,7 @@ until ours bash -c 'head -c 1000000 /dev/zero > "$0/after" && sync "$0/after"' "
 done
 daos fs check small full 2> "$BASE/err" | grep -q 'leaked OIDs in namespace = 0' || fail "the checker finds something"
 
-### the_container_is_destroyed gone options=timeout=5
+### the_container_is_destroyed unchecked options=timeout=5
 cat > program.py << 'END'
 import os, subprocess, sys
 path, pool, container = sys.argv[1:]
@@ -258,7 +258,7 @@ timeout 60 env LD_PRELOAD="$LIBRARY" SIDESTEP_MOUNTS="$(mounts)" "$PYTHON" progr
     fail "$(cat told err)"
 equal "the end" lives "$(tail -n 1 told)"
 
-### rights_to_read_only
+### rights_to_read_only unchecked
 pil bash -c 'mkdir "$0/d"; echo text > "$0/d/f"' "$I"
 owner=$(daos container get-prop "$POOL" "$CONTAINER" 2> /dev/null | sed -n 's/^ *Owner *\([^ ]*\).*/\1/p' | head -1)
 for entry in A::OWNER@:rtTaAo A:G:GROUP@:r; do
@@ -294,15 +294,13 @@ refused "daos:$POOL/$CONTAINER?timeout=5&sys=no_such_system" no_such_system
 
 ### not_a_posix_container
 daos container create "$POOL" "$CONTAINER-x" > /dev/null 2>&1
-trap 'daos container destroy --force "$POOL" "$CONTAINER-x" > /dev/null 2>&1' EXIT
 CONTAINER=$CONTAINER-x
+trap 'daos container destroy --force "$POOL" "$CONTAINER" > /dev/null 2>&1' EXIT
 ! ours cat "$P/f" > out 2> err || fail "it was read"
-grep -q "$CONTAINER" err || fail "the message does not name it: $(cat err)"
+grep -q -- "$CONTAINER" err || fail "the message does not name it: $(cat err)"
 
 ### no_library
 ! SIDESTEP_LIBDFS=/nonexistent/libdfs.so ours cat "$P/f" > out 2> err || fail "it was read"
 grep -q /nonexistent/libdfs.so err || fail "the message does not name the library: $(cat err)"
 # The rest of the process works.
 equal "the host's files" x "$(SIDESTEP_LIBDFS=/nonexistent ours bash -c 'cat "$0/f"; echo x > h; cat h' "$P" 2> /dev/null)"
-! LD_LIBRARY_PATH= ours cat "$P/f" > out 2> err || exit 0
-grep -qi libdfs err || fail "the message does not name the library: $(cat err)"

@@ -38,7 +38,7 @@ sed -i s/^1/one/ numbers; grep -c ^one numbers > count; head -n 3 numbers > head
 dd if=reversed of=copy bs=4099 status=none; cmp reversed copy
 gzip -k reversed; zcat reversed.gz | cmp - reversed; xz -k0 copy; xz -dc copy.xz | cmp - copy
 mkdir -p x/y/z; mv part.* x/y/z; find . -name "part.*" | wc -l > parts
-install -m 600 head x/installed; ln -s ../head x/y/link; cat x/y/link > /dev/null
+install -m 600 head x/installed; ln -s ../../head x/y/link; cat x/y/link > /dev/null
 truncate -s 1G sparse; du --apparent-size -b sparse | cut -f 1 > size; touch -r head tail
 ' "$P"
 equal "the counts" "11112 11 1073741824" "$(pil cat "$I/count" "$I/parts" "$I/size" | xargs)"
@@ -100,7 +100,7 @@ with h5py.File(path, "w") as file:
     file["plain"] = array
     chunked = file.create_dataset("group/chunked", data=array, chunks=(33, 77), compression="gzip")
     chunked.attrs["unit"] = "m"
-    grown = file.create_dataset("grown", (0, 1201), maxshape=(None, 1201), chunks=(7, 1201))
+    grown = file.create_dataset("grown", (0, 1201), maxshape=(None, 1201), chunks=(7, 1201), dtype="f8")
     for row in range(0, 500, 50):
         grown.resize(row + 50, axis=0)
         grown[row:row + 50] = array[row:row + 50]
@@ -135,7 +135,7 @@ ior -F -t 1m -b 64m -w -r -W -R -C -e -o "$P/easy"
 # One file, interleaved blocks of 47,008 bytes.
 ior -t 47008 -b 47008 -s 300 -w -r -W -R -C -e -o "$P/hard"
 # Small transfers in any order.
-ior -z -t 4k -b 8m -w -r -W -R -e -o "$P/random"
+ior -z -G 7 -t 4k -b 8m -w -r -W -R -e -o "$P/random"
 
 ### mdtest needs=mdtest
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

@@ -71,7 +71,7 @@ engines:
   first_core: 0
   fabric_iface: lo
   fabric_iface_port: $fabric_port
-  env_vars: [DAOS_TARGET_OVERSUBSCRIBE=1]
+  env_vars: [DAOS_TARGET_OVERSUBSCRIBE=1, DAOS_MD_CAP=128]
   log_mask: ERR
   log_file: $directory/log/engine.log
   storage: [{class: ram, scm_mount: $directory/scm, scm_size: 4}]
@@ -129,7 +129,7 @@ case $verb in
 up)
     configure
     start_server
-    engine_or_no_server() { find_engine || ! alive daos_server; }
+    engine_or_no_server() { find_engine || ! kill -0 "$(cat "$run/daos_server.pid")"; }
     await 120 engine_or_no_server && find_engine || fail "the engine does not start: $directory/log/server.out"
     await 60 joined || fail "the engine does not join: $directory/log"
     start_agent

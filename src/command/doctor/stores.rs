@@ -2,6 +2,8 @@
 
 use super::Finding;
 use crate::ground::mounts::{Mount, MountOptions, StoreUrl};
+use crate::store::Container;
+use crate::store::daos::DaosContainer;
 use crate::store::local::LocalContainer;
 use rustix::fs::{Access, access, statfs};
 use std::ffi::OsStr;
@@ -31,11 +33,7 @@ const NETWORK_FILE_SYSTEMS: &[(u64, &str)] = &[
 pub(super) fn findings(mount: &Mount) -> Vec<Finding> {
     let topic = String::from_utf8_lossy(&mount.prefix).into_owned();
     let mut findings = vec![match &mount.url {
-        StoreUrl::Daos { pool, container } => Finding::trouble(
-            &topic,
-            format_args!("daos:{pool}/{container}: this version has no DAOS engine"),
-            "use a local: store; calls under this prefix answer with an error",
-        ),
+        StoreUrl::Daos { pool, container } => daos(&topic, mount, pool, container),
         StoreUrl::Local { directory } => local(&topic, mount, directory),
     }];
     let host = Path::new(OsStr::from_bytes(&mount.prefix));
@@ -44,6 +42,33 @@ pub(super) fn findings(mount: &Mount) -> Vec<Finding> {
         findings.push(Finding::note(&topic, what, "take another prefix if you need both"));
     }
     findings
+}
+
+/// A DAOS container: connected as a program would at its first touch, with the time that this took told apart.
+fn daos(topic: &str, mount: &Mount, pool: &str, container: &str) -> Finding {
+    let url = format!("daos:{pool}/{container}");
+    match DaosContainer::open(pool, container, &mount.options) {
+        Ok(container) => {
+            let times = container.connect_times();
+            let milliseconds = |time: i64| time / 1_000_000;
+            let rights = if container.is_read_only() { ", to be read only" } else { "" };
+            let what = format!(
+                "{url} is there{rights}; the first touch took {} ms to load libdfs, {} to start, {} for the pool, {} for the \
+                 container, {} for its namespace",
+                milliseconds(times.load),
+                milliseconds(times.start),
+                milliseconds(times.pool),
+                milliseconds(times.container),
+                milliseconds(times.mount),
+            );
+            Finding::well(topic, what)
+        }
+        Err(error) => {
+            let trouble = error.to_string();
+            let (what, remedy) = trouble.split_once("; ").unwrap_or((&trouble, "see the README's part on DAOS"));
+            Finding::trouble(topic, format_args!("{url}: {what}"), remedy)
+        }
+    }
 }
 
 /// An embedded store.

@@ -27,6 +27,11 @@ pub enum OpenError {
     NoAgent,
     /// The agent and the libraries are of releases that do not go together.
     AgentIncompatible,
+    /// The agent serves no DAOS system of the name that was asked for.
+    NoSystem {
+        /// The name.
+        system: String,
+    },
     /// The DAOS system has no such pool.
     NoPool {
         /// The pool's label or UUID.
@@ -125,7 +130,9 @@ impl OpenError {
             Self::AgentIncompatible => Errno::PROTO,
             // A prefix whose pool or container is not there is a device that is not there: `ENOENT` would be taken for
             // the file's own absence.
-            Self::NoPool { .. } | Self::NoContainer { .. } | Self::NoSnapshot { .. } => Errno::NODEV,
+            Self::NoSystem { .. } | Self::NoPool { .. } | Self::NoContainer { .. } | Self::NoSnapshot { .. } => {
+                Errno::NODEV
+            }
             Self::NotPosix { .. } => Errno::NOTDIR,
             Self::NoRight { .. } => Errno::ACCESS,
             Self::NoAnswer { errno, .. } | Self::Other { errno, .. } => *errno,
@@ -152,6 +159,10 @@ impl fmt::Display for OpenError {
                 f,
                 "the DAOS agent on this node and libdaos are of releases that do not go together; install the same \
                  release of both"
+            ),
+            Self::NoSystem { system } => write!(
+                f,
+                "the DAOS agent on this node serves no system {system}; leave sys= out for the agent's own, or correct it"
             ),
             Self::NoPool { pool } => {
                 write!(

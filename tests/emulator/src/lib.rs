@@ -29,6 +29,7 @@ mod attributes;
 mod calls;
 mod container;
 mod counters;
+mod descriptors;
 mod errors;
 mod events;
 mod extended;

@@ -7,7 +7,7 @@
 use crate::calls::Call;
 use crate::errors::{Answer, Der};
 use crate::settings::{complain, settings};
-use crate::{container, events};
+use crate::{container, descriptors, events};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -55,6 +55,7 @@ pub fn start() -> Answer<()> {
     }
     if STARTS.fetch_add(1, Ordering::AcqRel) == 0 {
         is_ours().store(1, Ordering::Release);
+        descriptors::make();
     }
     Ok(())
 }
@@ -101,5 +102,6 @@ pub fn check(call: Call) -> Answer<()> {
         complain(&format!("{} in a fork child without daos_reinit", call.name()));
         return Err(Der::UNINIT.into());
     }
+    descriptors::look_after();
     Ok(())
 }

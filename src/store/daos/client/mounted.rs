@@ -133,6 +133,9 @@ impl Mounted {
         if is_refused(number) {
             number = connect(READ_ONLY);
         }
+        if let (INVALID, Some(system)) = (number, &options.system) {
+            return Err(OpenError::NoSystem { system: system.clone() });
+        }
         if number != 0 {
             return Err(failed(Step::Pool, number));
         }
@@ -298,6 +301,9 @@ fn mount(
         number => number,
     }
 }
+
+/// What a pool of a system that the agent does not know answers: `-DER_INVAL`. Nothing else of that call is in doubt.
+const INVALID: i32 = -1003;
 
 /// What [`wait`] answers when patience ended: `-DER_TIMEDOUT`.
 const TIMED_OUT: i32 = -1011;

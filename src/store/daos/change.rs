@@ -36,6 +36,7 @@ impl Store {
             return Err(Errno::PERM);
         }
         let (parent, c_name) = (self.directory(directory)?, Name::new(name)?);
+        let asked = patience::now();
         let mut attempts = 0u32;
         let handle = match self.retry(|| {
             attempts += 1;
@@ -45,7 +46,8 @@ impl Store {
             Err(Errno::EXIST) if attempts > 1 => self.mounted.look_up(&parent.handle, &c_name)?,
             handle => handle?,
         };
-        let found = self.note(directory, name, handle, None)?;
+        let found = self.note((directory, name), handle, None, asked)?;
+        self.board.note_node(parent.object);
         // libdfs makes everything the effective user's.
         let user = rustix::process::geteuid().as_raw();
         let group = rustix::process::getegid().as_raw();
@@ -91,7 +93,7 @@ impl Store {
         } else {
             self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
         }
-        self.note_removed(directory, name, entry.id);
+        self.note_removed((&parent, name), &entry);
         Ok(())
     }
 
@@ -109,12 +111,16 @@ impl Store {
         }
         self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
         self.remove_stand_in(entry.object);
-        self.note_removed(directory, name, entry.id);
+        self.note_removed((&parent, name), &entry);
         Ok(())
     }
 
     /// This process removed a name.
-    fn note_removed(&self, directory: NodeId, name: &[u8], id: NodeId) {
+    fn note_removed(&self, (parent, name): (&Known, &[u8]), removed: &Known) {
+        let (directory, id) = (parent.id, removed.id);
+        self.board.note_name(parent.object, name);
+        self.board.note_node(parent.object);
+        self.board.note_node(removed.object);
         let handle = {
             let mut nodes = self.nodes.lock();
             nodes.forget_name(directory, name);
@@ -167,6 +173,7 @@ impl Store {
             }
             let kept = [self.keep(&moved)?, self.keep(other)?];
             self.mounted.exchange((&from_parent.handle, &from_name), (&to_parent.handle, &to_name))?;
+            self.note_names_changed((&from_parent, from.1), (&to_parent, to.1));
             let now = patience::now();
             {
                 let mut nodes = self.nodes.lock();
@@ -175,7 +182,6 @@ impl Store {
             }
             self.put_back(&moved, &kept[0]);
             self.put_back(other, &kept[1]);
-            self.note_names_changed(from.0, to.0);
             return Ok(());
         }
         if let Some(other) = &other {
@@ -194,12 +200,12 @@ impl Store {
             self.hide(&to_parent, &to_name, other)?;
         }
         self.mounted.rename((&from_parent.handle, &from_name), (&to_parent.handle, &to_name))?;
+        self.note_names_changed((&from_parent, from.1), (&to_parent, to.1));
         if let Some(other) = other {
-            self.note_removed(to.0, to.1, other.id);
+            self.note_removed((&to_parent, to.1), &other);
         }
         self.nodes.lock().rename(moved.id, to, patience::now());
         self.put_back(&moved, &kept);
-        self.note_names_changed(from.0, to.0);
         Ok(())
     }
 
@@ -254,12 +260,16 @@ impl Store {
             let _ = self.of_entry(known.id, |mounted, handle| mounted.change(handle, known.kind, &kept.times));
         }
         self.with(known.id, |node| node.forget_times());
+        self.board.note_node(known.object);
     }
 
-    fn note_names_changed(&self, one: NodeId, other: NodeId) {
+    /// Two names lead elsewhere.
+    fn note_names_changed(&self, one: (&Known, &[u8]), other: (&Known, &[u8])) {
         let mut nodes = self.nodes.lock();
-        for id in [one, other] {
-            if let Some(node) = nodes.get(id) {
+        for (parent, name) in [one, other] {
+            self.board.note_name(parent.object, name);
+            self.board.note_node(parent.object);
+            if let Some(node) = nodes.get(parent.id) {
                 node.forget_times();
             }
         }
@@ -293,6 +303,7 @@ impl Store {
             }
         };
         self.with(id, |node| node.forget_attributes());
+        self.board.note_node(known.object);
         outcome
     }
 

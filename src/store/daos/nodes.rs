@@ -8,8 +8,8 @@
 //! | a name leads nowhere | not at all | |
 //! | a directory's own handle | for good | its object is the directory, whatever it is called |
 //!
-//! So what another client renames, removes or makes anew is seen after a second at most by `stat`. By `open` it is seen
-//! at once: an open is always preceded by a message that finds the name as it is ([`Node::is_confirmed`]). With
+//! What another process of this node changes ends it at once ([`super::board`]); what a client on another node renames,
+//! removes or makes anew is seen after a second at most by `stat`. By `open` it is seen at once: an open is always preceded by a message that finds the name as it is ([`Node::is_confirmed`]). With
 //! `consistency=strict` nothing is believed.
 //!
 //! A node that another client renamed or removed is found out by libdfs, which compares the object when it asks for
@@ -18,6 +18,7 @@
 //! Files and symlinks that nobody has open are forgotten, oldest first, past [`NODES_COUNT_MAX`]; directories, whose
 //! numbers programs keep for longer, past [`DIRECTORIES_COUNT_MAX`].
 
+use super::board::Board;
 use super::client::handle::Handle;
 use super::object::{ObjectId, ROOT};
 use crate::store::{Attributes, Found, Kind, NodeId};
@@ -104,11 +105,11 @@ impl Node {
         self.attributes.filter(|_| self.attributes_told.load(Ordering::Acquire) > since)
     }
 
-    /// Attributes that were just told.
-    pub fn set_attributes(&mut self, attributes: Attributes, now: i64) {
-        self.rights = Rights { mode: attributes.mode, owner: Some((attributes.uid, attributes.gid)), told: now };
+    /// Attributes that were told when they were `asked` for.
+    pub fn set_attributes(&mut self, attributes: Attributes, asked: i64) {
+        self.rights = Rights { mode: attributes.mode, owner: Some((attributes.uid, attributes.gid)), told: asked };
         self.attributes = Some(attributes);
-        self.attributes_told.store(now, Ordering::Release);
+        self.attributes_told.store(asked, Ordering::Release);
     }
 
     /// Times and sizes are other ones by now, permissions are not.
@@ -128,12 +129,13 @@ pub struct Nodes {
     table: Map<NodeId, Node>,
     directories_count: usize,
     clock: u64,
+    board: Board,
 }
 
 impl Nodes {
     /// The root alone.
-    pub fn new(root: Arc<Handle>, object: ObjectId, mode: u32) -> Self {
-        let mut nodes = Self { table: Map::default(), directories_count: 0, clock: 0 };
+    pub fn new(root: Arc<Handle>, object: ObjectId, mode: u32, board: Board) -> Self {
+        let mut nodes = Self { table: Map::default(), directories_count: 0, clock: 0, board };
         let mut node = node(object, Kind::Directory, (ROOT, b""), root, mode);
         node.opens = 1;
         nodes.table.insert(ROOT, node);
@@ -149,16 +151,17 @@ impl Nodes {
         Some(node)
     }
 
-    /// What `name` in `directory` leads to, if that was told after `since`.
+    /// What `name` in `directory` leads to, if that was told after `since` and no process of this node changed it later.
     pub fn child(&mut self, directory: NodeId, name: &[u8], since: i64) -> Option<Found> {
-        let known = *self.table.get(&directory)?.children.get(name)?;
-        if known.told <= since {
+        let parent = self.table.get(&directory)?;
+        let known = *parent.children.get(name)?;
+        if known.told <= since.max(self.board.name_changed(parent.object, name)) {
             return None;
         }
         self.get(known.node).map(|node| node.found(known.node))
     }
 
-    /// Notes that `name` in `directory` leads to an object, as a message has just told; returns its number.
+    /// Notes that `name` in `directory` leads to an object, as the message told that was sent at `now`; returns its number.
     pub fn insert(
         &mut self,
         (directory, name): (NodeId, &[u8]),

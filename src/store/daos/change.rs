@@ -88,11 +88,13 @@ impl Store {
         if entry.kind == Kind::Directory {
             return Err(Errno::ISDIR);
         }
+        let change = self.board.change_name(parent.object, name);
         if entry.kind == Kind::File && self.is_in_use(&entry) {
             self.hide(&parent, &c_name, &entry)?;
         } else {
             self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
         }
+        drop(change);
         self.note_removed((&parent, name), &entry);
         Ok(())
     }
@@ -109,7 +111,9 @@ impl Store {
         if entry.kind != Kind::Directory {
             return Err(Errno::NOTDIR);
         }
+        let change = self.board.change_name(parent.object, name);
         self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
+        drop(change);
         self.remove_stand_in(entry.object);
         self.note_removed((&parent, name), &entry);
         Ok(())
@@ -118,7 +122,6 @@ impl Store {
     /// This process removed a name.
     fn note_removed(&self, (parent, name): (&Known, &[u8]), removed: &Known) {
         let (directory, id) = (parent.id, removed.id);
-        self.board.note_name(parent.object, name);
         self.board.note_node(parent.object);
         self.board.note_node(removed.object);
         let handle = {
@@ -167,13 +170,19 @@ impl Store {
         if goes_into(&moved, to.0) {
             return Err(Errno::INVAL);
         }
+        let changing = || {
+            let change = |parent: &Known, name| self.board.change_name(parent.object, name);
+            (change(&from_parent, from.1), change(&to_parent, to.1))
+        };
         if let (RenameMode::Exchange, Some(other)) = (mode, &other) {
             if goes_into(other, from.0) {
                 return Err(Errno::INVAL);
             }
             let kept = [self.keep(&moved)?, self.keep(other)?];
+            let change = changing();
             self.mounted.exchange((&from_parent.handle, &from_name), (&to_parent.handle, &to_name))?;
-            self.note_names_changed((&from_parent, from.1), (&to_parent, to.1));
+            drop(change);
+            self.note_names_changed(&from_parent, &to_parent);
             let now = patience::now();
             {
                 let mut nodes = self.nodes.lock();
@@ -185,26 +194,34 @@ impl Store {
             return Ok(());
         }
         if let Some(other) = &other {
+            if goes_into(other, from.0) {
+                // The directory that would be replaced holds what is moved.
+                return Err(Errno::NOTEMPTY);
+            }
             match (moved.kind == Kind::Directory, other.kind == Kind::Directory) {
                 (false, true) => return Err(Errno::ISDIR),
                 (true, false) => return Err(Errno::NOTDIR),
                 _ => {}
             }
-            if self.nodes.lock().is_below(from.0, other.id) {
-                // The directory that would be replaced holds what is moved.
-                return Err(Errno::NOTEMPTY);
-            }
         }
         let kept = Kept { extended: self.extended_of_symlink(&moved)?, times: self.times_of(&moved)? };
+        let change = changing();
         if let Some(other) = other.as_ref().filter(|other| other.kind == Kind::File && self.is_in_use(other)) {
             self.hide(&to_parent, &to_name, other)?;
         }
         self.mounted.rename((&from_parent.handle, &from_name), (&to_parent.handle, &to_name))?;
-        self.note_names_changed((&from_parent, from.1), (&to_parent, to.1));
+        drop(change);
+        self.note_names_changed(&from_parent, &to_parent);
         if let Some(other) = other {
             self.note_removed((&to_parent, to.1), &other);
         }
+        let before = (moved.kind == Kind::Directory).then(|| self.path_of(moved.id));
         self.nodes.lock().rename(moved.id, to, patience::now());
+        if let Some(Ok(before)) = before
+            && let Ok(after) = self.path_of(moved.id)
+        {
+            self.move_stand_ins(&before, &after);
+        }
         self.put_back(&moved, &kept);
         Ok(())
     }
@@ -263,11 +280,10 @@ impl Store {
         self.board.note_node(known.object);
     }
 
-    /// Two names lead elsewhere.
-    fn note_names_changed(&self, one: (&Known, &[u8]), other: (&Known, &[u8])) {
+    /// Names in two directories lead elsewhere.
+    fn note_names_changed(&self, one: &Known, other: &Known) {
         let mut nodes = self.nodes.lock();
-        for (parent, name) in [one, other] {
-            self.board.note_name(parent.object, name);
+        for parent in [one, other] {
             self.board.note_node(parent.object);
             if let Some(node) = nodes.get(parent.id) {
                 node.forget_times();

@@ -209,6 +209,23 @@ impl Nodes {
         id
     }
 
+    /// A node was found under its name by a message that was sent when it was `asked`.
+    pub fn confirm(&mut self, id: NodeId, asked: i64) {
+        let Some((parent, name)) = self.table.get(&id).map(|node| (node.parent, node.name.clone())) else { return };
+        if let Some(parent) = self.table.get_mut(&parent) {
+            parent.children.insert(name.into(), Known { node: id, told: asked });
+        }
+    }
+
+    /// The directory's object and the name under which a node was last found, if another process of this node has changed
+    /// that name since, or is about to.
+    pub fn doubtful_name(&self, id: NodeId) -> Option<(ObjectId, Vec<u8>)> {
+        let node = self.table.get(&id)?;
+        let parent = self.table.get(&node.parent)?;
+        let told = parent.children.get(node.name.as_slice()).filter(|known| known.node == id)?.told;
+        (told <= self.board.name_changed(parent.object, &node.name)).then(|| (parent.object, node.name.clone()))
+    }
+
     /// The number of an object: dfuse's, unless another object has that already, as may happen once in 2^32.
     fn number_of(&self, object: ObjectId) -> NodeId {
         let mut id = object.node();

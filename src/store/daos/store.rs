@@ -24,6 +24,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 /// How long names and attributes are believed, see [`super::nodes`].
 const BELIEVED_NANOSECONDS: i64 = 1_000_000_000;
 
+/// How often a name is asked for again that led nowhere while another process of this node changed it.
+const QUESTIONS_COUNT_MAX: u32 = 8;
+
 /// A mounted container.
 pub struct Store {
     /// libdfs's side.
@@ -188,15 +191,28 @@ impl Store {
     pub fn ask(&self, directory: NodeId, name: &[u8], told: bool) -> Result<Found> {
         let parent = self.directory(directory)?;
         let c_name = Name::new(name)?;
-        let asked = patience::now();
-        let answer = self.retry(|| {
-            if told {
-                let (handle, stat) = self.mounted.look_up_told(&parent.handle, &c_name)?;
-                Ok((handle, Some(stat)))
-            } else {
-                Ok((self.mounted.look_up(&parent.handle, &c_name)?, None))
+        let mut asked;
+        let mut answer;
+        let mut again = 0..QUESTIONS_COUNT_MAX;
+        loop {
+            asked = patience::now();
+            answer = self.retry(|| {
+                if told {
+                    let (handle, stat) = self.mounted.look_up_told(&parent.handle, &c_name)?;
+                    Ok((handle, Some(stat)))
+                } else {
+                    Ok((self.mounted.look_up(&parent.handle, &c_name)?, None))
+                }
+            });
+            // In the middle of another process's rename the name may lead nowhere.
+            let is_doubtful = matches!(answer, Err(Errno::NOENT))
+                && self.board.name_changed(parent.object, name) > asked
+                && again.next().is_some();
+            if !is_doubtful {
+                break;
             }
-        });
+            self.board.wait_for_name(parent.object, name);
+        }
         match answer {
             Ok((handle, stat)) => self.note((directory, name), handle, stat.as_ref(), asked),
             Err(error) => {
@@ -304,6 +320,7 @@ impl Store {
     /// # Errors
     /// `ENOENT` if it is at neither place.
     pub fn reopen(&self, id: NodeId) -> Result<Known> {
+        let asked = patience::now();
         let (parent, name, object, is_hidden, is_open) = {
             let mut nodes = self.nodes.lock();
             let node = nodes.get(id).ok_or(Errno::STALE)?;
@@ -331,6 +348,9 @@ impl Store {
         node.is_removed |= is_found_hidden;
         node.is_hidden |= is_found_hidden;
         let kind = node.kind;
+        if !is_found_hidden {
+            nodes.confirm(id, asked);
+        }
         drop(nodes);
         drop(before);
         Ok(Known { id, object, kind, handle })

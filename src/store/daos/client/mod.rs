@@ -10,9 +10,12 @@
 //! | [`names`] | look-up, open, make, remove, move, list |
 //! | [`attributes`] | stat, set, extended attributes |
 //! | [`operation`] | reads and writes as operations under way, each on an event |
+//! | [`bounded`], [`fiber`] | calls about names that end when patience does |
 //! | [`queue`] | event queues, lent to one thread at a time |
 
 pub mod attributes;
+pub mod bounded;
+mod fiber;
 pub mod handle;
 pub mod mounted;
 pub mod names;

@@ -348,7 +348,8 @@ pub unsafe fn advise(start: *mut u8, length: usize, advice: i32) -> Result<()> {
 
 /// Waits until a word in shared memory is no longer `value`, or somebody wakes us, or the time is over.
 pub fn wait_on(word: &AtomicU32, value: u32, milliseconds: u32) {
-    let timeout = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(milliseconds) * 1_000_000 };
+    let (seconds, rest) = (i64::from(milliseconds / 1000), i64::from(milliseconds % 1000));
+    let timeout = rustix::time::Timespec { tv_sec: seconds, tv_nsec: rest * 1_000_000 };
     let _ = rustix::thread::futex::wait(word, rustix::thread::futex::Flags::empty(), value, Some(&timeout));
 }
 
@@ -425,5 +426,23 @@ mod tests {
         assert!(!lock_range(other.as_fd(), RangeLock::Read, 7, 1).unwrap());
         drop(one);
         assert!(lock_range(other.as_fd(), RangeLock::Read, 7, 1).unwrap());
+    }
+
+    #[test]
+    fn a_wait_of_more_than_a_second_is_no_short_one() {
+        let word = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let start = std::time::Instant::now();
+                wait_on(&word, 0, 3_600_000);
+                start.elapsed()
+            });
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            while !waiting.is_finished() {
+                wake_one(&word);
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            assert!(waiting.join().unwrap() >= std::time::Duration::from_millis(20));
+        });
     }
 }

@@ -34,6 +34,7 @@ pub fn open(mut place: Place<'_>, flags: OFlags, mode: u32) -> Result<Opened> {
         return Err(Errno::ISDIR);
     }
     let was_unasked = place.is_unasked;
+    let _quiet = place.connected.quiet();
     for _ in 0..ATTEMPTS_COUNT_MAX {
         match attempt(&mut place, flags, mode) {
             Err(Attempt::Again) => place.look_again()?,

@@ -259,6 +259,7 @@ pub fn walk<'a>(
     links: &mut u32,
 ) -> Result<Walked<'a>> {
     let container = connected.container.as_ref();
+    let _quiet = connected.quiet();
     let mut directory = start;
     // What is still to be walked: the caller's bytes, until a symlink puts others before them.
     let mut expanded: Option<PathBuffer> = None;

@@ -9,8 +9,8 @@
 //! | a directory's own handle | for good | its object is the directory, whatever it is called |
 //!
 //! So what another client renames, removes or makes anew is seen after a second at most by `stat`. By `open` it is seen
-//! at once: an open is always preceded by a message that finds the name as it is ([`Node::is_confirmed`]). With
-//! `consistency=strict` nothing is believed.
+//! at once: an open always comes with a message that finds the name as it is ([`Node::is_confirmed`], [`super::confirm`]).
+//! With `consistency=strict` nothing is believed.
 //!
 //! A node that another client renamed or removed is found out by libdfs, which compares the object when it asks for
 //! attributes; its name is then looked up once more, and if that leads elsewhere the node is gone (`ESTALE`).
@@ -222,6 +222,22 @@ impl Nodes {
         }
         let id = self.number_of(object);
         self.table.contains_key(&id).then_some(id)
+    }
+
+    /// A node's name leads to it, as a message has just told.
+    pub fn believe(&mut self, id: NodeId, now: i64) {
+        let Some((parent, name)) = self.table.get_mut(&id).map(|node| (node.parent, std::mem::take(&mut node.name)))
+        else {
+            return;
+        };
+        if let Some(known) = self.table.get_mut(&parent).and_then(|parent| parent.children.get_mut(&name[..]))
+            && known.node == id
+        {
+            known.told = now;
+        }
+        if let Some(node) = self.table.get_mut(&id) {
+            node.name = name;
+        }
     }
 
     /// `name` in `directory` leads nowhere, or elsewhere.

@@ -181,6 +181,9 @@ impl Store {
     /// As `look_up`.
     pub fn ask(&self, directory: NodeId, name: &[u8], told: bool) -> Result<Found> {
         let parent = self.directory(directory)?;
+        if told && let Some(found) = self.ask_remembered(directory, name)? {
+            return Ok(found);
+        }
         let c_name = Name::new(name)?;
         let answer = self.retry(|| {
             if told {
@@ -329,7 +332,7 @@ impl Store {
         if handle.object()? == object { Ok(handle) } else { Err(Errno::NOENT) }
     }
 
-    fn note_attributes(&self, known: &Known, stat: &libc::stat) -> Result<Attributes> {
+    pub(super) fn note_attributes(&self, known: &Known, stat: &libc::stat) -> Result<Attributes> {
         let chunk_bytes = if known.kind == Kind::File { known.handle.chunk_bytes()? } else { 0 };
         let mut attributes = stat::attributes(known.id, known.kind, stat, chunk_bytes);
         let mut nodes = self.nodes.lock();

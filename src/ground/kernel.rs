@@ -440,4 +440,22 @@ mod tests {
         drop(one);
         assert!(lock_range(other.as_fd(), RangeLock::Read, 7, 1).unwrap());
     }
+
+    #[test]
+    fn a_wait_of_more_than_a_second_is_no_short_one() {
+        let word = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let start = std::time::Instant::now();
+                wait_on(&word, 0, 3_600_000);
+                start.elapsed()
+            });
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            while !waiting.is_finished() {
+                wake_one(&word);
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            assert!(waiting.join().unwrap() >= std::time::Duration::from_millis(20));
+        });
+    }
 }

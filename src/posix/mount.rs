@@ -45,6 +45,14 @@ pub struct Connected {
     pub device: u64,
 }
 
+impl Connected {
+    /// A guard for the whole of a call that asks an engine far away several times, each under a guard of its own: only the
+    /// outermost costs system calls. Nothing where the engine is here.
+    pub fn quiet(&self) -> Option<Quiet> {
+        self.container.is_remote().then(Quiet::enter)
+    }
+}
+
 /// All mounts, longest prefix first. Set once by `start`.
 static MOUNTS: AtomicPtr<Vec<Mount>> = AtomicPtr::new(std::ptr::null_mut());
 

@@ -12,46 +12,25 @@ use std::sync::Arc;
 /// A ticket's own part: object, parent, whether the name was removed, and the lengths of name and parent's path.
 const HEADER_BYTES: usize = 28;
 
-/// How often an open asks anew for a name that other processes of this node go on changing.
-const CONFIRMATIONS_COUNT_MAX: u32 = 8;
-
 /// A parent's path that is longer stays out of a ticket: libdfs's own part of it takes some 360 bytes.
 const PATH_BYTES_MAX: usize = 360;
 
 impl Store {
-    /// Opens a node that was found. No message where one has just found it; else one, since an open sees what other
-    /// clients did before it.
+    /// Opens a node that was found, without a message: an open sees what other clients did before it, so it is good once
+    /// [`Store::confirm_open`] has answered.
     ///
     /// # Errors
-    /// `ENOENT` if its name leads elsewhere by now.
+    /// `ENOENT` if its name was removed.
     pub fn open_found(self: &Arc<Self>, found: Found) -> Result<DaosArray> {
-        if found.node == ROOT {
-            return DaosArray::open(self, found);
+        let is_removed = self.with(found.node, |node| node.is_removed).ok_or(Errno::NOENT)?;
+        if found.node != ROOT && is_removed {
+            return Err(Errno::NOENT);
         }
-        let mut is_confirmed =
-            self.with(found.node, |node| std::mem::take(&mut node.is_confirmed)).ok_or(Errno::NOENT)?;
-        for _ in 0..CONFIRMATIONS_COUNT_MAX {
-            if self.with(found.node, |node| node.is_removed) != Some(false) {
-                return Err(Errno::NOENT);
-            }
-            if !is_confirmed {
-                self.reopen(found.node).inspect_err(|error| self.disbelieve(found.node, *error))?;
-                self.with(found.node, |node| node.is_confirmed = false);
-            }
-            let array = DaosArray::open(self, found)?;
-            // Now this node knows that the file is open, and whoever removes its name from here on keeps its bytes. Who
-            // began before may not have seen that: then it is asked again whether the name still leads to it.
-            let doubtful = self.nodes.lock().doubtful_name(found.node);
-            let Some((directory, name)) = doubtful else { return Ok(array) };
-            drop(array);
-            self.board.wait_for_name(directory, &name);
-            is_confirmed = false;
-        }
-        Err(Errno::NOENT)
+        DaosArray::open(self, found)
     }
 
     /// Where a node is no more what its name leads to, the name is not believed any longer: it is asked for next time.
-    fn disbelieve(&self, id: NodeId, error: Errno) {
+    pub(super) fn disbelieve(&self, id: NodeId, error: Errno) {
         if matches!(error, Errno::NOENT | Errno::STALE) {
             let mut nodes = self.nodes.lock();
             if let Some((parent, name)) = nodes.get(id).map(|node| (node.parent, node.name.clone())) {

@@ -190,6 +190,9 @@ impl Store {
     /// As `look_up`.
     pub fn ask(&self, directory: NodeId, name: &[u8], told: bool) -> Result<Found> {
         let parent = self.directory(directory)?;
+        if told && let Some(found) = self.ask_remembered(directory, name)? {
+            return Ok(found);
+        }
         let c_name = Name::new(name)?;
         let mut asked;
         let mut answer;
@@ -349,7 +352,7 @@ impl Store {
         node.is_hidden |= is_found_hidden;
         let kind = node.kind;
         if !is_found_hidden {
-            nodes.confirm(id, asked);
+            nodes.believe(id, asked);
         }
         drop(nodes);
         drop(before);
@@ -370,7 +373,7 @@ impl Store {
         if handle.object()? == object { Ok(handle) } else { Err(Errno::NOENT) }
     }
 
-    fn note_attributes(&self, known: &Known, stat: &libc::stat, asked: i64) -> Result<Attributes> {
+    pub(super) fn note_attributes(&self, known: &Known, stat: &libc::stat, asked: i64) -> Result<Attributes> {
         let chunk_bytes = if known.kind == Kind::File { known.handle.chunk_bytes()? } else { 0 };
         let mut attributes = stat::attributes(known.id, known.kind, stat, chunk_bytes);
         let mut nodes = self.nodes.lock();

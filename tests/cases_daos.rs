@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    let engine = engine::choose_daos();
+    let engine = engine::chosen();
     if matches!(engine, Engine::Daos(_)) {
         arguments.test_threads = Some(1);
     }

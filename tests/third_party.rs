@@ -1,8 +1,9 @@
 //! Suites that others wrote, run against the prefix: fsx and pjdfstest from crates.io; CPython's own tests, fio,
 //! stress-ng, dbench and bonnie++ from Debian (`tests/setup` installs them).
 //!
-//! What passes natively and not under Sidestep is listed by name, with the reason, in `tests/third_party/*.txt`. A case
-//! that fails and is not listed fails the test; so does a listed one that passes: the lists only shrink.
+//! What passes natively and not under Sidestep is listed by name, with the reason, in `tests/third_party/*.txt`; over
+//! DAOS (`third_party_daos.rs`) in `tests/daos/*.txt`. A case that fails and is not listed fails the test; so does a
+//! listed one that passes: the lists only shrink.
 
 mod common;
 
@@ -105,8 +106,7 @@ fn found(program: &str) -> PathBuf {
 
 /// The list of cases that may fail, with their reasons; a line is a name, spaces, and why.
 fn listed(suite: &str) -> BTreeMap<String, String> {
-    let path = build::source_root().join(format!("tests/third_party/{suite}.txt"));
-    let text = fs::read_to_string(&path).expect("each suite has its list");
+    let text = fs::read_to_string(common::engine::list_of(suite)).expect("each suite has its list");
     text.lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| {

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_child_on_our_memory_has_its_work_done_by_the_thread() {
-        assert_eq!(perform(|| rustix::thread::gettid()), rustix::thread::gettid());
+        assert_eq!(perform(rustix::thread::gettid), rustix::thread::gettid());
         prepare();
         guard::set_vfork_window(true);
         let name = String::from("borrowed");

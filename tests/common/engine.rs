@@ -1,7 +1,7 @@
 //! Which engine is behind the prefix: the embedded one, the stand-in for DAOS, or a DAOS system.
 
 use super::build;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// An engine.
@@ -17,18 +17,39 @@ pub enum Engine {
 
 static CHOSEN: OnceLock<Engine> = OnceLock::new();
 
-/// The one of this test binary.
+/// The one of this test binary: where its name ends in `_daos`, the system that `SIDESTEP_TEST_DAOS=POOL/CONTAINER` names,
+/// else the stand-in.
 pub fn chosen() -> &'static Engine {
-    CHOSEN.get_or_init(|| Engine::Embedded)
+    CHOSEN.get_or_init(|| {
+        let program = std::env::current_exe().expect("a program knows its name");
+        let name = program.file_name().expect("a file").to_string_lossy();
+        // Cargo puts a hash behind it.
+        if !name.rsplit_once('-').is_some_and(|(name, _)| name.ends_with("_daos")) {
+            return Engine::Embedded;
+        }
+        std::env::var("SIDESTEP_TEST_DAOS").map_or(Engine::Emulator, Engine::Daos)
+    })
 }
 
-/// Chooses DAOS for this test binary: the system that `SIDESTEP_TEST_DAOS=POOL/CONTAINER` names, else the stand-in.
-pub fn choose_daos() -> &'static Engine {
-    let address = std::env::var("SIDESTEP_TEST_DAOS");
-    CHOSEN.get_or_init(|| address.map_or(Engine::Emulator, Engine::Daos))
+/// The list of what can't pass on this test binary's engine: `tests/third_party/SUITE.txt`, or `tests/daos/SUITE.txt`.
+pub fn list_of(suite: &str) -> PathBuf {
+    let directory = if *chosen() == Engine::Embedded { "third_party" } else { "daos" };
+    build::source_root().join(format!("tests/{directory}/{suite}.txt"))
 }
 
 impl Engine {
+    /// A mount's options: as they are, but for what only an embedded store has.
+    pub fn options(&self, options: &str) -> String {
+        let is_known = |option: &&str| *self == Self::Embedded || !option.starts_with("targets=");
+        options.split('&').filter(is_known).collect::<Vec<_>>().join("&")
+    }
+
+    /// The option, to be put behind others, by which every process sees what another wrote, as it does with an embedded
+    /// store.
+    pub fn strict(&self) -> &'static str {
+        if *self == Self::Embedded { "" } else { "&consistency=strict" }
+    }
+
     /// The store's URL, for a pair with files of its own in `base`.
     pub fn url(&self, base: &Path) -> String {
         match self {

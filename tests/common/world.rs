@@ -103,8 +103,9 @@ impl Pair {
         } else {
             // A copy, because the target directory may be out of another user's reach.
             fs::copy(build::library(), base.join("libsidestep.so")).expect("the library was built");
-            let mark = if options.is_empty() { "" } else { "?" };
             let engine = engine::chosen();
+            let options = engine.options(options.trim_start_matches('&'));
+            let mark = if options.is_empty() { "" } else { "?" };
             let mounts = format!("{}={}{mark}{options}", pair.ours.prefix().display(), engine.url(&base));
             pair.ours.environment = preload(&base.join("libsidestep.so"), &mounts);
             pair.ours.environment.extend(engine.environment(&base));

@@ -47,8 +47,8 @@
 //! * **Attributes** show the size and the times of writes that are not stored yet. A time that is set is set after what
 //!   was written before is stored.
 //! * **Memory**: `cache=` bounds a container's blocks in a process (256 MiB if not said); those of one file may come to a
-//!   quarter of it for each of its descriptions. Blocks cost the pages that were touched. Besides, up to 10 MiB wait to be
-//!   used again. The memory of a transfer that was given up is never used again.
+//!   quarter of it for each of its descriptions. Blocks cost the pages that were touched. Within it up to 10 MiB wait to
+//!   be used again. The memory of a transfer that was given up is never used again.
 //!
 //! # Locks
 //!

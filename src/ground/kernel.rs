@@ -348,7 +348,9 @@ pub unsafe fn advise(start: *mut u8, length: usize, advice: i32) -> Result<()> {
 
 /// Waits until a word in shared memory is no longer `value`, or somebody wakes us, or the time is over.
 pub fn wait_on(word: &AtomicU32, value: u32, milliseconds: u32) {
-    let timeout = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(milliseconds) * 1_000_000 };
+    // Nanoseconds of a second or more the kernel refuses, and the caller would come back at once.
+    let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
+    let timeout = rustix::time::Timespec { tv_sec: i64::from(seconds), tv_nsec: i64::from(rest) * 1_000_000 };
     let _ = rustix::thread::futex::wait(word, rustix::thread::futex::Flags::empty(), value, Some(&timeout));
 }
 

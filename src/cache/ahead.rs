@@ -7,6 +7,7 @@ use super::pages::PAGE_BYTES;
 use super::ranges::Ranges;
 use super::statistics::COUNTERS;
 use super::write_back::is_lost;
+use crate::ground::kernel;
 use crate::store::Extent;
 use std::sync::atomic::Ordering;
 
@@ -16,6 +17,14 @@ const AHEAD_BYTES_MAX: u64 = 8 << 20;
 
 /// Which part of a description's memory may be asked for ahead.
 const AHEAD_SHARE: u64 = 4;
+
+/// A file that is no longer is read while it is opened: half of all files are, and a message of so many bytes takes
+/// hardly more time than one of a page.
+const FIRST_BYTES_MAX: u64 = 32 << 10;
+
+/// How long after an open what was begun with it is good for a read, in nanoseconds. Longer than a program needs to come
+/// to its first read; shorter than it needs to start another one that writes to the file, and to wait for it.
+const FIRST_GOOD_NANOSECONDS: i64 = 1_000_000;
 
 /// Reads in a row after which somebody reads on, most likely. The first read of a file counts as one.
 const RUN_MIN: u32 = 2;
@@ -101,11 +110,26 @@ impl CachedFile {
         }
     }
 
+    /// Begins to read a short file from its first byte to where it was last known to end, while its open is under way.
+    pub fn begin_first(&self, state: &mut State) {
+        let end = self.remote.size_to_expect().filter(|end| *end <= FIRST_BYTES_MAX.min(u64::from(self.block_bytes)));
+        if let Some(end) = end.filter(|_| state.blocks.is_empty() && !self.shared.is_forking()) {
+            let mut ranges = Ranges::new();
+            ranges.add(0, end as u32);
+            self.begin_until(state, 0, ranges, kernel::now() + FIRST_GOOD_NANOSECONDS);
+        }
+    }
+
     /// Begins to read `ranges` of a block, as far as the store has them.
     fn begin(&self, state: &mut State, index: u64, mut ranges: Ranges) -> bool {
         let at = self.start_of(index);
         let known = self.remote_end.load(Ordering::Acquire);
         ranges.remove(known.saturating_sub(at).min(u64::from(self.block_bytes)) as u32, u32::MAX);
+        self.begin_until(state, index, ranges, i64::MAX)
+    }
+
+    fn begin_until(&self, state: &mut State, index: u64, ranges: Ranges, good_until: i64) -> bool {
+        let at = self.start_of(index);
         if ranges.is_empty() {
             return false;
         }
@@ -120,7 +144,7 @@ impl CachedFile {
             Ok(transfer) => {
                 COUNTERS.ahead_begun_bytes.add(ranges.bytes());
                 self.transfers.fetch_add(1, Ordering::Relaxed);
-                state.incoming.push(Incoming { index, frame, transfer, ranges, is_stale: false });
+                state.incoming.push(Incoming { index, frame, transfer, ranges, is_stale: false, good_until });
                 true
             }
             Err(_) => {
@@ -148,7 +172,8 @@ impl CachedFile {
     }
 
     fn receive(&self, state: &mut State, incoming: Incoming) {
-        let Incoming { index, frame, transfer, ranges, is_stale } = incoming;
+        let Incoming { index, frame, transfer, ranges, is_stale, good_until } = incoming;
+        let is_stale = is_stale || good_until != i64::MAX && kernel::now() > good_until;
         self.transfers.fetch_sub(1, Ordering::Relaxed);
         let count = match transfer.wait() {
             Ok(count) => count,

@@ -34,6 +34,8 @@ pub struct Incoming {
     pub ranges: Ranges,
     /// Bytes that it asked for were changed meanwhile: what it brings is no good.
     pub is_stale: bool,
+    /// Until when it is, in nanoseconds since the epoch.
+    pub good_until: i64,
 }
 
 /// A message that is under way without the file's lock.

@@ -44,8 +44,15 @@ impl CachedFile {
         let span = Span::new(offset, segments);
         let quiet = Quiet::enter();
         let mut state = self.lock(&quiet)?;
-        self.look_after_transfers(&mut state);
         let is_strict = self.shared.is_strict(opening);
+        if !is_strict
+            && self.end().is_none()
+            && let Some(end) = self.remote.size_at_hand()
+        {
+            // The open has just been told.
+            self.meet_end(&mut state, end);
+        }
+        self.look_after_transfers(&mut state);
         if is_strict && self.has_unstored(&state) {
             // What could not be stored is laid over what the store has; its writers are told.
             let _ = self.write_back(&mut state, None);

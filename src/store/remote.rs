@@ -48,6 +48,20 @@ pub trait RemoteArray: ArrayObject {
     /// no application's.
     fn begin_write(&self, extents: &[Extent]) -> Result<Box<dyn Transfer>>;
 
+    /// An open's own message: finds the node under its name as it is now. What was begun on the array before, its first
+    /// bytes, goes on meanwhile.
+    ///
+    /// # Errors
+    /// `ENOENT` if the name leads elsewhere by now: look it up again.
+    fn confirm(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The size in bytes as it was last told, however long ago: what may be begun to be read before it is known.
+    fn size_to_expect(&self) -> Option<u64> {
+        None
+    }
+
     /// The array's chunk size, in bytes: 1 KiB to 64 MiB or more, of any multiple. A transfer within a chunk goes to
     /// one target.
     fn chunk_bytes(&self) -> u64;
@@ -69,7 +83,8 @@ pub trait AppendGuard {}
 
 /// A container on another machine.
 pub trait RemoteContainer: Container {
-    /// Opens a node as [`Container::open`] does, for a cache to be put before it.
+    /// Opens a node as [`Container::open`] does, for a cache to be put before it; but without the message, which
+    /// [`RemoteArray::confirm`] sends: only then is it good.
     ///
     /// # Errors
     /// As `open`.

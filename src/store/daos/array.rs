@@ -219,8 +219,10 @@ impl ArrayObject for DaosArray {
         Ok(())
     }
 
+    /// What an open or a look-up was told a moment ago.
     fn size_at_hand(&self) -> Option<u64> {
-        None
+        let _entered = entrance::enter_as_is();
+        self.store.size_just_told(self.found.node)
     }
 
     /// The object's number, parent and name, and libdfs's own words on the node.
@@ -255,6 +257,16 @@ impl RemoteArray for DaosArray {
         let _entered = entrance::enter()?;
         self.note_changed();
         Ok(Box::new(data::begin(&self.store.mounted, &self.handle, Direction::Write, extents)?))
+    }
+
+    fn confirm(&self) -> Result<()> {
+        let _entered = entrance::enter()?;
+        self.store.confirm_open(self.found.node)
+    }
+
+    fn size_to_expect(&self) -> Option<u64> {
+        let _entered = entrance::enter_as_is();
+        self.store.size_to_expect(self.found.node)
     }
 
     fn chunk_bytes(&self) -> u64 {

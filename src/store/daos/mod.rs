@@ -13,18 +13,18 @@
 //! | [`client`] | their calls as safe functions |
 //! | [`error`], [`open_error`] | what their errors are to a program, and to a user |
 //! | [`nodes`], [`object`], [`stat`] | nodes, numbers, attributes; what is believed and for how long |
-//! | [`change`], [`listing`], [`opens`], [`hidden`] | names, directories, open nodes, removed ones |
+//! | [`change`], [`listing`], [`opens`], [`confirm`], [`hidden`] | names, directories, open nodes, removed ones |
 //! | [`runtime`], [`board`], [`stand_in`] | what this node's processes tell one another |
 //!
-//! What is not bounded by `timeout=`: a call about names that is under way when an engine stops answering. libdfs has
-//! no event for those, and libdaos makes them again for as long as the pool has not given the engine up; they end when
-//! it is back or excluded.
+//! Calls about names have no event in libdfs: how they are bounded by `timeout=` all the same is [`client::bounded`]'s
+//! story.
 
 pub mod array;
 pub mod bindings;
 mod board;
 mod change;
 mod client;
+mod confirm;
 pub mod container;
 mod data;
 mod destructors;

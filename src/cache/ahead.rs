@@ -41,9 +41,11 @@ impl CachedFile {
         let window = opening.window_bytes.load(Ordering::Relaxed);
         if opening.run.load(Ordering::Relaxed) < RUN_MIN {
             opening.ahead_blocks.store(0, Ordering::Relaxed);
+            opening.pace.forget();
             return;
         }
-        if end - offset < block && window < block || self.shared.is_forking() {
+        let is_long = end - offset >= block;
+        if !is_long && window < block || self.shared.is_forking() || is_long && !opening.pace.step() {
             return;
         }
         let bound = AHEAD_BYTES_MAX.min(self.shared.descriptor_bytes / AHEAD_SHARE) / block;

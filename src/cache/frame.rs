@@ -84,15 +84,46 @@ impl Spare {
             heavy_bytes: 0,
         }
     }
+
+    fn tell(&self) {
+        SPARE_BYTES.store(self.light_bytes + self.heavy_bytes, Ordering::Relaxed);
+    }
 }
+
+/// Their memory, for a look without the lock.
+static SPARE_BYTES: AtomicU64 = AtomicU64::new(0);
 
 static SPARE: Lock<Spare> = Lock::new(Spare::new());
 
 /// Real memory of frames that wait to be used again, in bytes.
 pub fn spare_bytes() -> u64 {
+    SPARE_BYTES.load(Ordering::Relaxed)
+}
+
+/// Gives memory of frames that wait back to the kernel, until no more than that is left.
+pub fn trim_spare(bytes_max: u64) {
     let quiet = Quiet::enter();
-    let spare = SPARE.lock(&quiet);
-    spare.light_bytes + spare.heavy_bytes
+    let mut spare = SPARE.lock(&quiet);
+    for class in (0..CLASSES).rev() {
+        while spare.light_bytes + spare.heavy_bytes > bytes_max
+            && let Some(frame) = spare.heavy[class].pop()
+        {
+            spare.heavy_bytes -= frame.touched_bytes();
+            frame.give_memory_back();
+            spare.light[class].insert(0, frame);
+        }
+    }
+    for class in 0..CLASSES {
+        let mut at = 0;
+        while spare.light_bytes + spare.heavy_bytes > bytes_max
+            && let Some(&frame) = spare.light[class].get(at)
+        {
+            spare.light_bytes -= frame.touched_bytes();
+            frame.give_memory_back();
+            at += 1;
+        }
+    }
+    spare.tell();
 }
 
 /// In a fork child: frames that another thread was handling are given up.
@@ -100,6 +131,7 @@ pub fn after_fork_in_child() {
     if SPARE.is_held() {
         // SAFETY: the child has one thread, and it calls this without a lock.
         unsafe { SPARE.start_again(Spare::new()) };
+        SPARE_BYTES.store(0, Ordering::Relaxed);
     }
 }
 
@@ -118,10 +150,12 @@ pub fn take(block_bytes: u32, need_bytes: u32) -> Result<&'static Frame> {
             && let Some(frame) = spare.heavy[class].pop()
         {
             spare.heavy_bytes -= frame.touched_bytes();
+            spare.tell();
             return Ok(frame);
         }
         if let Some(frame) = spare.light[class].pop() {
             spare.light_bytes -= frame.touched_bytes();
+            spare.tell();
             return Ok(frame);
         }
     }
@@ -166,9 +200,7 @@ impl Frame {
             spare.heavy_bytes + cost <= SPARE_HEAVY_BYTES_MAX
         };
         if !is_kept {
-            // SAFETY: our own mapping, which belongs to no block; a late reader reads zeros, and then sees the version.
-            let _ = unsafe { kernel::advise(self.buffer, self.capacity(), libc::MADV_DONTNEED) };
-            self.touched.clear();
+            self.give_memory_back();
         }
         if is_light || !is_kept {
             spare.light_bytes += self.touched_bytes();
@@ -177,7 +209,14 @@ impl Frame {
             spare.heavy_bytes += cost;
             spare.heavy[self.class].push(self);
         }
+        spare.tell();
         cost
+    }
+
+    fn give_memory_back(&self) {
+        // SAFETY: our own mapping, which belongs to no block; a late reader reads zeros, and then sees the version.
+        let _ = unsafe { kernel::advise(self.buffer, self.capacity(), libc::MADV_DONTNEED) };
+        self.touched.clear();
     }
 
     /// Gives the frame up for good: a transfer that nobody heard of again may still reach for its memory. What it cost

@@ -24,6 +24,11 @@ impl CachedFile {
 
     /// The same for several ranges; `need_bytes` of it will be used soon.
     pub fn acquire_for(&self, state: &mut State, ranges: &[(u32, u32)], need_bytes: u32) -> Option<&'static Frame> {
+        // Room is made first: what is evicted for it is the memory that the new block gets.
+        let least = ranges.iter().map(|range| u64::from(range.1 - range.0)).sum();
+        if !self.make_room(state, least, None) {
+            return None;
+        }
         let frame = frame::take(self.block_bytes, need_bytes).ok()?;
         // Ranges may share a page at their ends: that is paid for twice here, and settled below.
         let cost = frame.touched_bytes() + ranges.iter().map(|range| frame.cost_of(range.0, range.1)).sum::<u64>();
@@ -65,12 +70,22 @@ impl CachedFile {
 
     fn pay(&self, state: &mut State, bytes: u64) {
         state.used_bytes += bytes;
-        self.shared.used_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let used = self.shared.used_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.keep_spare_within(used);
     }
 
     fn earn(&self, state: &mut State, bytes: u64) {
         state.used_bytes = state.used_bytes.saturating_sub(bytes);
-        self.shared.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let used = self.shared.used_bytes.fetch_sub(bytes, Ordering::Relaxed).saturating_sub(bytes);
+        self.keep_spare_within(used);
+    }
+
+    /// What waits to be used again counts too.
+    fn keep_spare_within(&self, used: u64) {
+        let room = self.shared.bound_bytes.saturating_sub(used);
+        if frame::spare_bytes() > room {
+            frame::trim_spare(room);
+        }
     }
 
     /// Makes room for `bytes` more, block `kept` staying. False: there is none to be had.
@@ -157,7 +172,12 @@ impl CachedFile {
             return;
         }
         state.passed.push_back(index);
-        while state.passed.len() > PASSED_KEPT {
+        self.drop_passed(state, PASSED_KEPT);
+    }
+
+    /// Drops the blocks that were passed, but for the last `kept`.
+    pub fn drop_passed(&self, state: &mut State, kept: usize) {
+        while !state.is_read_again && state.passed.len() > kept {
             let Some(index) = state.passed.pop_front() else { return };
             if self.drop_block(state, index) {
                 state.passed_end = state.passed_end.max(index + 1);

@@ -11,7 +11,9 @@
 //!    was changed until the answer came is asked again.
 //! 3. Reads in a row fetch 32 KiB, then four times as much with every miss, up to a block; from then on blocks are asked
 //!    for [`ahead`], 1, 2, 4... up to 8 MiB, and never past the end of the file. A reader that is through with a block
-//!    gives it up: one that reads a file once leaves two blocks behind. A file that is read again keeps them.
+//!    gives it up: one that reads a file once leaves two blocks behind. A file that is read again keeps them. Reads of a
+//!    block or more are read ahead of only where that turns out to be faster ([`pace`]). Equal pieces at equal distances
+//!    are asked for ahead too, and nothing between them ([`stride`]).
 //! 4. A read at random fetches the pages it asks for. In a file that is larger than a description's share of the cache
 //!    they are kept when they are asked for the second time ([`ghosts`]).
 //!
@@ -22,7 +24,8 @@
 //! 2. [`write`]: otherwise, under the lock, the bytes go into the block and become a dirty range of it. Nothing is read
 //!    for that, and nothing but these ranges is ever written: two processes that write different bytes of one chunk both
 //!    find their bytes in the store.
-//! 3. [`write_back`]: a block that is dirty in full goes at once, while the program goes on, four of a file at a time.
+//! 3. [`write_back`]: a block that is dirty in full goes at once, while the program goes on, four of a file at a time. So
+//!    do the ranges of a block that a writer left who goes upwards in the file.
 //!    Everything else goes as lists of ranges, as many blocks in one call as fit: when the file is closed, at `fsync`,
 //!    before fork, exec and exit, when 512 pieces or 16 MiB were gathered, when memory is needed, and when it is a second
 //!    old ([`flusher`]).
@@ -47,8 +50,8 @@
 //! * **Attributes** show the size and the times of writes that are not stored yet. A time that is set is set after what
 //!   was written before is stored.
 //! * **Memory**: `cache=` bounds a container's blocks in a process (256 MiB if not said); those of one file may come to a
-//!   quarter of it for each of its descriptions. Blocks cost the pages that were touched. Besides, up to 10 MiB wait to be
-//!   used again. The memory of a transfer that was given up is never used again.
+//!   quarter of it for each of its descriptions. Blocks cost the pages that were touched. Within it up to 10 MiB wait to
+//!   be used again. The memory of a transfer that was given up is never used again.
 //!
 //! # Locks
 //!
@@ -73,6 +76,7 @@ mod load;
 mod lock;
 mod memory;
 mod opening;
+mod pace;
 mod pages;
 mod passage;
 mod ranges;

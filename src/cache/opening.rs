@@ -1,5 +1,6 @@
 //! What the cache keeps for each open file description.
 
+use super::pace::Pace;
 use super::statistics::Count;
 use super::stride::Stride;
 use crate::ground::Errno;
@@ -25,6 +26,8 @@ pub struct Opening {
     pub window_bytes: AtomicU64,
     /// Blocks to be asked for ahead of the reader.
     pub ahead_blocks: AtomicU64,
+    /// How fast its long reads in a row go.
+    pub pace: Pace,
     /// Equal pieces that it reads at equal distances.
     pub stride: Stride,
     /// Where its last write that no hit could take ended.
@@ -50,6 +53,7 @@ impl Opening {
             run: AtomicU32::new(0),
             window_bytes: AtomicU64::new(0),
             ahead_blocks: AtomicU64::new(0),
+            pace: Pace::default(),
             stride: Stride::default(),
             write_end: AtomicU64::new(0),
             ascents: AtomicU32::new(0),

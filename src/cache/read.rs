@@ -165,6 +165,10 @@ impl CachedFile {
             }
             if is_run && index > 0 {
                 self.pass(state, index - 1);
+                if self.end().is_some_and(|end| end <= self.start_of(index + 1)) {
+                    // The last block: the reader is through with the whole file soon, and one of it stays.
+                    self.drop_passed(state, 0);
+                }
             }
             match state.blocks.get(&index) {
                 Some(block) if block.covers(from, to) => {

@@ -39,7 +39,11 @@ impl Stride {
         let is_as_long = length == self.length.swap(length, Ordering::Relaxed);
         let distance = offset.checked_sub(self.last.swap(offset, Ordering::Relaxed)).filter(|_| is_as_long);
         let distance = distance.unwrap_or(0);
-        if step != 0 && count >= COUNT_MIN && distance % step == 0 && (1..=PASSED_BYTES_MAX).contains(&distance) {
+        if step != 0
+            && count >= COUNT_MIN
+            && distance.is_multiple_of(step)
+            && (1..=PASSED_BYTES_MAX).contains(&distance)
+        {
             return;
         }
         if step != 0 && distance == step {

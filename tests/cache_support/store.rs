@@ -206,6 +206,10 @@ impl ArrayObject for MemoryArray {
         if offset < end { Ok(end) } else { Err(Errno::NXIO) }
     }
 
+    fn size_at_hand(&self) -> Option<u64> {
+        None
+    }
+
     fn sync(&self) -> Result<()> {
         self.message(0)
     }

@@ -45,6 +45,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/posix/process.rs",
     "src/posix/working_directory.rs",
     "src/store/daos/bindings/calls.rs",
+    "src/store/daos/board.rs",
     "src/store/daos/client/attributes.rs",
     "src/store/daos/client/handle.rs",
     "src/store/daos/client/mod.rs",

@@ -59,6 +59,7 @@ impl DaosArray {
 
     fn note_changed(&self) {
         self.attributes_told.store(0, Ordering::Release);
+        self.store.board.note_node(self.object);
     }
 
     fn size(&self) -> Result<u64> {

@@ -36,6 +36,7 @@ impl Store {
             return Err(Errno::PERM);
         }
         let (parent, c_name) = (self.directory(directory)?, Name::new(name)?);
+        let asked = patience::now();
         let mut attempts = 0u32;
         let handle = match self.retry(|| {
             attempts += 1;
@@ -45,7 +46,8 @@ impl Store {
             Err(Errno::EXIST) if attempts > 1 => self.mounted.look_up(&parent.handle, &c_name)?,
             handle => handle?,
         };
-        let found = self.note(directory, name, handle, None)?;
+        let found = self.note((directory, name), handle, None, asked)?;
+        self.board.note_node(parent.object);
         // libdfs makes everything the effective user's.
         let user = rustix::process::geteuid().as_raw();
         let group = rustix::process::getegid().as_raw();
@@ -86,12 +88,14 @@ impl Store {
         if entry.kind == Kind::Directory {
             return Err(Errno::ISDIR);
         }
+        let change = self.board.change_name(parent.object, name);
         if entry.kind == Kind::File && self.is_in_use(&entry) {
             self.hide(&parent, &c_name, &entry)?;
         } else {
             self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
         }
-        self.note_removed(directory, name, entry.id);
+        drop(change);
+        self.note_removed((&parent, name), &entry);
         Ok(())
     }
 
@@ -107,14 +111,19 @@ impl Store {
         if entry.kind != Kind::Directory {
             return Err(Errno::NOTDIR);
         }
+        let change = self.board.change_name(parent.object, name);
         self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
+        drop(change);
         self.remove_stand_in(entry.object);
-        self.note_removed(directory, name, entry.id);
+        self.note_removed((&parent, name), &entry);
         Ok(())
     }
 
     /// This process removed a name.
-    fn note_removed(&self, directory: NodeId, name: &[u8], id: NodeId) {
+    fn note_removed(&self, (parent, name): (&Known, &[u8]), removed: &Known) {
+        let (directory, id) = (parent.id, removed.id);
+        self.board.note_node(parent.object);
+        self.board.note_node(removed.object);
         let handle = {
             let mut nodes = self.nodes.lock();
             nodes.forget_name(directory, name);
@@ -161,12 +170,19 @@ impl Store {
         if goes_into(&moved, to.0) {
             return Err(Errno::INVAL);
         }
+        let changing = || {
+            let change = |parent: &Known, name| self.board.change_name(parent.object, name);
+            (change(&from_parent, from.1), change(&to_parent, to.1))
+        };
         if let (RenameMode::Exchange, Some(other)) = (mode, &other) {
             if goes_into(other, from.0) {
                 return Err(Errno::INVAL);
             }
             let kept = [self.keep(&moved)?, self.keep(other)?];
+            let change = changing();
             self.mounted.exchange((&from_parent.handle, &from_name), (&to_parent.handle, &to_name))?;
+            drop(change);
+            self.note_names_changed(&from_parent, &to_parent);
             let now = patience::now();
             {
                 let mut nodes = self.nodes.lock();
@@ -175,31 +191,38 @@ impl Store {
             }
             self.put_back(&moved, &kept[0]);
             self.put_back(other, &kept[1]);
-            self.note_names_changed(from.0, to.0);
             return Ok(());
         }
         if let Some(other) = &other {
+            if goes_into(other, from.0) {
+                // The directory that would be replaced holds what is moved.
+                return Err(Errno::NOTEMPTY);
+            }
             match (moved.kind == Kind::Directory, other.kind == Kind::Directory) {
                 (false, true) => return Err(Errno::ISDIR),
                 (true, false) => return Err(Errno::NOTDIR),
                 _ => {}
             }
-            if self.nodes.lock().is_below(from.0, other.id) {
-                // The directory that would be replaced holds what is moved.
-                return Err(Errno::NOTEMPTY);
-            }
         }
         let kept = Kept { extended: self.extended_of_symlink(&moved)?, times: self.times_of(&moved)? };
+        let change = changing();
         if let Some(other) = other.as_ref().filter(|other| other.kind == Kind::File && self.is_in_use(other)) {
             self.hide(&to_parent, &to_name, other)?;
         }
         self.mounted.rename((&from_parent.handle, &from_name), (&to_parent.handle, &to_name))?;
+        drop(change);
+        self.note_names_changed(&from_parent, &to_parent);
         if let Some(other) = other {
-            self.note_removed(to.0, to.1, other.id);
+            self.note_removed((&to_parent, to.1), &other);
         }
+        let before = (moved.kind == Kind::Directory).then(|| self.path_of(moved.id));
         self.nodes.lock().rename(moved.id, to, patience::now());
+        if let Some(Ok(before)) = before
+            && let Ok(after) = self.path_of(moved.id)
+        {
+            self.move_stand_ins(&before, &after);
+        }
         self.put_back(&moved, &kept);
-        self.note_names_changed(from.0, to.0);
         Ok(())
     }
 
@@ -254,12 +277,15 @@ impl Store {
             let _ = self.of_entry(known.id, |mounted, handle| mounted.change(handle, known.kind, &kept.times));
         }
         self.with(known.id, |node| node.forget_times());
+        self.board.note_node(known.object);
     }
 
-    fn note_names_changed(&self, one: NodeId, other: NodeId) {
+    /// Names in two directories lead elsewhere.
+    fn note_names_changed(&self, one: &Known, other: &Known) {
         let mut nodes = self.nodes.lock();
-        for id in [one, other] {
-            if let Some(node) = nodes.get(id) {
+        for parent in [one, other] {
+            self.board.note_node(parent.object);
+            if let Some(node) = nodes.get(parent.id) {
                 node.forget_times();
             }
         }
@@ -293,6 +319,7 @@ impl Store {
             }
         };
         self.with(id, |node| node.forget_attributes());
+        self.board.note_node(known.object);
         outcome
     }
 

@@ -7,6 +7,7 @@
 //! bytes are on their way ([`crate::cache`]). Where the answer is another node, the name is looked up.
 
 use super::hidden;
+use super::nodes::Node;
 use super::object::ROOT;
 use super::patience;
 use super::store::Store;
@@ -17,6 +18,9 @@ use crate::store::{Found, Kind, NodeId};
 /// to its first read; shorter than it needs to start another one that writes to the file, and to wait for it.
 const OPENED_NANOSECONDS: i64 = 1_000_000;
 
+/// How often an open asks anew for a name that other processes of this node go on changing.
+const CONFIRMATIONS_COUNT_MAX: u32 = 8;
+
 impl Store {
     /// What `name` was last known to lead to, however long ago, if a question to its handle can tell whether it still does.
     fn remembered(&self, directory: NodeId, name: &[u8]) -> Option<Found> {
@@ -24,7 +28,7 @@ impl Store {
             return None;
         }
         let mut nodes = self.nodes.lock();
-        let found = nodes.child(directory, name, i64::MIN)?;
+        let found = nodes.remembered(directory, name)?;
         let node = nodes.get(found.node)?;
         node.is_confirmed = false;
         let has_name = !node.is_handle_renamed && !node.is_removed && node.parent == directory && node.name == name;
@@ -38,12 +42,13 @@ impl Store {
     /// The library's, but for `ENOENT`.
     fn confirm(&self, id: NodeId) -> Result<bool> {
         let known = self.known(id)?;
+        let asked = patience::now();
         let stat = match self.retry(|| self.mounted.stat(&known.handle)) {
             Err(Errno::NOENT) => return Ok(false),
             stat => stat?,
         };
-        self.note_attributes(&known, &stat)?;
-        self.nodes.lock().believe(id, patience::now());
+        self.note_attributes(&known, &stat, asked)?;
+        self.nodes.lock().confirm(id, asked);
         Ok(true)
     }
 
@@ -81,28 +86,42 @@ impl Store {
 
     /// An open's own message: the node is under its name at this moment. None where a look-up has just found it there.
     ///
+    /// This node knows already that the file is open, and whoever removes its name from here on keeps its bytes. Who began
+    /// before may not have seen that: then it is asked again whether the name still leads to it.
+    ///
     /// # Errors
     /// `ENOENT` if its name leads elsewhere by now.
     pub fn confirm_open(&self, id: NodeId) -> Result<()> {
-        let told = self.with(id, |node| {
-            let has_name = !node.is_handle_renamed && !node.is_removed && node.kind == Kind::File;
-            (std::mem::take(&mut node.is_confirmed), has_name)
-        });
-        let (is_confirmed, has_name) = told.ok_or(Errno::NOENT)?;
-        if id == ROOT || is_confirmed {
+        if id == ROOT {
             return Ok(());
         }
-        let outcome = if has_name && self.mounted.library.calls.dfs_ostatx.is_some() && self.confirm(id)? {
-            Ok(())
-        } else {
+        let mut is_confirmed = self.with(id, |node| std::mem::take(&mut node.is_confirmed)).ok_or(Errno::NOENT)?;
+        for _ in 0..CONFIRMATIONS_COUNT_MAX {
+            if !is_confirmed {
+                self.find_again(id).inspect_err(|error| self.disbelieve(id, *error))?;
+                self.with(id, |node| node.is_confirmed = false);
+            }
             // Found in the hidden directory it has no name: this open came too late.
-            self.reopen(id).and_then(|_| match self.with(id, |node| node.is_removed) {
-                Some(false) => Ok(()),
-                _ => Err(Errno::NOENT),
-            })
-        };
-        self.with(id, |node| node.is_confirmed = false);
-        outcome.inspect_err(|error| self.disbelieve(id, *error))
+            if self.with(id, |node| node.is_removed) != Some(false) {
+                return Err(Errno::NOENT);
+            }
+            let doubtful = self.nodes.lock().doubtful_name(id);
+            let Some((directory, name)) = doubtful else { return Ok(()) };
+            self.board.wait_for_name(directory, &name);
+            is_confirmed = false;
+        }
+        Err(Errno::NOENT)
+    }
+
+    fn find_again(&self, id: NodeId) -> Result<()> {
+        let has_name = |node: &mut Node| !node.is_handle_renamed && !node.is_removed && node.kind == Kind::File;
+        if self.with(id, has_name) == Some(true)
+            && self.mounted.library.calls.dfs_ostatx.is_some()
+            && self.confirm(id)?
+        {
+            return Ok(());
+        }
+        self.reopen(id).map(drop)
     }
 
     /// A file's size as it was last told, however long ago.
@@ -112,7 +131,11 @@ impl Store {
 
     /// A file's size, if an open or a look-up was told it a moment ago.
     pub fn size_just_told(&self, id: NodeId) -> Option<u64> {
-        let since = patience::now() - OPENED_NANOSECONDS;
-        self.with(id, |node| node.fresh_attributes(since).map(|attributes| attributes.size_bytes)).flatten()
+        let now = patience::now() - OPENED_NANOSECONDS;
+        let told = |node: &mut Node| {
+            let since = now.max(self.board.node_changed(node.object));
+            node.fresh_attributes(since).map(|attributes| attributes.size_bytes)
+        };
+        self.with(id, told).flatten()
     }
 }

@@ -242,7 +242,7 @@ impl Container for DaosContainer {
         let name = Self::attribute_name(name)?;
         let outcome =
             self.store.of_entry(node, |mounted, handle| mounted.set_extended_attribute(handle, &name, value, only));
-        self.store.with(node, |node| node.forget_times());
+        self.store.note_times_changed(node);
         outcome
     }
 
@@ -251,7 +251,7 @@ impl Container for DaosContainer {
         self.store.check_may_change()?;
         let name = Self::attribute_name(name)?;
         let outcome = self.store.of_entry(node, |mounted, handle| mounted.remove_extended_attribute(handle, &name));
-        self.store.with(node, |node| node.forget_times());
+        self.store.note_times_changed(node);
         outcome
     }
 

@@ -14,7 +14,7 @@
 //! | [`error`], [`open_error`] | what their errors are to a program, and to a user |
 //! | [`nodes`], [`object`], [`stat`] | nodes, numbers, attributes; what is believed and for how long |
 //! | [`change`], [`listing`], [`opens`], [`confirm`], [`hidden`] | names, directories, open nodes, removed ones |
-//! | [`runtime`], [`stand_in`] | what this node's processes tell one another |
+//! | [`runtime`], [`board`], [`stand_in`] | what this node's processes tell one another |
 //!
 //! What is not bounded by `timeout=`: a call about names that is under way when an engine stops answering. libdfs has
 //! no event for those, and libdaos makes them again for as long as the pool has not given the engine up; they end when
@@ -22,6 +22,7 @@
 
 pub mod array;
 pub mod bindings;
+mod board;
 mod change;
 mod client;
 mod confirm;

@@ -8,9 +8,10 @@
 //! | a name leads nowhere | not at all | |
 //! | a directory's own handle | for good | its object is the directory, whatever it is called |
 //!
-//! So what another client renames, removes or makes anew is seen after a second at most by `stat`. By `open` it is seen
-//! at once: an open always comes with a message that finds the name as it is ([`Node::is_confirmed`], [`super::confirm`]).
-//! With `consistency=strict` nothing is believed.
+//! What another process of this node changes ends it at once ([`super::board`]); what a client on another node renames,
+//! removes or makes anew is seen after a second at most by `stat`. By `open` it is seen at once: an open always comes with
+//! a message that finds the name as it is ([`Node::is_confirmed`], [`super::confirm`]). With `consistency=strict` nothing is
+//! believed.
 //!
 //! A node that another client renamed or removed is found out by libdfs, which compares the object when it asks for
 //! attributes; its name is then looked up once more, and if that leads elsewhere the node is gone (`ESTALE`).
@@ -18,6 +19,7 @@
 //! Files and symlinks that nobody has open are forgotten, oldest first, past [`NODES_COUNT_MAX`]; directories, whose
 //! numbers programs keep for longer, past [`DIRECTORIES_COUNT_MAX`].
 
+use super::board::Board;
 use super::client::handle::Handle;
 use super::object::{ObjectId, ROOT};
 use crate::store::{Attributes, Found, Kind, NodeId};
@@ -104,11 +106,11 @@ impl Node {
         self.attributes.filter(|_| self.attributes_told.load(Ordering::Acquire) > since)
     }
 
-    /// Attributes that were just told.
-    pub fn set_attributes(&mut self, attributes: Attributes, now: i64) {
-        self.rights = Rights { mode: attributes.mode, owner: Some((attributes.uid, attributes.gid)), told: now };
+    /// Attributes that were told when they were `asked` for.
+    pub fn set_attributes(&mut self, attributes: Attributes, asked: i64) {
+        self.rights = Rights { mode: attributes.mode, owner: Some((attributes.uid, attributes.gid)), told: asked };
         self.attributes = Some(attributes);
-        self.attributes_told.store(now, Ordering::Release);
+        self.attributes_told.store(asked, Ordering::Release);
     }
 
     /// Times and sizes are other ones by now, permissions are not.
@@ -128,12 +130,13 @@ pub struct Nodes {
     table: Map<NodeId, Node>,
     directories_count: usize,
     clock: u64,
+    board: Board,
 }
 
 impl Nodes {
     /// The root alone.
-    pub fn new(root: Arc<Handle>, object: ObjectId, mode: u32) -> Self {
-        let mut nodes = Self { table: Map::default(), directories_count: 0, clock: 0 };
+    pub fn new(root: Arc<Handle>, object: ObjectId, mode: u32, board: Board) -> Self {
+        let mut nodes = Self { table: Map::default(), directories_count: 0, clock: 0, board };
         let mut node = node(object, Kind::Directory, (ROOT, b""), root, mode);
         node.opens = 1;
         nodes.table.insert(ROOT, node);
@@ -149,16 +152,17 @@ impl Nodes {
         Some(node)
     }
 
-    /// What `name` in `directory` leads to, if that was told after `since`.
+    /// What `name` in `directory` leads to, if that was told after `since` and no process of this node changed it later.
     pub fn child(&mut self, directory: NodeId, name: &[u8], since: i64) -> Option<Found> {
-        let known = *self.table.get(&directory)?.children.get(name)?;
-        if known.told <= since {
+        let parent = self.table.get(&directory)?;
+        let known = *parent.children.get(name)?;
+        if known.told <= since.max(self.board.name_changed(parent.object, name)) {
             return None;
         }
         self.get(known.node).map(|node| node.found(known.node))
     }
 
-    /// Notes that `name` in `directory` leads to an object, as a message has just told; returns its number.
+    /// Notes that `name` in `directory` leads to an object, as the message told that was sent at `now`; returns its number.
     pub fn insert(
         &mut self,
         (directory, name): (NodeId, &[u8]),
@@ -206,6 +210,23 @@ impl Nodes {
         id
     }
 
+    /// A node was found under its name by a message that was sent when it was `asked`.
+    pub fn confirm(&mut self, id: NodeId, asked: i64) {
+        let Some((parent, name)) = self.table.get(&id).map(|node| (node.parent, node.name.clone())) else { return };
+        if let Some(parent) = self.table.get_mut(&parent) {
+            parent.children.insert(name.into(), Known { node: id, told: asked });
+        }
+    }
+
+    /// The directory's object and the name under which a node was last found, if another process of this node has changed
+    /// that name since, or is about to.
+    pub fn doubtful_name(&self, id: NodeId) -> Option<(ObjectId, Vec<u8>)> {
+        let node = self.table.get(&id)?;
+        let parent = self.table.get(&node.parent)?;
+        let told = parent.children.get(node.name.as_slice()).filter(|known| known.node == id)?.told;
+        (told <= self.board.name_changed(parent.object, &node.name)).then(|| (parent.object, node.name.clone()))
+    }
+
     /// The number of an object: dfuse's, unless another object has that already, as may happen once in 2^32.
     fn number_of(&self, object: ObjectId) -> NodeId {
         let mut id = object.node();
@@ -224,20 +245,10 @@ impl Nodes {
         self.table.contains_key(&id).then_some(id)
     }
 
-    /// A node's name leads to it, as a message has just told.
-    pub fn believe(&mut self, id: NodeId, now: i64) {
-        let Some((parent, name)) = self.table.get_mut(&id).map(|node| (node.parent, std::mem::take(&mut node.name)))
-        else {
-            return;
-        };
-        if let Some(known) = self.table.get_mut(&parent).and_then(|parent| parent.children.get_mut(&name[..]))
-            && known.node == id
-        {
-            known.told = now;
-        }
-        if let Some(node) = self.table.get_mut(&id) {
-            node.name = name;
-        }
+    /// What `name` in `directory` was last known to lead to, however long ago.
+    pub fn remembered(&mut self, directory: NodeId, name: &[u8]) -> Option<Found> {
+        let known = *self.table.get(&directory)?.children.get(name)?;
+        self.get(known.node).map(|node| node.found(known.node))
     }
 
     /// `name` in `directory` leads nowhere, or elsewhere.

@@ -1,5 +1,6 @@
 //! A mounted container and what this process knows of it; look-ups.
 
+use super::board::Board;
 use super::client::handle::{Handle, kind_of};
 use super::client::mounted::Mounted;
 use super::client::names::Name;
@@ -23,6 +24,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 /// How long names and attributes are believed, see [`super::nodes`].
 const BELIEVED_NANOSECONDS: i64 = 1_000_000_000;
 
+/// How often a name is asked for again that led nowhere while another process of this node changed it.
+const QUESTIONS_COUNT_MAX: u32 = 8;
+
 /// A mounted container.
 pub struct Store {
     /// libdfs's side.
@@ -33,6 +37,8 @@ pub struct Store {
     pub listings: Lock<Listings>,
     /// This node's files about the container.
     pub runtime: Runtime,
+    /// What this node's processes changed.
+    pub board: Board,
     /// The hidden directory's handle, once it was looked for.
     pub hidden: Lock<Option<Arc<Handle>>>,
     believed_nanoseconds: i64,
@@ -62,15 +68,18 @@ impl Store {
     /// As [`OpenError`] has them.
     pub fn open(pool: &str, container: &str, options: &MountOptions) -> std::result::Result<Arc<Self>, OpenError> {
         let mounted = Arc::new(Mounted::connect(pool, container, options)?);
+        let runtime = Runtime::open(mounted.uuid);
+        let board = Board::open(runtime.directory());
         let root = || -> Result<_> {
             let handle = Arc::new(mounted.root()?);
             let (object, mode) = (handle.object()?, handle.mode()?);
-            Ok(Nodes::new(handle, object, mode & 0o7777))
+            Ok(Nodes::new(handle, object, mode & 0o7777, board))
         };
         let nodes = root().map_err(|errno| OpenError::root(pool, container, errno))?;
         let is_strict = options.consistency == Some(Consistency::Strict);
         let store = Arc::new(Self {
-            runtime: Runtime::open(mounted.uuid),
+            runtime,
+            board,
             nodes: Lock::new(nodes),
             listings: Lock::new(Listings::default()),
             hidden: Lock::new(None),
@@ -185,16 +194,30 @@ impl Store {
             return Ok(found);
         }
         let c_name = Name::new(name)?;
-        let answer = self.retry(|| {
-            if told {
-                let (handle, stat) = self.mounted.look_up_told(&parent.handle, &c_name)?;
-                Ok((handle, Some(stat)))
-            } else {
-                Ok((self.mounted.look_up(&parent.handle, &c_name)?, None))
+        let mut asked;
+        let mut answer;
+        let mut again = 0..QUESTIONS_COUNT_MAX;
+        loop {
+            asked = patience::now();
+            answer = self.retry(|| {
+                if told {
+                    let (handle, stat) = self.mounted.look_up_told(&parent.handle, &c_name)?;
+                    Ok((handle, Some(stat)))
+                } else {
+                    Ok((self.mounted.look_up(&parent.handle, &c_name)?, None))
+                }
+            });
+            // In the middle of another process's rename the name may lead nowhere.
+            let is_doubtful = matches!(answer, Err(Errno::NOENT))
+                && self.board.name_changed(parent.object, name) > asked
+                && again.next().is_some();
+            if !is_doubtful {
+                break;
             }
-        });
+            self.board.wait_for_name(parent.object, name);
+        }
         match answer {
-            Ok((handle, stat)) => self.note(directory, name, handle, stat.as_ref()),
+            Ok((handle, stat)) => self.note((directory, name), handle, stat.as_ref(), asked),
             Err(error) => {
                 if error == Errno::NOENT {
                     let gone = self.nodes.lock().forget_name(directory, name);
@@ -205,22 +228,27 @@ impl Store {
         }
     }
 
-    /// Notes what a message has told: `name` leads to `handle`.
+    /// Notes what the message has told that was sent when it was `asked`: a name in a directory leads to `handle`.
     ///
     /// # Errors
     /// The library's.
-    pub fn note(&self, directory: NodeId, name: &[u8], handle: Handle, stat: Option<&libc::stat>) -> Result<Found> {
+    pub fn note(
+        &self,
+        (directory, name): (NodeId, &[u8]),
+        handle: Handle,
+        stat: Option<&libc::stat>,
+        asked: i64,
+    ) -> Result<Found> {
         let (object, mode) = (handle.object()?, handle.mode()?);
         let kind = kind_of(mode);
         let chunk_bytes = if stat.is_some() && kind == Kind::File { handle.chunk_bytes()? } else { 0 };
-        let now = patience::now();
         let mut spare = Vec::new();
         let mut nodes = self.nodes.lock();
-        let id = nodes.insert((directory, name), (object, kind), Arc::new(handle), mode & 0o7777, now);
+        let id = nodes.insert((directory, name), (object, kind), Arc::new(handle), mode & 0o7777, asked);
         if let Some(node) = nodes.get(id) {
             node.is_confirmed = true;
             if let Some(stat) = stat {
-                node.set_attributes(stat::attributes(id, kind, stat, chunk_bytes), now);
+                node.set_attributes(stat::attributes(id, kind, stat, chunk_bytes), asked);
             }
         }
         spare.append(&mut nodes.trim());
@@ -249,18 +277,27 @@ impl Store {
     /// # Errors
     /// `ESTALE` for a node that is gone.
     pub fn attributes(&self, id: NodeId) -> Result<Attributes> {
-        let since = self.since();
-        if let Some(attributes) = self.nodes.lock().get(id).ok_or(Errno::STALE)?.fresh_attributes(since) {
-            return Ok(attributes);
+        {
+            let mut nodes = self.nodes.lock();
+            let node = nodes.get(id).ok_or(Errno::STALE)?;
+            if let Some(attributes) = node.fresh_attributes(self.node_since(node.object)) {
+                return Ok(attributes);
+            }
         }
         self.ask_attributes(id)
     }
 
+    /// Since when what was told of a node is still believed.
+    fn node_since(&self, object: ObjectId) -> i64 {
+        self.since().max(self.board.node_changed(object))
+    }
+
     fn ask_attributes(&self, id: NodeId) -> Result<Attributes> {
         let mut known = self.known(id)?;
+        let asked = patience::now();
         if id == ROOT {
             let stat = self.retry(|| self.mounted.stat_root())?;
-            return self.note_attributes(&known, &stat);
+            return self.note_attributes(&known, &stat, asked);
         }
         // The handle remembers parent and name; after a rename it is opened again under the new one.
         let mut is_renamed = self.nodes.lock().get(id).ok_or(Errno::STALE)?.is_handle_renamed;
@@ -274,7 +311,7 @@ impl Store {
             }
             match self.retry(|| self.mounted.stat(&known.handle)) {
                 Err(Errno::NOENT) => is_renamed = true,
-                stat => return self.note_attributes(&known, &stat?),
+                stat => return self.note_attributes(&known, &stat?, asked),
             }
         }
         self.last_attributes(id)
@@ -286,6 +323,7 @@ impl Store {
     /// # Errors
     /// `ENOENT` if it is at neither place.
     pub fn reopen(&self, id: NodeId) -> Result<Known> {
+        let asked = patience::now();
         let (parent, name, object, is_hidden, is_open) = {
             let mut nodes = self.nodes.lock();
             let node = nodes.get(id).ok_or(Errno::STALE)?;
@@ -313,6 +351,9 @@ impl Store {
         node.is_removed |= is_found_hidden;
         node.is_hidden |= is_found_hidden;
         let kind = node.kind;
+        if !is_found_hidden {
+            nodes.confirm(id, asked);
+        }
         drop(nodes);
         drop(before);
         Ok(Known { id, object, kind, handle })
@@ -332,7 +373,7 @@ impl Store {
         if handle.object()? == object { Ok(handle) } else { Err(Errno::NOENT) }
     }
 
-    pub(super) fn note_attributes(&self, known: &Known, stat: &libc::stat) -> Result<Attributes> {
+    pub(super) fn note_attributes(&self, known: &Known, stat: &libc::stat, asked: i64) -> Result<Attributes> {
         let chunk_bytes = if known.kind == Kind::File { known.handle.chunk_bytes()? } else { 0 };
         let mut attributes = stat::attributes(known.id, known.kind, stat, chunk_bytes);
         let mut nodes = self.nodes.lock();
@@ -340,13 +381,14 @@ impl Store {
             if node.is_removed {
                 attributes.link_count = 0;
             }
-            node.set_attributes(attributes, patience::now());
+            node.set_attributes(attributes, asked);
         }
         Ok(attributes)
     }
 
     /// A node without a name: what was told last, if this process has it open.
     fn last_attributes(&self, id: NodeId) -> Result<Attributes> {
+        let asked = patience::now();
         let (is_open, kind, handle, last, rights) = {
             let mut nodes = self.nodes.lock();
             let node = nodes.get(id).ok_or(Errno::STALE)?;
@@ -366,7 +408,7 @@ impl Store {
         let mut nodes = self.nodes.lock();
         if let Some(node) = nodes.get(id) {
             node.is_removed = true;
-            node.set_attributes(attributes, patience::now());
+            node.set_attributes(attributes, asked);
         }
         Ok(attributes)
     }
@@ -376,10 +418,10 @@ impl Store {
     /// # Errors
     /// As `attributes`.
     pub fn rights(&self, id: NodeId) -> Result<Attributes> {
-        let since = self.since();
         {
             let mut nodes = self.nodes.lock();
             let node = nodes.get(id).ok_or(Errno::STALE)?;
+            let since = self.node_since(node.object);
             if let Some(attributes) = node.fresh_attributes(since) {
                 return Ok(attributes);
             }
@@ -409,6 +451,17 @@ impl Store {
                 self.retry(|| call(&self.mounted, &known.handle))
             }
             outcome => outcome,
+        }
+    }
+
+    /// This process changed something of a node that its times tell.
+    pub fn note_times_changed(&self, id: NodeId) {
+        let object = self.with(id, |node| {
+            node.forget_times();
+            node.object
+        });
+        if let Some(object) = object {
+            self.board.note_node(object);
         }
     }
 

@@ -22,6 +22,12 @@ struct sidestep_daos_calls {
 	int (*daos_fini)(void);
 	/** Makes the library usable in a fork child. Not before 2.4. */
 	int (*daos_reinit)(void);
+	/** Has a function called by each thread that waits for the network of one context, at each turn, without a lock:
+	 * with the microseconds that the turn may sleep, for those that it shall. */
+	int (*crt_register_progress_cb)(int64_t (*turn)(void *context, int64_t timeout, void *argument), int index,
+					void *argument);
+	/** How many contexts there are; a new one has the last index. */
+	int (*crt_context_num)(int *count);
 	/** Connects to a pool by label or UUID; flags 1 to read, 2 to write. */
 	int (*daos_pool_connect2)(const char *pool, const char *system, unsigned int flags, daos_handle_t *handle,
 				  daos_pool_info_t *info, daos_event_t *event);

@@ -32,6 +32,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/ground/file_size_limit.rs",
     "src/ground/guard.rs",
     "src/ground/kernel.rs",
+    "src/ground/standby.rs",
     "src/ground/threads.rs",
     "src/posix/credentials.rs",
     "src/posix/description.rs",
@@ -47,6 +48,8 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/daos/bindings/calls.rs",
     "src/store/daos/board.rs",
     "src/store/daos/client/attributes.rs",
+    "src/store/daos/client/bounded.rs",
+    "src/store/daos/client/fiber.rs",
     "src/store/daos/client/handle.rs",
     "src/store/daos/client/mod.rs",
     "src/store/daos/client/mounted.rs",
@@ -87,6 +90,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "tests/emulator/src/events.rs",
     "tests/emulator/src/process.rs",
     "tests/emulator/src/shared_page.rs",
+    "tests/emulator/src/turns.rs",
 ];
 
 /// Layers, lowest first. Each imports only those before it; `command` stands aside and may import all.

@@ -348,6 +348,7 @@ pub unsafe fn advise(start: *mut u8, length: usize, advice: i32) -> Result<()> {
 
 /// Waits until a word in shared memory is no longer `value`, or somebody wakes us, or the time is over.
 pub fn wait_on(word: &AtomicU32, value: u32, milliseconds: u32) {
+    // The kernel refuses a second's worth of nanoseconds, and whoever waited would spin.
     let (seconds, rest) = (i64::from(milliseconds / 1000), i64::from(milliseconds % 1000));
     let timeout = rustix::time::Timespec { tv_sec: seconds, tv_nsec: rest * 1_000_000 };
     let _ = rustix::thread::futex::wait(word, rustix::thread::futex::Flags::empty(), value, Some(&timeout));
@@ -356,6 +357,11 @@ pub fn wait_on(word: &AtomicU32, value: u32, milliseconds: u32) {
 /// Wakes one waiter of [`wait_on`].
 pub fn wake_one(word: &AtomicU32) {
     let _ = rustix::thread::futex::wake(word, rustix::thread::futex::Flags::empty(), 1);
+}
+
+/// Wakes everybody in [`wait_on`].
+pub fn wake_all(word: &AtomicU32) {
+    let _ = rustix::thread::futex::wake(word, rustix::thread::futex::Flags::empty(), i32::MAX.cast_unsigned());
 }
 
 /// The descriptors that this process has open now.
@@ -397,6 +403,13 @@ pub fn is_single_threaded() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_of_more_than_a_second_waits() {
+        let before = now();
+        wait_on(&AtomicU32::new(0), 0, 1_100);
+        assert!(now() - before >= 1_100_000_000);
+    }
 
     #[test]
     fn a_parked_descriptor_is_high_and_spared() {

@@ -40,11 +40,13 @@ pub trait RemoteArray: ArrayObject {
     /// error nobody knows which of them arrived: writing them again is harmless.
     fn write_extents(&self, extents: &[Extent]) -> Result<()>;
 
-    /// Begins to read one extent into memory that is the caller's own and no application's.
-    fn begin_read(&self, extent: Extent) -> Result<Box<dyn Transfer>>;
+    /// Begins to read `extents`, as [`read_extents`](Self::read_extents) does, into memory that is the caller's own and no
+    /// application's.
+    fn begin_read(&self, extents: &[Extent]) -> Result<Box<dyn Transfer>>;
 
-    /// Begins to write one extent from memory that is the caller's own and no application's.
-    fn begin_write(&self, extent: Extent) -> Result<Box<dyn Transfer>>;
+    /// Begins to write `extents`, as [`write_extents`](Self::write_extents) does, from memory that is the caller's own and
+    /// no application's.
+    fn begin_write(&self, extents: &[Extent]) -> Result<Box<dyn Transfer>>;
 
     /// An open's own message: finds the node under its name as it is now. What was begun on the array before, its first
     /// bytes, goes on meanwhile.

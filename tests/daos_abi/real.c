@@ -3,6 +3,7 @@
  * theirs. Nothing is run.
  */
 #define _GNU_SOURCE
+#include <cart/api.h>
 #include <daos.h>
 #include <daos_fs.h>
 #include <fcntl.h>
@@ -123,6 +124,8 @@ _Static_assert(DAOS_SUPER_MAGIC == 0xDA05AD10, "statfs");
 #define SIDESTEP_DAOS_TYPES_H
 #include "sidestep_daos_calls.h"
 struct sidestep_daos_calls sidestep_real_calls = {
+	.crt_context_num = crt_context_num,
+	.crt_register_progress_cb = crt_register_progress_cb,
 	.d_log_init_adv = d_log_init_adv,
 	.daos_cont_close = daos_cont_close,
 	.daos_cont_open2 = daos_cont_open2,

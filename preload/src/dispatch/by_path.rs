@@ -233,7 +233,13 @@ unsafe fn attempt(
     operation: &impl Fn(&Place<'_>, &Place<'_>) -> Result<()>,
 ) -> Verdict {
     // SAFETY: by the caller's word.
-    let sides = unsafe { (side(call, from, looks_twice), side(call, to, looks_twice)) };
+    let first = match unsafe { side(call, from, looks_twice) } {
+        // A store that does not answer is not asked again.
+        Err(error) => return Verdict::of::<i64>(Err(error)),
+        first => first,
+    };
+    // SAFETY: by the caller's word.
+    let sides = (first, unsafe { side(call, to, looks_twice) });
     match sides {
         // The first name is looked up before the second is even looked at.
         (Ok(Side::Ours(Place { found: None, .. })), Err(Errno::NAMETOOLONG)) => Verdict::of::<i64>(Err(Errno::NOENT)),

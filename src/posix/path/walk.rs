@@ -392,7 +392,8 @@ fn nameless(
     directory: NodeId,
     last: Last,
 ) -> Result<Place<'static>> {
-    let attributes = connected.container.attributes(directory).map_err(|_| Errno::NOENT)?;
+    let gone = |error| if error == Errno::STALE { Errno::NOENT } else { error };
+    let attributes = connected.container.attributes(directory).map_err(gone)?;
     let found = Found { node: directory, generation: attributes.generation, kind: attributes.kind };
     Ok(Place::of_node(mount, connected, found, last))
 }

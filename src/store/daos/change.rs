@@ -13,6 +13,9 @@ use crate::store::{Changes, Found, Kind, NewNode, NodeId, RenameMode};
 const EXTENDED_NAMES_BYTES_MAX: usize = 65536;
 const EXTENDED_VALUE_BYTES_MAX: usize = 65536;
 
+/// How often a change of names is begun anew that others change too.
+const ATTEMPTS_COUNT_MAX: u32 = 16;
+
 /// An extended attribute.
 struct Extended {
     name: Name,
@@ -82,6 +85,10 @@ impl Store {
     /// `ENOENT`, `EISDIR`, `EROFS`.
     pub fn unlink(&self, directory: NodeId, name: &[u8]) -> Result<()> {
         self.check_may_change()?;
+        self.settled(&[(directory, name)], || self.try_unlink(directory, name))
+    }
+
+    fn try_unlink(&self, directory: NodeId, name: &[u8]) -> Result<()> {
         let parent = self.directory(directory)?;
         let c_name = Name::new(name)?;
         let entry = self.entry(directory, name)?;
@@ -105,6 +112,10 @@ impl Store {
     /// `ENOENT`, `ENOTDIR`, `ENOTEMPTY`, `EROFS`.
     pub fn remove_directory(&self, directory: NodeId, name: &[u8]) -> Result<()> {
         self.check_may_change()?;
+        self.settled(&[(directory, name)], || self.try_remove_directory(directory, name))
+    }
+
+    fn try_remove_directory(&self, directory: NodeId, name: &[u8]) -> Result<()> {
         let parent = self.directory(directory)?;
         let c_name = Name::new(name)?;
         let entry = self.entry(directory, name)?;
@@ -152,6 +163,26 @@ impl Store {
         if hidden::is_hidden(from.0, from.1) || hidden::is_hidden(to.0, to.1) {
             return Err(Errno::PERM);
         }
+        self.settled(&[from, to], || self.try_rename(from, to, mode))
+    }
+
+    /// Does what was begun with what names lead to, again if that is something else by now.
+    fn settled(&self, names: &[(NodeId, &[u8])], mut call: impl FnMut() -> Result<()>) -> Result<()> {
+        for _ in 0..ATTEMPTS_COUNT_MAX {
+            match call() {
+                Err(Errno::STALE) => {
+                    let mut nodes = self.nodes.lock();
+                    for (directory, name) in names {
+                        nodes.forget_name(*directory, name);
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(Errno::NOENT)
+    }
+
+    fn try_rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), mode: RenameMode) -> Result<()> {
         let (from_parent, to_parent) = (self.directory(from.0)?, self.directory(to.0)?);
         let (from_name, to_name) = (Name::new(from.1)?, Name::new(to.1)?);
         let moved = self.entry(from.0, from.1)?;
@@ -209,8 +240,10 @@ impl Store {
         if let Some(other) = other.as_ref().filter(|other| other.kind == Kind::File && self.is_in_use(other)) {
             self.hide(&to_parent, &to_name, other)?;
         }
-        self.mounted.rename((&from_parent.handle, &from_name), (&to_parent.handle, &to_name))?;
+        let outcome = self.mounted.rename((&from_parent.handle, &from_name), (&to_parent.handle, &to_name));
         drop(change);
+        // It says so of a directory that came to be there since it was asked for.
+        outcome.map_err(|error| if error == Errno::INVAL { Errno::STALE } else { error })?;
         self.note_names_changed(&from_parent, &to_parent);
         if let Some(other) = other {
             self.note_removed((&to_parent, to.1), &other);

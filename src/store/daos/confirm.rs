@@ -28,7 +28,7 @@ impl Store {
             return None;
         }
         let mut nodes = self.nodes.lock();
-        let found = nodes.remembered(directory, name)?;
+        let found = nodes.child(directory, name, i64::MIN)?;
         let node = nodes.get(found.node)?;
         node.is_confirmed = false;
         let has_name = !node.is_handle_renamed && !node.is_removed && node.parent == directory && node.name == name;
@@ -48,7 +48,7 @@ impl Store {
             stat => stat?,
         };
         self.note_attributes(&known, &stat, asked)?;
-        self.nodes.lock().confirm(id, asked);
+        self.nodes.lock().believe(id, asked);
         Ok(true)
     }
 
@@ -86,42 +86,40 @@ impl Store {
 
     /// An open's own message: the node is under its name at this moment. None where a look-up has just found it there.
     ///
-    /// This node knows already that the file is open, and whoever removes its name from here on keeps its bytes. Who began
-    /// before may not have seen that: then it is asked again whether the name still leads to it.
-    ///
     /// # Errors
     /// `ENOENT` if its name leads elsewhere by now.
     pub fn confirm_open(&self, id: NodeId) -> Result<()> {
-        if id == ROOT {
-            return Ok(());
-        }
-        let mut is_confirmed = self.with(id, |node| std::mem::take(&mut node.is_confirmed)).ok_or(Errno::NOENT)?;
         for _ in 0..CONFIRMATIONS_COUNT_MAX {
-            if !is_confirmed {
-                self.find_again(id).inspect_err(|error| self.disbelieve(id, *error))?;
-                self.with(id, |node| node.is_confirmed = false);
-            }
-            // Found in the hidden directory it has no name: this open came too late.
-            if self.with(id, |node| node.is_removed) != Some(false) {
-                return Err(Errno::NOENT);
-            }
+            self.find_open(id)?;
+            // This node knows that the file is open, so whoever removes its name from here on keeps its bytes. Who began
+            // before may not have seen that: then it is asked again whether the name still leads to it.
             let doubtful = self.nodes.lock().doubtful_name(id);
             let Some((directory, name)) = doubtful else { return Ok(()) };
             self.board.wait_for_name(directory, &name);
-            is_confirmed = false;
         }
         Err(Errno::NOENT)
     }
 
-    fn find_again(&self, id: NodeId) -> Result<()> {
-        let has_name = |node: &mut Node| !node.is_handle_renamed && !node.is_removed && node.kind == Kind::File;
-        if self.with(id, has_name) == Some(true)
-            && self.mounted.library.calls.dfs_ostatx.is_some()
-            && self.confirm(id)?
-        {
+    fn find_open(&self, id: NodeId) -> Result<()> {
+        let told = self.with(id, |node| {
+            let has_name = !node.is_handle_renamed && !node.is_removed && node.kind == Kind::File;
+            (std::mem::take(&mut node.is_confirmed), has_name)
+        });
+        let (is_confirmed, has_name) = told.ok_or(Errno::NOENT)?;
+        if id == ROOT || is_confirmed {
             return Ok(());
         }
-        self.reopen(id).map(drop)
+        let outcome = if has_name && self.mounted.library.calls.dfs_ostatx.is_some() && self.confirm(id)? {
+            Ok(())
+        } else {
+            // Found in the hidden directory it has no name: this open came too late.
+            self.reopen(id).and_then(|_| match self.with(id, |node| node.is_removed) {
+                Some(false) => Ok(()),
+                _ => Err(Errno::NOENT),
+            })
+        };
+        self.with(id, |node| node.is_confirmed = false);
+        outcome.inspect_err(|error| self.disbelieve(id, *error))
     }
 
     /// A file's size as it was last told, however long ago.
@@ -131,11 +129,11 @@ impl Store {
 
     /// A file's size, if an open or a look-up was told it a moment ago.
     pub fn size_just_told(&self, id: NodeId) -> Option<u64> {
-        let now = patience::now() - OPENED_NANOSECONDS;
-        let told = |node: &mut Node| {
-            let since = now.max(self.board.node_changed(node.object));
+        let told_now = patience::now() - OPENED_NANOSECONDS;
+        let fresh = |node: &mut Node| {
+            let since = told_now.max(self.board.node_changed(node.object));
             node.fresh_attributes(since).map(|attributes| attributes.size_bytes)
         };
-        self.with(id, told).flatten()
+        self.with(id, fresh).flatten()
     }
 }

@@ -200,8 +200,8 @@ look_up! {
         dfs_ostat dfs_osetattr dfs_chmod dfs_sync dfs_setxattr dfs_getxattr dfs_removexattr dfs_listxattr dfs_get_mode
         dfs_get_symlink_value dfs_obj2id dfs_obj_local2global dfs_obj_global2local dfs_get_chunk_size;
     optional:
-        d_log_init_adv daos_reinit daos_event_abort dfs_mount_snap dfs_readdirplus dfs_chown dfs_obj_get_info
-        dfs_obj_set_chunk_size dfs_ostatx
+        d_log_init_adv daos_reinit crt_register_progress_cb crt_context_num daos_event_abort dfs_mount_snap
+        dfs_readdirplus dfs_chown dfs_obj_get_info dfs_obj_set_chunk_size dfs_ostatx
 }
 
 #[cfg(test)]

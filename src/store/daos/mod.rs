@@ -16,9 +16,8 @@
 //! | [`change`], [`listing`], [`opens`], [`confirm`], [`hidden`] | names, directories, open nodes, removed ones |
 //! | [`runtime`], [`board`], [`stand_in`] | what this node's processes tell one another |
 //!
-//! What is not bounded by `timeout=`: a call about names that is under way when an engine stops answering. libdfs has
-//! no event for those, and libdaos makes them again for as long as the pool has not given the engine up; they end when
-//! it is back or excluded.
+//! Calls about names have no event in libdfs: how they are bounded by `timeout=` all the same is [`client::bounded`]'s
+//! story.
 
 pub mod array;
 pub mod bindings;

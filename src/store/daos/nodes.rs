@@ -10,8 +10,8 @@
 //!
 //! What another process of this node changes ends it at once ([`super::board`]); what a client on another node renames,
 //! removes or makes anew is seen after a second at most by `stat`. By `open` it is seen at once: an open always comes with
-//! a message that finds the name as it is ([`Node::is_confirmed`], [`super::confirm`]). With `consistency=strict` nothing is
-//! believed.
+//! a message that finds the name as it is ([`Node::is_confirmed`], [`super::confirm`]). With `consistency=strict` nothing
+//! is believed.
 //!
 //! A node that another client renamed or removed is found out by libdfs, which compares the object when it asks for
 //! attributes; its name is then looked up once more, and if that leads elsewhere the node is gone (`ESTALE`).
@@ -210,14 +210,6 @@ impl Nodes {
         id
     }
 
-    /// A node was found under its name by a message that was sent when it was `asked`.
-    pub fn confirm(&mut self, id: NodeId, asked: i64) {
-        let Some((parent, name)) = self.table.get(&id).map(|node| (node.parent, node.name.clone())) else { return };
-        if let Some(parent) = self.table.get_mut(&parent) {
-            parent.children.insert(name.into(), Known { node: id, told: asked });
-        }
-    }
-
     /// The directory's object and the name under which a node was last found, if another process of this node has changed
     /// that name since, or is about to.
     pub fn doubtful_name(&self, id: NodeId) -> Option<(ObjectId, Vec<u8>)> {
@@ -245,10 +237,20 @@ impl Nodes {
         self.table.contains_key(&id).then_some(id)
     }
 
-    /// What `name` in `directory` was last known to lead to, however long ago.
-    pub fn remembered(&mut self, directory: NodeId, name: &[u8]) -> Option<Found> {
-        let known = *self.table.get(&directory)?.children.get(name)?;
-        self.get(known.node).map(|node| node.found(known.node))
+    /// A node's name leads to it, as the message told that was sent when it was `asked`.
+    pub fn believe(&mut self, id: NodeId, asked: i64) {
+        let Some((parent, name)) = self.table.get_mut(&id).map(|node| (node.parent, std::mem::take(&mut node.name)))
+        else {
+            return;
+        };
+        if let Some(known) = self.table.get_mut(&parent).and_then(|parent| parent.children.get_mut(&name[..]))
+            && known.node == id
+        {
+            known.told = asked;
+        }
+        if let Some(node) = self.table.get_mut(&id) {
+            node.name = name;
+        }
     }
 
     /// `name` in `directory` leads nowhere, or elsewhere.

@@ -24,6 +24,9 @@ pub struct Patience {
 }
 
 impl Patience {
+    /// None at all.
+    pub const NONE: Self = Self { start: 0, limit_nanoseconds: 0 };
+
     /// From now on, `seconds`.
     pub fn of_seconds(seconds: u32) -> Self {
         Self { start: now(), limit_nanoseconds: i64::from(seconds) * 1_000_000_000 }

@@ -1,6 +1,7 @@
 //! A mounted container and what this process knows of it; look-ups.
 
 use super::board::Board;
+use super::client::bounded;
 use super::client::handle::{Handle, kind_of};
 use super::client::mounted::Mounted;
 use super::client::names::Name;
@@ -103,12 +104,11 @@ impl Store {
     /// # Errors
     /// The call's last, or `EINTR`.
     pub fn retry<T>(&self, mut call: impl FnMut() -> Result<T>) -> Result<T> {
+        let patience = self.mounted.patience();
         let mut outcome = call();
-        let mut patience = None;
         for attempt in 0.. {
             match outcome {
-                Err(error) if is_transient(error) && error != Errno::INTR => {
-                    let patience = patience.get_or_insert_with(|| self.mounted.patience());
+                Err(error) if is_transient(error) && error != Errno::INTR && !bounded::is_left_here() => {
                     match patience.pause(attempt) {
                         Ok(()) => outcome = call(),
                         Err(Errno::INTR) => return Err(Errno::INTR),
@@ -352,7 +352,7 @@ impl Store {
         node.is_hidden |= is_found_hidden;
         let kind = node.kind;
         if !is_found_hidden {
-            nodes.confirm(id, asked);
+            nodes.believe(id, asked);
         }
         drop(nodes);
         drop(before);
@@ -494,5 +494,6 @@ impl Store {
         self.hidden.free_in_child();
         self.runtime.after_fork_in_child();
         self.mounted.after_fork_in_child();
+        bounded::after_fork_in_child();
     }
 }

@@ -14,7 +14,7 @@ macro_rules! calls {
 }
 
 calls! {
-    d_log_init_adv daos_init daos_fini daos_reinit
+    d_log_init_adv crt_register_progress_cb crt_context_num daos_init daos_fini daos_reinit
     daos_pool_connect2 daos_pool_disconnect daos_pool_query
     daos_cont_open2 daos_cont_close daos_cont_query daos_cont_create_snap
     daos_eq_create daos_eq_destroy daos_eq_poll

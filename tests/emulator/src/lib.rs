@@ -48,4 +48,5 @@ mod rename;
 mod settings;
 mod shared_page;
 mod snapshot;
+mod turns;
 mod wire;

@@ -6,6 +6,7 @@ use crate::descriptors;
 use crate::errors::{Answer, Trouble};
 use crate::fault::{self, Effect};
 use crate::settings::settings;
+use crate::turns::{self, OwnEvent};
 use sidestep::ground::kernel;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,9 +25,6 @@ pub struct Exchange {
     /// A read is to be told fewer bytes than there are, by a fault's order.
     pub is_short: bool,
 }
-
-/// Between two looks at whether the servers are back, in microseconds.
-const VANISHED_PAUSE_US: u32 = 1000;
 
 /// A wait longer than this sleeps, so as not to take a processor from the others; a shorter one looks at the clock as
 /// DAOS's client does, because a sleep's end is 50 us and more off.
@@ -85,6 +83,7 @@ impl Exchange {
 /// `work`'s, or a fault's.
 pub fn serve<T>(call: Call, work: impl FnOnce(&mut Exchange) -> Answer<T>) -> Answer<T> {
     counters::count_call(call);
+    let _event = OwnEvent::take()?;
     let mut exchange = Exchange::of(call);
     let effect = fault::strike(call, true);
     match effect {
@@ -128,7 +127,7 @@ fn fail<T>(mut exchange: Exchange, trouble: Trouble) -> Answer<T> {
 
 fn hang() -> ! {
     loop {
-        kernel::sleep(VANISHED_PAUSE_US);
+        turns::wait();
     }
 }
 
@@ -140,7 +139,7 @@ pub fn are_servers_gone() -> bool {
 /// Waits while the servers are gone.
 pub fn wait_for_servers() {
     while are_servers_gone() {
-        kernel::sleep(VANISHED_PAUSE_US);
+        turns::wait();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Made of `include/sidestep_daos.h` by `build.rs`: change it there, and then
 //! `SIDESTEP_WRITE_BINDINGS=1 cargo check --features bindgen`.
 //!
-//! Declarations: 1a1097a362572cfd.
+//! Declarations: d27f97e49a53ca29.
 #![allow(unsafe_code, non_camel_case_types, clippy::pedantic)]
 
 use super::types::*;
@@ -30,6 +30,17 @@ pub struct sidestep_daos_calls {
     pub daos_fini: Option<unsafe extern "C" fn() -> c_int>,
     /// Makes the library usable in a fork child. Not before 2.4.
     pub daos_reinit: Option<unsafe extern "C" fn() -> c_int>,
+    /// Has a function called by each thread that waits for the network of one context, at each turn, without a lock:
+    /// with the microseconds that the turn may sleep, for those that it shall.
+    pub crt_register_progress_cb: Option<
+        unsafe extern "C" fn(
+            turn: Option<unsafe extern "C" fn(context: *mut c_void, timeout: i64, argument: *mut c_void) -> i64>,
+            index: c_int,
+            argument: *mut c_void,
+        ) -> c_int,
+    >,
+    /// How many contexts there are; a new one has the last index.
+    pub crt_context_num: Option<unsafe extern "C" fn(count: *mut c_int) -> c_int>,
     /// Connects to a pool by label or UUID; flags 1 to read, 2 to write.
     pub daos_pool_connect2: Option<
         unsafe extern "C" fn(

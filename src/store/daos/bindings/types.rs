@@ -1,7 +1,7 @@
 //! Made of `include/sidestep_daos.h` by `build.rs`: change it there, and then
 //! `SIDESTEP_WRITE_BINDINGS=1 cargo check --features bindgen`.
 //!
-//! Declarations: 1a1097a362572cfd.
+//! Declarations: d27f97e49a53ca29.
 #![allow(unsafe_code, non_camel_case_types, clippy::pedantic)]
 
 use core::ffi::{c_char, c_int, c_void};

@@ -28,10 +28,13 @@ impl Mounted {
             operation.wait(&self.patience())?;
             return operation.attributes();
         }
-        // SAFETY: plain numbers.
-        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-        of_dfs(dfs_call!(self.library, dfs_ostat(self.dfs(), node.as_ptr(), &raw mut stat)))?;
-        Ok(stat)
+        let (library, dfs, node) = (self.library, self.dfs(), node.as_ptr());
+        self.bounded(move || {
+            // SAFETY: plain numbers.
+            let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+            of_dfs(dfs_call!(library, dfs_ostat(dfs, node, &raw mut stat)))?;
+            Ok(stat)
+        })?
     }
 
     /// The root's attributes, which stand under no name. Two messages.
@@ -39,12 +42,14 @@ impl Mounted {
     /// # Errors
     /// The library's.
     pub fn stat_root(&self) -> Result<libc::stat> {
-        // SAFETY: plain numbers.
-        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+        let (library, dfs) = (self.library, self.dfs());
         self.count(2);
-        let none = std::ptr::null_mut();
-        of_dfs(dfs_call!(self.library, dfs_stat(self.dfs(), none, std::ptr::null(), &raw mut stat)))?;
-        Ok(stat)
+        self.bounded(move || {
+            // SAFETY: plain numbers.
+            let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+            of_dfs(dfs_call!(library, dfs_stat(dfs, std::ptr::null_mut(), std::ptr::null(), &raw mut stat)))?;
+            Ok(stat)
+        })?
     }
 
     /// Changes attributes of an open node, but for the root's: three messages. The access time is not kept.
@@ -80,7 +85,8 @@ impl Mounted {
             return Ok(());
         }
         self.count(3);
-        of_dfs(dfs_call!(self.library, dfs_osetattr(self.dfs(), node.as_ptr(), &raw mut stat, flags)))
+        let (library, dfs, node) = (self.library, self.dfs(), node.as_ptr());
+        self.bounded(move || of_dfs(dfs_call!(library, dfs_osetattr(dfs, node, &raw mut stat, flags))))?
     }
 
     /// Sets the root's permission bits.
@@ -89,8 +95,8 @@ impl Mounted {
     /// `EOPNOTSUPP` for the sticky bit.
     pub fn change_root_mode(&self, mode: u32) -> Result<()> {
         self.count(2);
-        let none = std::ptr::null_mut();
-        of_dfs(dfs_call!(self.library, dfs_chmod(self.dfs(), none, std::ptr::null(), mode)))
+        let (library, dfs) = (self.library, self.dfs());
+        self.bounded(move || of_dfs(dfs_call!(library, dfs_chmod(dfs, std::ptr::null_mut(), std::ptr::null(), mode))))?
     }
 
     /// Sets the root's owner.
@@ -100,8 +106,11 @@ impl Mounted {
     pub fn change_root_owner(&self, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
         self.count(2);
         let (uid, gid) = (uid.unwrap_or(u32::MAX), gid.unwrap_or(u32::MAX));
-        let none = std::ptr::null_mut();
-        of_dfs(dfs_call!(self.library, dfs_chown(self.dfs(), none, std::ptr::null(), uid, gid, libc::O_NOFOLLOW)))
+        let (library, dfs) = (self.library, self.dfs());
+        self.bounded(move || {
+            let (parent, name) = (std::ptr::null_mut(), std::ptr::null());
+            of_dfs(dfs_call!(library, dfs_chown(dfs, parent, name, uid, gid, libc::O_NOFOLLOW)))
+        })?
     }
 
     /// A file's size in bytes. One message.
@@ -109,10 +118,13 @@ impl Mounted {
     /// # Errors
     /// The library's.
     pub fn size(&self, file: &Handle) -> Result<u64> {
-        let mut size = 0;
+        let (library, dfs, file) = (self.library, self.dfs(), file.as_ptr());
         self.count(1);
-        of_dfs(dfs_call!(self.library, dfs_get_size(self.dfs(), file.as_ptr(), &raw mut size)))?;
-        Ok(size)
+        self.bounded(move || {
+            let mut size = 0;
+            of_dfs(dfs_call!(library, dfs_get_size(dfs, file, &raw mut size)))?;
+            Ok(size)
+        })?
     }
 
     /// Sets a file's size. One message for each of its targets.
@@ -121,7 +133,7 @@ impl Mounted {
     /// The library's.
     pub fn set_size(&self, file: &Handle, size_bytes: u64) -> Result<()> {
         self.count(1);
-        of_dfs(dfs_call!(self.library, dfs_punch(self.dfs(), file.as_ptr(), size_bytes, TO_THE_END)))
+        self.cut(file, size_bytes, TO_THE_END)
     }
 
     /// Makes a hole that ends before the file does: with a range up to the end or past it libdfs would cut the file off.
@@ -130,7 +142,12 @@ impl Mounted {
     /// The library's.
     pub fn punch(&self, file: &Handle, offset: u64, length: u64) -> Result<()> {
         self.count(2);
-        of_dfs(dfs_call!(self.library, dfs_punch(self.dfs(), file.as_ptr(), offset, length)))
+        self.cut(file, offset, length)
+    }
+
+    fn cut(&self, file: &Handle, offset: u64, length: u64) -> Result<()> {
+        let (library, dfs, file) = (self.library, self.dfs(), file.as_ptr());
+        self.bounded(move || of_dfs(dfs_call!(library, dfs_punch(dfs, file, offset, length))))?
     }
 
     /// An extended attribute's value; its whole length. With an empty `room` the length alone.
@@ -138,11 +155,11 @@ impl Mounted {
     /// # Errors
     /// `ENODATA`, `ERANGE`.
     pub fn extended_attribute(&self, node: &Handle, name: &Name, room: &mut [u8]) -> Result<usize> {
-        let mut length = room.len() as u64;
-        let value = if room.is_empty() { std::ptr::null_mut() } else { room.as_mut_ptr().cast() };
+        let (library, dfs, node, name) = (self.library, self.dfs(), node.as_ptr(), name.clone());
         self.count(1);
-        let answer =
-            dfs_call!(self.library, dfs_getxattr(self.dfs(), node.as_ptr(), name.as_ptr(), value, &raw mut length));
+        let (answer, length) = self.bounded_into(room, move |value, length| {
+            dfs_call!(library, dfs_getxattr(dfs, node, name.as_ptr(), value.cast(), length))
+        })?;
         match of_dfs(answer) {
             Ok(()) if !room.is_empty() && length > room.len() as u64 => Err(Errno::RANGE),
             Ok(()) => Ok(length as usize),
@@ -151,6 +168,26 @@ impl Mounted {
             Err(Errno::TOOBIG | Errno::OVERFLOW) => Err(Errno::RANGE),
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes a call that fills memory and tells the whole length of what there is; with an empty `room` that alone.
+    fn bounded_into(
+        &self,
+        room: &mut [u8],
+        call: impl FnOnce(*mut u8, *mut u64) -> i32 + 'static,
+    ) -> Result<(i32, u64)> {
+        let room_bytes = room.len();
+        let (answer, length, told) = self.bounded(move || {
+            let mut told = vec![0u8; room_bytes];
+            let mut length = room_bytes as u64;
+            let answer = call(if room_bytes == 0 { std::ptr::null_mut() } else { told.as_mut_ptr() }, &raw mut length);
+            (answer, length, told)
+        })?;
+        if answer == 0 {
+            let count = room_bytes.min(usize::try_from(length).unwrap_or(usize::MAX));
+            room[..count].copy_from_slice(&told[..count]);
+        }
+        Ok((answer, length))
     }
 
     /// Whether there is an attribute of that name, if it matters.
@@ -180,10 +217,12 @@ impl Mounted {
             (Some(OnlyIf::Absent), true) => return Err(Errno::EXIST),
             _ => {}
         }
-        let (start, length) = (value.as_ptr().cast(), value.len() as u64);
+        let (library, dfs, node, name, value) = (self.library, self.dfs(), node.as_ptr(), name.clone(), value.to_vec());
         self.count(1);
-        let answer =
-            dfs_call!(self.library, dfs_setxattr(self.dfs(), node.as_ptr(), name.as_ptr(), start, length, flags));
+        let answer = self.bounded(move || {
+            let (start, length) = (value.as_ptr().cast(), value.len() as u64);
+            dfs_call!(library, dfs_setxattr(dfs, node, name.as_ptr(), start, length, flags))
+        })?;
         match of_dfs(answer) {
             Err(Errno::NOENT) if only == Some(OnlyIf::Present) => Err(Errno::NODATA),
             outcome => outcome,
@@ -196,7 +235,8 @@ impl Mounted {
     /// `ENODATA`.
     pub fn remove_extended_attribute(&self, node: &Handle, name: &Name) -> Result<()> {
         self.count(2);
-        match of_dfs(dfs_call!(self.library, dfs_removexattr(self.dfs(), node.as_ptr(), name.as_ptr()))) {
+        let (library, dfs, node, name) = (self.library, self.dfs(), node.as_ptr(), name.clone());
+        match self.bounded(move || of_dfs(dfs_call!(library, dfs_removexattr(dfs, node, name.as_ptr()))))? {
             Err(Errno::NOENT) => Err(Errno::NODATA),
             outcome => outcome,
         }
@@ -207,10 +247,12 @@ impl Mounted {
     /// # Errors
     /// `ERANGE`.
     pub fn extended_attribute_names(&self, node: &Handle, room: &mut [u8]) -> Result<usize> {
-        let mut length = room.len() as u64;
-        let names = if room.is_empty() { std::ptr::null_mut() } else { room.as_mut_ptr().cast() };
+        let (library, dfs, node) = (self.library, self.dfs(), node.as_ptr());
         self.count(1);
-        of_dfs(dfs_call!(self.library, dfs_listxattr(self.dfs(), node.as_ptr(), names, &raw mut length)))?;
+        let (answer, length) = self.bounded_into(room, move |names, length| {
+            dfs_call!(library, dfs_listxattr(dfs, node, names.cast(), length))
+        })?;
+        of_dfs(answer)?;
         if !room.is_empty() && length > room.len() as u64 {
             return Err(Errno::RANGE);
         }

@@ -1,7 +1,7 @@
 //! An open node of libdfs.
 #![allow(unsafe_code)]
 
-use super::dfs_call;
+use super::{bounded, dfs_call};
 use crate::ground::Result;
 use crate::store::daos::bindings::{d_iov_t, daos_obj_id_t, dfs_obj_t, dfs_t};
 use crate::store::daos::entrance;
@@ -90,6 +90,10 @@ impl Drop for Handle {
         let _entered = entrance::enter_as_is();
         if !entrance::is_network_own() {
             // Closing may drive the parent's network. A child that has not used the library loses the memory, no more.
+            return;
+        }
+        if bounded::is_any_left() {
+            // A call that was left may use it; the memory is lost then.
             return;
         }
         // What it answers can't be mended: the memory is gone or leaked.

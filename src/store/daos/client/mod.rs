@@ -1,5 +1,6 @@
 //! The calls of libdfs and libdaos as safe functions: each converts in, makes one call, converts out. Whoever calls
-//! them is inside ([`super::entrance`]).
+//! them is inside ([`super::entrance`]). A vfork child's calls are made for it by a thread of its parent
+//! ([`crate::ground::standby`]).
 //!
 //! | file | what |
 //! |---|---|
@@ -9,9 +10,12 @@
 //! | [`names`] | look-up, open, make, remove, move, list |
 //! | [`attributes`] | stat, set, extended attributes |
 //! | [`operation`] | reads and writes as operations under way, each on an event |
+//! | [`bounded`], [`fiber`] | calls about names that end when patience does |
 //! | [`queue`] | event queues, lent to one thread at a time |
 
 pub mod attributes;
+pub mod bounded;
+mod fiber;
 pub mod handle;
 pub mod mounted;
 pub mod names;
@@ -24,7 +28,7 @@ macro_rules! call {
     ($library:expr, $name:ident, $missing:expr, ($($argument:expr),* $(,)?)) => {
         match $library.calls.$name {
             // SAFETY: the arguments are as the call's declaration in `include/` has them; pointers live across it.
-            Some(call) => unsafe { call($($argument),*) },
+            Some(call) => $crate::ground::standby::perform(|| unsafe { call($($argument),*) }),
             None => $missing,
         }
     };

@@ -1,6 +1,7 @@
 //! A pool connected, a container opened, its POSIX namespace mounted.
 #![allow(unsafe_code)]
 
+use super::bounded::bounded;
 use super::{daos_call, dfs_call, session};
 use crate::ground::mounts::MountOptions;
 use crate::ground::{Errno, Result};
@@ -160,15 +161,17 @@ impl Mounted {
         let (container, uuid) = (told.container, told.info.value.ci_uuid);
         times.container = lap();
 
-        let mut dfs = std::ptr::null_mut();
         let access = if may_change { libc::O_RDWR } else { libc::O_RDONLY };
-        let number = match &options.snapshot {
+        let snapshot = options.snapshot.as_deref().map(text).transpose()?;
+        let mounted = bounded(patience, move || match snapshot {
             Some(name) => {
-                let name = text(name)?;
-                dfs_call!(library, dfs_mount_snap(pool, container, access, 0, name.as_ptr(), &raw mut dfs))
+                let mut dfs = std::ptr::null_mut();
+                let name = name.as_ptr();
+                (dfs_call!(library, dfs_mount_snap(pool, container, access, 0, name, &raw mut dfs)), dfs)
             }
-            None => mount(library, (pool, container), access, &mut dfs),
-        };
+            None => mount(library, (pool, container), access),
+        });
+        let (number, dfs) = mounted.unwrap_or((TIMED_OUT, std::ptr::null_mut()));
         if number != 0 || dfs.is_null() {
             return Err(match &options.snapshot {
                 Some(name) if number == libc::ENOENT => {
@@ -179,11 +182,14 @@ impl Mounted {
         }
         times.mount = lap();
 
-        // SAFETY: plain numbers, and pointers that may be null.
-        let mut attributes: Box<WithRoom<dfs_attr_t>> = Box::new(unsafe { std::mem::zeroed() });
-        let told = of_dfs(dfs_call!(library, dfs_query(dfs, &raw mut attributes.value)));
+        let told = bounded(patience, move || {
+            // SAFETY: plain numbers, and pointers that may be null.
+            let mut attributes: Box<WithRoom<dfs_attr_t>> = Box::new(unsafe { std::mem::zeroed() });
+            of_dfs(dfs_call!(library, dfs_query(dfs, &raw mut attributes.value)))
+                .map(|()| attributes.value.da_chunk_size)
+        });
         let container_chunk_bytes = match told {
-            Ok(()) if attributes.value.da_chunk_size != 0 => attributes.value.da_chunk_size,
+            Ok(Ok(bytes)) if bytes != 0 => bytes,
             // libdfs's own.
             _ => 1 << 20,
         };
@@ -219,15 +225,29 @@ impl Mounted {
         if self.generation.load(Ordering::Acquire) != generation {
             let _turn = self.remounting.lock();
             if self.generation.load(Ordering::Acquire) != generation {
-                let mut dfs = std::ptr::null_mut();
                 self.count(3);
-                let number = mount(self.library, (self.pool, self.container), self.access(), &mut dfs);
+                let (library, handles, access) = (self.library, (self.pool, self.container), self.access());
+                let (number, dfs) = self.bounded(move || mount(library, handles, access))?;
                 of_dfs(number)?;
                 self.dfs.store(dfs, Ordering::Release);
                 self.generation.store(generation, Ordering::Release);
             }
         }
         Ok(self.dfs())
+    }
+
+    /// After a call that was to make a node and was left: it may hold the mount's lock on object numbers for as long as
+    /// the servers do not answer. Others mount again, rather than wait for it.
+    pub(super) fn forget_mount_to_create(&self) {
+        self.generation.store(u32::MAX, Ordering::Release);
+    }
+
+    /// Makes a call for as long as this mount's `timeout=` says.
+    ///
+    /// # Errors
+    /// As [`bounded`] has them.
+    pub(super) fn bounded<T: 'static>(&self, call: impl FnOnce() -> T + 'static) -> Result<T> {
+        bounded(self.patience(), call)
     }
 
     /// In a fork child, before anything else.
@@ -282,24 +302,26 @@ impl Mounted {
         if self.is_read_only {
             return Ok(());
         }
-        of_dfs(dfs_call!(self.library, dfs_sync(self.dfs())))
+        let (library, dfs) = (self.library, self.dfs());
+        self.bounded(move || of_dfs(dfs_call!(library, dfs_sync(dfs))))?
     }
 }
 
-/// Mounts a container's namespace; 0 or an errno.
+/// Mounts a container's namespace: 0 or an errno, and what was mounted.
 fn mount(
     library: &'static Library,
     (pool, container): (daos_handle_t, daos_handle_t),
     access: i32,
-    dfs: &mut *mut dfs_t,
-) -> i32 {
-    match dfs_call!(library, dfs_mount(pool, container, access, dfs)) {
+) -> (i32, *mut dfs_t) {
+    let mut dfs = std::ptr::null_mut();
+    let number = match dfs_call!(library, dfs_mount(pool, container, access, &raw mut dfs)) {
         // A balanced container says so by refusing.
         libc::EPERM | libc::EINVAL | libc::ENOTSUP => {
-            dfs_call!(library, dfs_mount(pool, container, access | BALANCED, dfs))
+            dfs_call!(library, dfs_mount(pool, container, access | BALANCED, &raw mut dfs))
         }
         number => number,
-    }
+    };
+    (number, dfs)
 }
 
 /// What a pool of a system that the agent does not know answers: `-DER_INVAL`. Nothing else of that call is in doubt.

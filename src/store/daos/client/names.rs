@@ -14,6 +14,7 @@ use std::ffi::c_char;
 pub const NAME_BYTES_MAX: usize = 255;
 
 /// A name with its NUL.
+#[derive(Clone)]
 pub struct Name([u8; NAME_BYTES_MAX + 1]);
 
 impl Name {
@@ -60,7 +61,7 @@ impl Mounted {
     /// # Errors
     /// `ENOENT`, `ENOTDIR`.
     pub fn look_up(&self, directory: &Handle, name: &Name) -> Result<Handle> {
-        self.look_up_with(directory, name, std::ptr::null_mut())
+        Ok(self.look_up_with(directory, name, false)?.0)
     }
 
     /// The same with attributes: two messages, one after the other.
@@ -68,24 +69,27 @@ impl Mounted {
     /// # Errors
     /// As `look_up`.
     pub fn look_up_told(&self, directory: &Handle, name: &Name) -> Result<(Handle, libc::stat)> {
-        // SAFETY: plain numbers.
-        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-        let handle = self.look_up_with(directory, name, &raw mut stat)?;
+        let told = self.look_up_with(directory, name, true)?;
         self.count(1);
-        Ok((handle, stat))
+        Ok(told)
     }
 
-    fn look_up_with(&self, directory: &Handle, name: &Name, stat: *mut libc::stat) -> Result<Handle> {
-        let mut node = std::ptr::null_mut();
-        let mut mode = 0;
+    fn look_up_with(&self, directory: &Handle, name: &Name, told: bool) -> Result<(Handle, libc::stat)> {
+        let (library, dfs, parent, name) = (self.library, self.dfs(), directory.as_ptr(), name.clone());
         let flags = self.access() | libc::O_NOFOLLOW;
         self.count(1);
-        of_dfs(dfs_call!(
-            self.library,
-            dfs_lookup_rel(self.dfs(), directory.as_ptr(), name.as_ptr(), flags, &raw mut node, &raw mut mode, stat)
-        ))?;
-        // SAFETY: just opened.
-        unsafe { Handle::new(self.library, node) }
+        self.bounded(move || {
+            let (mut node, mut mode) = (std::ptr::null_mut(), 0);
+            // SAFETY: plain numbers.
+            let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+            let told = if told { &raw mut stat } else { std::ptr::null_mut() };
+            of_dfs(dfs_call!(
+                library,
+                dfs_lookup_rel(dfs, parent, name.as_ptr(), flags, &raw mut node, &raw mut mode, told)
+            ))?;
+            // SAFETY: just opened.
+            Ok((unsafe { Handle::new(library, node) }?, stat))
+        })?
     }
 
     /// Opens the root directory. No message.
@@ -93,14 +97,14 @@ impl Mounted {
     /// # Errors
     /// The library's.
     pub fn root(&self) -> Result<Handle> {
-        let mut node = std::ptr::null_mut();
-        let none = std::ptr::null_mut();
-        of_dfs(dfs_call!(
-            self.library,
-            dfs_lookup(self.dfs(), c"/".as_ptr(), self.access(), &raw mut node, std::ptr::null_mut(), none)
-        ))?;
-        // SAFETY: just opened.
-        unsafe { Handle::new(self.library, node) }
+        let (library, dfs, access) = (self.library, self.dfs(), self.access());
+        self.bounded(move || {
+            let mut node = std::ptr::null_mut();
+            let (mode, stat) = (std::ptr::null_mut(), std::ptr::null_mut());
+            of_dfs(dfs_call!(library, dfs_lookup(dfs, c"/".as_ptr(), access, &raw mut node, mode, stat)))?;
+            // SAFETY: just opened.
+            unsafe { Handle::new(library, node) }
+        })?
     }
 
     /// Makes a node under a name that is free, and opens it. One message, but the first of some thousand makes another
@@ -115,19 +119,27 @@ impl Mounted {
             .filter(|room| room.len() < 4096)
             .ok_or(Errno::NAMETOOLONG)?
             .copy_from_slice(new.target);
-        let target = if new.kind == Kind::Symlink { target.as_ptr().cast() } else { std::ptr::null() };
+        let target = (new.kind == Kind::Symlink).then_some(target);
         let mode = bits_of(new.kind) | new.mode;
         let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR;
         let chunk_bytes = if new.kind == Kind::File { self.chunk_bytes } else { 0 };
-        let dfs = self.dfs_to_create()?;
-        let mut node = std::ptr::null_mut();
+        let (library, dfs, parent, name) = (self.library, self.dfs_to_create()?, directory.as_ptr(), name.clone());
         self.count(1);
-        of_dfs(dfs_call!(
-            self.library,
-            dfs_open(dfs, directory.as_ptr(), name.as_ptr(), mode, flags, 0, chunk_bytes, target, &raw mut node)
-        ))?;
-        // SAFETY: just opened.
-        unsafe { Handle::new(self.library, node) }
+        let made = self.bounded(move || {
+            let mut node = std::ptr::null_mut();
+            let (name, target) =
+                (name.as_ptr(), target.as_ref().map_or(std::ptr::null(), |target| target.as_ptr().cast()));
+            of_dfs(dfs_call!(
+                library,
+                dfs_open(dfs, parent, name, mode, flags, 0, chunk_bytes, target, &raw mut node)
+            ))?;
+            // SAFETY: just opened.
+            unsafe { Handle::new(library, node) }
+        });
+        if made.is_err() {
+            self.forget_mount_to_create();
+        }
+        made?
     }
 
     /// Removes a name and its object. Three messages for a file. The caller knows that it is no directory, or wants an
@@ -137,8 +149,10 @@ impl Mounted {
     /// `ENOENT`, `ENOTEMPTY`.
     pub fn remove(&self, directory: &Handle, name: &Name) -> Result<()> {
         self.count(3);
-        let none = std::ptr::null_mut();
-        of_dfs(dfs_call!(self.library, dfs_remove(self.dfs(), directory.as_ptr(), name.as_ptr(), false, none)))
+        let (library, dfs, parent, name) = (self.library, self.dfs(), directory.as_ptr(), name.clone());
+        self.bounded(move || {
+            of_dfs(dfs_call!(library, dfs_remove(dfs, parent, name.as_ptr(), false, std::ptr::null_mut())))
+        })?
     }
 
     /// Moves a name. What is under the new one is removed first: five messages and more, and not in one step for others
@@ -148,11 +162,12 @@ impl Mounted {
     /// `ENOENT`, `ENOTEMPTY`; `EINVAL` where the kinds do not go together.
     pub fn rename(&self, from: (&Handle, &Name), to: (&Handle, &Name)) -> Result<()> {
         self.count(5);
-        let none = std::ptr::null_mut();
-        of_dfs(dfs_call!(
-            self.library,
-            dfs_move(self.dfs(), from.0.as_ptr(), from.1.as_ptr(), to.0.as_ptr(), to.1.as_ptr(), none)
-        ))
+        let (library, dfs, parents) = (self.library, self.dfs(), (from.0.as_ptr(), to.0.as_ptr()));
+        let (from, to) = (from.1.clone(), to.1.clone());
+        self.bounded(move || {
+            let none = std::ptr::null_mut();
+            of_dfs(dfs_call!(library, dfs_move(dfs, parents.0, from.as_ptr(), parents.1, to.as_ptr(), none)))
+        })?
     }
 
     /// Exchanges two names: six messages, and not in one step either.
@@ -161,10 +176,11 @@ impl Mounted {
     /// `ENOENT`.
     pub fn exchange(&self, one: (&Handle, &Name), other: (&Handle, &Name)) -> Result<()> {
         self.count(6);
-        let answer = dfs_call!(
-            self.library,
-            dfs_exchange(self.dfs(), one.0.as_ptr(), one.1.as_ptr(), other.0.as_ptr(), other.1.as_ptr())
-        );
+        let (library, dfs, parents) = (self.library, self.dfs(), (one.0.as_ptr(), other.0.as_ptr()));
+        let (one, other) = (one.1.clone(), other.1.clone());
+        let answer = self.bounded(move || {
+            dfs_call!(library, dfs_exchange(dfs, parents.0, one.as_ptr(), parents.1, other.as_ptr()))
+        })?;
         // A name that is not there is "invalid" to libdfs; names and directories have been checked.
         of_dfs(if answer == libc::EINVAL { libc::ENOENT } else { answer })
     }
@@ -180,14 +196,18 @@ impl Mounted {
         count_max: usize,
         tell: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
-        // SAFETY: plain numbers and characters.
-        let mut entries: Vec<libc::dirent> = vec![unsafe { std::mem::zeroed() }; count_max];
-        let mut count = u32::try_from(count_max).unwrap_or(u32::MAX);
+        let (library, dfs, node, mut there) = (self.library, self.dfs(), directory.as_ptr(), anchor.0);
         self.count(1);
-        of_dfs(dfs_call!(
-            self.library,
-            dfs_readdir(self.dfs(), directory.as_ptr(), &raw mut anchor.0, &raw mut count, entries.as_mut_ptr())
-        ))?;
+        let (entries, count);
+        (there, entries, count) = self.bounded(move || {
+            // SAFETY: plain numbers and characters.
+            let mut entries: Vec<libc::dirent> = vec![unsafe { std::mem::zeroed() }; count_max];
+            let mut count = u32::try_from(count_max).unwrap_or(u32::MAX);
+            let first = entries.as_mut_ptr();
+            of_dfs(dfs_call!(library, dfs_readdir(dfs, node, &raw mut there, &raw mut count, first)))?;
+            Ok::<_, Errno>((there, entries, count))
+        })??;
+        anchor.0 = there;
         for entry in entries.iter().take(count as usize) {
             let bytes: &[u8; 256] = {
                 let name: *const [c_char; 256] = &raw const entry.d_name;
@@ -209,11 +229,14 @@ impl Mounted {
     pub fn open_global(&self, ticket: &[u8]) -> Result<Handle> {
         let mut copy = [0u8; TICKET_BYTES_MAX];
         copy.get_mut(..ticket.len()).ok_or(Errno::INVAL)?.copy_from_slice(ticket);
-        let bytes = d_iov_t { iov_buf: copy.as_mut_ptr().cast(), iov_buf_len: ticket.len(), iov_len: ticket.len() };
-        let mut node = std::ptr::null_mut();
-        of_dfs(dfs_call!(self.library, dfs_obj_global2local(self.dfs(), self.access(), bytes, &raw mut node)))?;
-        // SAFETY: just opened.
-        unsafe { Handle::new(self.library, node) }
+        let (library, dfs, access, length) = (self.library, self.dfs(), self.access(), ticket.len());
+        self.bounded(move || {
+            let bytes = d_iov_t { iov_buf: copy.as_mut_ptr().cast(), iov_buf_len: length, iov_len: length };
+            let mut node = std::ptr::null_mut();
+            of_dfs(dfs_call!(library, dfs_obj_global2local(dfs, access, bytes, &raw mut node)))?;
+            // SAFETY: just opened.
+            unsafe { Handle::new(library, node) }
+        })?
     }
 
     /// An open file or directory as bytes for another process. No message.

@@ -1,7 +1,7 @@
 //! The library's start.
 #![allow(unsafe_code)]
 
-use super::daos_call;
+use super::{bounded, daos_call};
 use crate::store::daos::library::Library;
 use crate::store::daos::lock::Lock;
 
@@ -18,6 +18,9 @@ pub fn start(library: &'static Library) -> i32 {
     open_log(library);
     let answer = daos_call!(library, daos_init());
     *is_started = answer == 0;
+    if *is_started {
+        bounded::register(library);
+    }
     answer
 }
 
@@ -45,5 +48,7 @@ pub fn reinit(library: &'static Library) -> i32 {
     if !*IS_STARTED.lock() {
         return 0;
     }
-    daos_call!(library, daos_reinit())
+    let answer = daos_call!(library, daos_reinit());
+    bounded::register(library);
+    answer
 }

@@ -8,13 +8,17 @@ use crate::errors::{Answer, Der, Trouble};
 use crate::events::{self, Event, Work};
 use crate::fault::{self, Effect};
 use crate::process;
+use crate::turns::{self, Turn};
 use crate::wire::{self, Exchange};
 use sidestep::store::daos::bindings::{daos_event_t, daos_handle_t};
-use std::ffi::{c_int, c_uint};
+use std::ffi::{c_int, c_uint, c_void};
+
+fn code(answer: Answer<()>) -> c_int {
+    answer.map_or_else(Trouble::for_daos, |()| 0)
+}
 
 /// Serves a call of libdaos: at once, or, with an event, so that its outcome shows when its messages are through.
 pub fn with_event(call: Call, event: *mut daos_event_t, work: impl FnOnce(&mut Exchange) -> Answer<()>) -> c_int {
-    let code = |answer: Answer<()>| answer.map_or_else(Trouble::for_daos, |()| 0);
     if event.is_null() {
         return code(process::check(call).and_then(|()| wire::serve(call, work)));
     }
@@ -177,4 +181,32 @@ pub unsafe extern "C" fn daos_event_test(event: *mut daos_event_t, timeout: i64,
 pub unsafe extern "C" fn daos_event_abort(event: *mut daos_event_t) -> c_int {
     // SAFETY: the caller's word.
     daos_here(Call::daos_event_abort, || unsafe { Event::new(event).abort() })
+}
+
+/// Has a function called at each turn of a call that waits.
+///
+/// # Safety
+/// As libcart has it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn crt_register_progress_cb(turn: Option<Turn>, index: c_int, _argument: *mut c_void) -> c_int {
+    code(wire::serve_here(Call::crt_register_progress_cb, || {
+        if index != 0 {
+            return Err(Der::NONEXIST.into());
+        }
+        turns::register(turn);
+        Ok(())
+    }))
+}
+
+/// How many contexts there are: one.
+///
+/// # Safety
+/// `count` can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn crt_context_num(count: *mut c_int) -> c_int {
+    code(wire::serve_here(Call::crt_context_num, || {
+        // SAFETY: the caller's word.
+        unsafe { count.write(1) };
+        Ok(())
+    }))
 }

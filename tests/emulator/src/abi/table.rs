@@ -11,6 +11,8 @@ use sidestep::store::daos::bindings::Calls;
 /// Every call that Sidestep knows, each served here.
 const _: Calls = Calls {
     d_log_init_adv: Some(d_log_init_adv),
+    crt_register_progress_cb: Some(crt_register_progress_cb),
+    crt_context_num: Some(crt_context_num),
     daos_init: Some(daos_init),
     daos_fini: Some(daos_fini),
     daos_reinit: Some(daos_reinit),

@@ -261,7 +261,7 @@ pub fn walk<'a>(
     links: &mut u32,
 ) -> Result<Walked<'a>> {
     let container = connected.container.as_ref();
-    let _quiet = connected.quiet();
+    let quiet = connected.quiet();
     let mut directory = start;
     // What is still to be walked: the caller's bytes, until a symlink puts others before them.
     let mut expanded: Option<PathBuffer> = None;
@@ -350,9 +350,11 @@ pub fn walk<'a>(
             continue;
         }
         if is_last {
+            // Far away a signal handler may run between this walk and what follows, and the caller's bytes be others then:
+            // the kernel takes a copy too.
             let name = match &expanded {
-                None => Cow::Borrowed(&path[after - name.len()..after]),
-                Some(_) => Cow::Owned(name.to_vec()),
+                None if quiet.is_none() => Cow::Borrowed(&path[after - name.len()..after]),
+                _ => Cow::Owned(name.to_vec()),
             };
             let must_be_directory = !behind.is_empty();
             let place =

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `live` | a shared lock on the byte of each object that somebody has open; further up an exclusive one while appending |
 //! | `cwd/OBJECT` | a directory to stand in for one of the container's as a working directory |
-//! | `cwd/OBJECT.path` | where that directory was in the container |
+//! | `cwd/OBJECT.path` | a symlink: where that directory was in the container |
 //!
 //! Where the directory can't be had, files that are removed while they are open lose their bytes at once, and an
 //! append is refused ([`Errno::NOLCK`]).

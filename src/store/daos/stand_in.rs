@@ -1,8 +1,7 @@
 //! Directories on the host that stand for a container's, so that the kernel has somewhere to be when a process changes to
-//! one. Each is called by its object, and a file beside it says where it was: a program that is started there finds the
-//! directory by its path, and knows by the object whether that is still the one.
-//!
-//! A file and no symlink, because a directory may lie deeper than `PATH_MAX`.
+//! one. Each is called by its object, and a symlink beside it says where it was: a program that is started there finds
+//! the directory by its path, and knows by the object whether that is still the one. A directory may lie deeper than a
+//! symlink can tell: then it is a file.
 
 use super::object::{ObjectId, ROOT};
 use super::store::Store;
@@ -10,6 +9,7 @@ use crate::ground::kernel::Low;
 use crate::ground::{Errno, Result};
 use crate::store::{Kind, NodeId};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir};
+use std::ffi::CString;
 use std::os::fd::AsFd;
 
 /// What the kernel's `getcwd` and `/proc/self/cwd` add for a directory that was removed.
@@ -18,7 +18,7 @@ const DELETED: &[u8] = b" (deleted)";
 /// What the stand-in of a directory that was removed already has behind its object: it leads nobody anywhere.
 const GONE: &str = ".gone";
 
-/// What the file has behind the object that says where the directory was.
+/// What the symlink has behind the object that says where the directory was.
 const PATH: &str = ".path";
 
 /// Directories within one another that are followed, at most.
@@ -45,7 +45,7 @@ impl Store {
             Err(error) => return Err(error),
         }
         if !is_removed {
-            write_whole(&format!("{host}{PATH}"), &self.path_of(directory)?)?;
+            write_path(&format!("{host}{PATH}"), &self.path_of(directory)?)?;
         }
         path.get_mut(..host.len()).ok_or(Errno::RANGE)?.copy_from_slice(host.as_bytes());
         self.with(directory, |node| node.has_stand_in = !is_removed);
@@ -89,11 +89,11 @@ impl Store {
                 continue;
             }
             let file = format!("{directory}/{name}");
-            let Ok(path) = read_whole(&file) else { continue };
+            let Ok(path) = read_path(&file) else { continue };
             let rest = path.strip_prefix(before).filter(|rest| rest.is_empty() || rest[0] == b'/');
             if let Some(rest) = rest {
                 // Its directory keeps its object, by which it is known if this goes wrong.
-                let _ = write_whole(&file, &[after, rest].concat());
+                let _ = write_path(&file, &[after, rest].concat());
             }
         }
     }
@@ -109,7 +109,7 @@ impl Store {
             self.with(id, |node| node.has_stand_in = true);
             return Some(id);
         }
-        let path = read_whole(&format!("{directory}/cwd/{}{PATH}", object.to_name())).ok()?;
+        let path = read_path(&format!("{directory}/cwd/{}{PATH}", object.to_name())).ok()?;
         let at = self.walk(&path).ok()?;
         let known = self.known(at).ok()?;
         if known.object != object || known.kind != Kind::Directory {
@@ -155,19 +155,32 @@ impl Store {
     }
 }
 
-/// Gives a file another content at once: it is written under another name, and moved into place.
-fn write_whole(file: &str, text: &[u8]) -> Result<()> {
-    let new = format!("{file}.{}", rustix::process::getpid().as_raw_nonzero());
+/// Makes a symlink tell another path at once: it is made under another name, and moved into place.
+fn write_path(link: &str, path: &[u8]) -> Result<()> {
+    let new = format!("{link}.{}", rustix::process::getpid().as_raw_nonzero());
+    let _ = rustix::fs::unlink(new.as_str());
+    match rustix::fs::symlink(path, new.as_str()) {
+        Err(Errno::NAMETOOLONG) => write_file(&new, path)?,
+        made => made?,
+    }
+    rustix::fs::rename(new.as_str(), link)
+}
+
+fn write_file(new: &str, text: &[u8]) -> Result<()> {
     let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
-    let written = rustix::fs::open(new.as_str(), flags, Mode::from_raw_mode(0o600))?;
+    let written = rustix::fs::open(new, flags, Mode::from_raw_mode(0o600))?;
     let mut rest = text;
     while !rest.is_empty() {
         rest = &rest[rustix::io::write(&written, rest)?..];
     }
-    rustix::fs::rename(new.as_str(), file)
+    Ok(())
 }
 
-fn read_whole(file: &str) -> Result<Vec<u8>> {
+fn read_path(file: &str) -> Result<Vec<u8>> {
+    match rustix::fs::readlink(file, Vec::new()) {
+        Err(Errno::INVAL) => {}
+        told => return told.map(CString::into_bytes),
+    }
     let opened = rustix::fs::open(file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut text = Vec::new();
     let mut block = [0; 4096];

@@ -173,7 +173,10 @@ impl CachedFile {
 
     fn receive(&self, state: &mut State, incoming: Incoming) {
         let Incoming { index, frame, transfer, ranges, is_stale, good_until } = incoming;
-        let is_stale = is_stale || good_until != i64::MAX && kernel::now() > good_until;
+        let is_first = good_until != i64::MAX;
+        let has_no_end = self.remote_end.load(Ordering::Acquire) == UNKNOWN;
+        // What came with an open is good as long as what the open was told of the end is.
+        let is_stale = is_stale || is_first && (has_no_end || kernel::now() > good_until);
         self.transfers.fetch_sub(1, Ordering::Relaxed);
         let count = match transfer.wait() {
             Ok(count) => count,

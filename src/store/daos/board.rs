@@ -27,6 +27,9 @@ const WORDS_COUNT: usize = 8192;
 /// The lower bits of a word: how many are about to change a name. The rest is a time that is a microsecond exact.
 const CHANGING: i64 = 0x3ff;
 
+/// What stands for a node's rights where a name would: no name has a slash.
+const RIGHTS: &[u8] = b"/";
+
 /// So long a change may take, before whoever waits for it goes on.
 const CHANGE_NANOSECONDS_MAX: i64 = 1_000_000_000;
 
@@ -73,6 +76,17 @@ impl Board {
     /// Since when nobody here changed a node.
     pub fn node_changed(self, object: ObjectId) -> i64 {
         self.changed(hash(object, b""))
+    }
+
+    /// A node's owner or permission bits are other ones. Apart from the rest, which changes with each name that is made in
+    /// a directory: who makes a thousand asks once for the directory's rights.
+    pub fn note_rights(self, object: ObjectId) {
+        self.note(hash(object, RIGHTS), 0);
+    }
+
+    /// Since when nobody here changed a node's rights.
+    pub fn rights_changed(self, object: ObjectId) -> i64 {
+        self.changed(hash(object, RIGHTS))
     }
 
     /// Notes a change, and `more` that are about to change a name.
@@ -165,6 +179,9 @@ mod tests {
         assert_eq!((other.name_changed(object, b"m"), other.node_changed(object)), (0, 0));
         one.note_node(object);
         assert!(one.node_changed(object) >= before);
+        assert_eq!(other.rights_changed(object), 0);
+        one.note_rights(object);
+        assert!(other.rights_changed(object) >= before);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 

@@ -353,6 +353,7 @@ impl Store {
         };
         self.with(id, |node| node.forget_attributes());
         self.board.note_node(known.object);
+        self.board.note_rights(known.object);
         outcome
     }
 

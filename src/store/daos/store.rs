@@ -421,10 +421,10 @@ impl Store {
         {
             let mut nodes = self.nodes.lock();
             let node = nodes.get(id).ok_or(Errno::STALE)?;
-            let since = self.node_since(node.object);
-            if let Some(attributes) = node.fresh_attributes(since) {
+            if let Some(attributes) = node.fresh_attributes(self.node_since(node.object)) {
                 return Ok(attributes);
             }
+            let since = self.since().max(self.board.rights_changed(node.object));
             let is_superuser = rustix::process::geteuid().is_root();
             let owner = node.rights.owner.or(is_superuser.then_some((0, 0)));
             if node.rights.told > since && owner.is_some() {

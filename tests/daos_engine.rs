@@ -5,5 +5,7 @@
 mod engine;
 #[path = "daos/fork.rs"]
 mod fork;
+#[path = "daos/opening.rs"]
+mod opening;
 #[path = "daos/place.rs"]
 mod place;

@@ -13,6 +13,17 @@ use crate::store::{Allocation, ArrayObject, Attributes, Changes, Found, RemoteAr
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// What comes first on a new description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// Its open, which is to be confirmed.
+    Open,
+    /// That, and a read.
+    Read,
+    /// Nothing: it was handed over as it is.
+    Adopted,
+}
+
 /// One open file description of a cached file.
 pub struct CachedArray {
     file: Arc<CachedFile>,
@@ -23,11 +34,11 @@ pub struct CachedArray {
 
 impl CachedArray {
     /// Puts the cache before an array that was just opened. What was known of the file is forgotten, but for bytes that
-    /// are not in the store yet.
+    /// are not in the store yet. A short file that will be read is asked for its bytes.
     ///
     /// # Errors
     /// `EIO` where a lock is not to be had.
-    pub fn new(shared: &Arc<Shared>, remote: Arc<dyn RemoteArray>) -> Result<Self> {
+    pub fn new(shared: &Arc<Shared>, remote: Arc<dyn RemoteArray>, first: First) -> Result<Self> {
         let opening = Arc::new(Opening::new(false));
         let file = shared.enter(remote.clone())?;
         let array = Self { file, opening, remote };
@@ -37,6 +48,9 @@ impl CachedArray {
             array.file.drop_clean(&mut state);
             array.file.forget_end(&mut state);
             state.openings.push(array.opening.clone());
+            if first == First::Read && state.openings.len() == 1 && !array.file.shared.is_strict(&array.opening) {
+                array.file.begin_first(&mut state);
+            }
         }
         Ok(array)
     }

@@ -7,14 +7,24 @@ use super::span::Span;
 use crate::store::Transfer;
 use std::sync::atomic::Ordering;
 
+/// A write of a block's dirty bytes that is under way.
+pub struct Outgoing {
+    /// The write.
+    pub transfer: Box<dyn Transfer>,
+    /// The bytes.
+    pub ranges: Ranges,
+    /// Nobody asked meanwhile to see what the store has of them.
+    pub is_newest: bool,
+}
+
 /// A block that the cache holds. All of it is under the file's lock, but for what a hit looks at: that is in the frame.
 pub struct Block {
     /// Its memory.
     pub frame: &'static Frame,
     /// Dirty bytes beside those that the frame's word tells of.
     pub others: Ranges,
-    /// The write that takes the whole block to the store, while it is under way. The frame is frozen for as long.
-    pub outgoing: Option<Box<dyn Transfer>>,
+    /// The write that takes what was dirty to the store, while it is under way. The frame is frozen for as long.
+    pub outgoing: Option<Outgoing>,
     /// Whether it counts as dirty: it has dirty bytes and no write under way.
     pub is_dirty: bool,
 }

@@ -1,6 +1,6 @@
 //! A container on another machine with the cache before it.
 
-use super::array::CachedArray;
+use super::array::{CachedArray, First};
 use super::file::CachedFile;
 use super::lock::Lock;
 use super::opening::Opening;
@@ -83,11 +83,17 @@ impl CachedContainer {
         self.shared.used_bytes.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    fn wrap(&self, remote: Arc<dyn RemoteArray>) -> Result<Box<dyn ArrayObject>> {
-        match remote.found().kind {
-            Kind::File => Ok(Box::new(CachedArray::new(&self.shared, remote)?)),
-            Kind::Directory | Kind::Symlink => Ok(Box::new(Passage(remote))),
+    fn wrap(&self, remote: Arc<dyn RemoteArray>, first: First) -> Result<Box<dyn ArrayObject>> {
+        let is_file = remote.found().kind == Kind::File;
+        let opened: Box<dyn ArrayObject> = if is_file {
+            Box::new(CachedArray::new(&self.shared, remote.clone(), first)?)
+        } else {
+            Box::new(Passage(remote.clone()))
+        };
+        if first != First::Adopted {
+            remote.confirm()?;
         }
+        Ok(opened)
     }
 
     fn lay_over(&self, attributes: Result<Attributes>) -> Result<Attributes> {
@@ -116,6 +122,10 @@ impl Container for CachedContainer {
 
     fn lookup_to_tell(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
         self.remote.lookup_to_tell(directory, name)
+    }
+
+    fn lookup_to_open(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
+        self.remote.lookup_to_open(directory, name)
     }
 
     fn attributes(&self, node: NodeId) -> Result<Attributes> {
@@ -163,11 +173,15 @@ impl Container for CachedContainer {
     }
 
     fn open(&self, found: Found) -> Result<Box<dyn ArrayObject>> {
-        self.wrap(self.remote.open_remote(found)?)
+        self.wrap(self.remote.open_remote(found)?, First::Open)
+    }
+
+    fn open_to_read(&self, found: Found) -> Result<Box<dyn ArrayObject>> {
+        self.wrap(self.remote.open_remote(found)?, First::Read)
     }
 
     fn adopt(&self, found: Found, ticket: &[u8]) -> Result<Box<dyn ArrayObject>> {
-        self.wrap(self.remote.adopt_remote(found, ticket)?)
+        self.wrap(self.remote.adopt_remote(found, ticket)?, First::Adopted)
     }
 
     fn hold(&self, found: Found) -> Result<OwnedFd> {

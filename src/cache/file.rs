@@ -7,6 +7,7 @@ use super::ghosts::Ghosts;
 use super::hints::Hints;
 use super::lock::{Guard, Lock};
 use super::opening::Opening;
+use super::ranges::Ranges;
 use crate::ground::guard::Quiet;
 use crate::ground::{Errno, Result, kernel};
 use crate::store::{Attributes, Changes, Found, RemoteArray, Timestamp, Transfer};
@@ -27,14 +28,14 @@ pub struct Incoming {
     pub index: u64,
     /// Its memory.
     pub frame: &'static Frame,
-    /// The read; it asked for `start..end` of the block.
+    /// The read.
     pub transfer: Box<dyn Transfer>,
-    /// First byte asked for.
-    pub start: u32,
-    /// The byte behind the last one asked for.
-    pub end: u32,
+    /// What of the block it asked for, in whole pages but where the file ends.
+    pub ranges: Ranges,
     /// Bytes that it asked for were changed meanwhile: what it brings is no good.
     pub is_stale: bool,
+    /// Until when it is, in nanoseconds since the epoch.
+    pub good_until: i64,
 }
 
 /// A message that is under way without the file's lock.
@@ -244,7 +245,8 @@ impl CachedFile {
         loop {
             let known = self.own_end.load(Ordering::Acquire);
             let end_of = |(index, block): (&u64, &Block)| {
-                let end = if block.outgoing.is_some() { self.block_bytes } else { block.dirty().end() };
+                let sent = block.outgoing.as_ref().map_or(0, |outgoing| outgoing.ranges.end());
+                let end = sent.max(block.dirty().end());
                 if end == 0 { 0 } else { self.start_of(*index) + u64::from(end) }
             };
             let end = state.blocks.iter().rev().map(end_of).find(|end| *end != 0).unwrap_or(0);
@@ -335,8 +337,9 @@ impl State {
         }
         for incoming in &mut self.incoming {
             let at = incoming.index * u64::from(block_bytes);
-            let (low, high) = (at + u64::from(incoming.start), at + u64::from(incoming.end));
-            incoming.is_stale |= low < end && start < high;
+            let low = start.saturating_sub(at).min(u64::from(block_bytes)) as u32;
+            let high = end.saturating_sub(at).min(u64::from(block_bytes)) as u32;
+            incoming.is_stale |= incoming.ranges.within(low, high).next().is_some();
         }
     }
 }

@@ -97,7 +97,7 @@ pub fn after_fork_in_child() {
 
 fn run() {
     let quiet = Quiet::enter();
-    allow_libc_signals();
+    guard::allow_libc_signals();
     loop {
         while IS_AWAKE.load(Ordering::Acquire) == 0 {
             kernel::wait_on(&IS_AWAKE, 0, IDLE_MILLISECONDS);
@@ -110,17 +110,6 @@ fn run() {
                 IS_AWAKE.store(1, Ordering::Release);
             }
         }
-    }
-}
-
-/// `Quiet` blocks everything. libc's own two signals must come through: a `setuid` of the program waits until every
-/// thread has answered. libc's call leaves them out of any mask.
-fn allow_libc_signals() {
-    // SAFETY: an all-zero set is a value of the type; both calls only write to it and read from it.
-    unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut set);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
     }
 }
 

@@ -323,6 +323,11 @@ impl Frame {
         &self.valid
     }
 
+    /// Bytes of the pages that are known.
+    pub fn valid_bytes(&self) -> u64 {
+        self.valid.count() * u64::from(PAGE_BYTES)
+    }
+
     /// Bytes of address space behind it.
     pub fn capacity(&self) -> usize {
         (BLOCK_BYTES_MIN as usize) << self.class

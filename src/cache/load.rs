@@ -4,9 +4,10 @@
 //! another age, and what turns out to be stale is thrown away as a whole.
 
 use super::file::{CachedFile, State, UNKNOWN};
-use super::frame::Frame;
+use super::frame::{AHEAD, Frame};
 use super::opening::Opening;
 use super::pages::PAGE_BYTES;
+use super::ranges::Ranges;
 use super::read::Part;
 use super::span::Span;
 use crate::store::Extent;
@@ -162,19 +163,8 @@ impl CachedFile {
     /// Makes bytes of a block part of the cache; their frame is the block's or given back afterwards. `age` is the file's
     /// when the bytes were found to be good: making room may store dirty bytes, of which these know nothing.
     pub fn install(&self, state: &mut State, index: u64, arrived: Arrived, age: u64) {
-        let Arrived { frame, first, start, end } = arrived;
-        let known = self.remote_end.load(Ordering::Acquire);
-        // Only whole pages become known, the last ones of the block and of the file counting as whole.
-        let reached = known.saturating_sub(self.start_of(index)).min(u64::from(self.block_bytes)) as u32;
-        let up_to = if end >= reached {
-            let up_to = reached.next_multiple_of(PAGE_BYTES).min(self.block_bytes);
-            arrived.zero(reached.min(end).max(start), up_to);
-            up_to
-        } else if end == self.block_bytes {
-            end
-        } else {
-            end / PAGE_BYTES * PAGE_BYTES
-        };
+        let Arrived { frame, first, start, .. } = arrived;
+        let up_to = self.known_up_to(index, &arrived);
         let present = state.blocks.get(&index).map(|block| block.frame);
         let is_good = start < up_to && state.age == age;
         match present {
@@ -183,14 +173,57 @@ impl CachedFile {
                 self.place(state, index, frame);
                 return;
             }
-            Some(present) if is_good && self.extend(state, index, present, start, up_to) && state.age == age => {
-                if let Some(block) = state.blocks.get_mut(&index) {
-                    block.merge(frame, first, start, up_to);
-                    self.hints.put(index, present);
-                }
-            }
+            Some(present) if is_good => self.merge(state, index, present, &arrived, up_to, age),
             _ => {}
         }
         self.release(state, frame);
+    }
+
+    /// The same for bytes that were read ahead: several ranges of a frame that is to become the block's.
+    pub fn install_ahead(&self, state: &mut State, index: u64, frame: &'static Frame, ranges: &Ranges, age: u64) {
+        let arrived = |(start, end)| Arrived { frame, first: 0, start, end };
+        let Some(present) = state.blocks.get(&index).map(|block| block.frame) else {
+            for arrived in ranges.iter().map(arrived) {
+                let up_to = self.known_up_to(index, &arrived);
+                if arrived.start < up_to {
+                    frame.set_valid(arrived.start, up_to);
+                }
+            }
+            frame.marks.fetch_or(AHEAD, Ordering::Relaxed);
+            return self.place(state, index, frame);
+        };
+        for arrived in ranges.iter().map(arrived) {
+            let up_to = self.known_up_to(index, &arrived).max(arrived.start);
+            self.merge(state, index, present, &arrived, up_to, age);
+        }
+        self.release(state, frame);
+    }
+
+    fn merge(&self, state: &mut State, index: u64, present: &'static Frame, arrived: &Arrived, up_to: u32, age: u64) {
+        let Arrived { frame, first, start, .. } = *arrived;
+        if self.extend(state, index, present, start, up_to)
+            && state.age == age
+            && let Some(block) = state.blocks.get_mut(&index)
+        {
+            block.merge(frame, first, start, up_to);
+            self.hints.put(index, present);
+        }
+    }
+
+    /// Up to where what arrived is known; behind the end of the file there are zeros.
+    fn known_up_to(&self, index: u64, arrived: &Arrived) -> u32 {
+        let Arrived { start, end, .. } = *arrived;
+        let known = self.remote_end.load(Ordering::Acquire);
+        // Only whole pages become known, the last ones of the block and of the file counting as whole.
+        let reached = known.saturating_sub(self.start_of(index)).min(u64::from(self.block_bytes)) as u32;
+        if end >= reached {
+            let up_to = reached.next_multiple_of(PAGE_BYTES).min(self.block_bytes);
+            arrived.zero(reached.min(end).max(start), up_to);
+            up_to
+        } else if end == self.block_bytes {
+            end
+        } else {
+            end / PAGE_BYTES * PAGE_BYTES
+        }
     }
 }

@@ -19,14 +19,22 @@ impl CachedFile {
 
     /// A frame that will hold bytes `start..end` of a block, paid for; `None` where there is no room for it.
     pub fn acquire(&self, state: &mut State, start: u32, end: u32) -> Option<&'static Frame> {
-        let frame = frame::take(self.block_bytes, end - start).ok()?;
-        let cost = frame.touched_bytes() + frame.cost_of(start, end);
+        self.acquire_for(state, &[(start, end)], end - start)
+    }
+
+    /// The same for several ranges; `need_bytes` of it will be used soon.
+    pub fn acquire_for(&self, state: &mut State, ranges: &[(u32, u32)], need_bytes: u32) -> Option<&'static Frame> {
+        let frame = frame::take(self.block_bytes, need_bytes).ok()?;
+        // Ranges may share a page at their ends: that is paid for twice here, and settled below.
+        let cost = frame.touched_bytes() + ranges.iter().map(|range| frame.cost_of(range.0, range.1)).sum::<u64>();
         if !self.make_room(state, cost, None) {
             frame.give_back();
             return None;
         }
-        frame.touch(start, end);
-        self.pay(state, cost);
+        for (start, end) in ranges {
+            frame.touch(*start, *end);
+        }
+        self.pay(state, frame.touched_bytes());
         Some(frame)
     }
 
@@ -122,7 +130,7 @@ impl CachedFile {
         }
         let frame = block.frame;
         if frame.marks.load(Ordering::Relaxed) & AHEAD != 0 {
-            COUNTERS.ahead_unused_bytes.add(u64::from(self.block_bytes));
+            COUNTERS.ahead_unused_bytes.add(frame.valid_bytes());
         }
         self.hints.remove(index, frame);
         state.blocks.remove(&index);
@@ -176,9 +184,13 @@ impl CachedFile {
             }
             let low = start.saturating_sub(at) as u32;
             let high = (end - at).min(u64::from(self.block_bytes)) as u32;
-            let Some(block) = state.blocks.get(&index) else { continue };
-            // Own bytes on their way to the store: nothing is newer.
-            if block.outgoing.is_some() {
+            let Some(block) = state.blocks.get_mut(&index) else { continue };
+            if let Some(outgoing) = &mut block.outgoing {
+                // Own bytes on their way to the store: nothing is newer. But for them nothing is known any more.
+                if !outgoing.ranges.covers(0, self.block_bytes) && low < high {
+                    outgoing.is_newest = false;
+                    block.frame.invalidate(low, high);
+                }
                 continue;
             }
             if low < high {

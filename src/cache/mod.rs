@@ -82,6 +82,7 @@ mod resize;
 mod seen_end;
 mod span;
 mod statistics;
+mod stride;
 mod write;
 mod write_back;
 

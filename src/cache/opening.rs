@@ -1,8 +1,12 @@
 //! What the cache keeps for each open file description.
 
 use super::statistics::Count;
+use super::stride::Stride;
 use crate::ground::Errno;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+/// Writes in a row, each behind the one before, that do not happen by chance: among random ones, one row in 40,000.
+const ASCENTS_MIN: u32 = 8;
 
 /// One open file description: how it reads, and what went wrong after its writes had returned.
 #[derive(Debug)]
@@ -21,6 +25,12 @@ pub struct Opening {
     pub window_bytes: AtomicU64,
     /// Blocks to be asked for ahead of the reader.
     pub ahead_blocks: AtomicU64,
+    /// Equal pieces that it reads at equal distances.
+    pub stride: Stride,
+    /// Where its last write that no hit could take ended.
+    write_end: AtomicU64,
+    /// How many such writes in a row began where the one before had ended, or behind.
+    ascents: AtomicU32,
     /// Bytes that may be read from the cache before transfers under way are looked after.
     pub until_poll: AtomicI64,
     /// Reads that were copies.
@@ -40,6 +50,9 @@ impl Opening {
             run: AtomicU32::new(0),
             window_bytes: AtomicU64::new(0),
             ahead_blocks: AtomicU64::new(0),
+            stride: Stride::default(),
+            write_end: AtomicU64::new(0),
+            ascents: AtomicU32::new(0),
             until_poll: AtomicI64::new(0),
             hits: Count::default(),
             writes: Count::default(),
@@ -63,6 +76,20 @@ impl Opening {
         if !self.wrote.load(Ordering::Relaxed) {
             self.wrote.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Notes where it writes; where its last write ended is told.
+    pub fn note_write_at(&self, offset: u64, end: u64) -> u64 {
+        let before = self.write_end.load(Ordering::Relaxed);
+        let ascents = if offset >= before { self.ascents.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
+        self.ascents.store(ascents, Ordering::Relaxed);
+        self.write_end.store(end, Ordering::Relaxed);
+        before
+    }
+
+    /// Whether it writes upwards in the file, and so most likely never again where it wrote last.
+    pub fn is_ascending(&self) -> bool {
+        self.ascents.load(Ordering::Relaxed) >= ASCENTS_MIN
     }
 
     /// Everything that it wrote is in the store.

@@ -44,8 +44,15 @@ impl CachedFile {
         let span = Span::new(offset, segments);
         let quiet = Quiet::enter();
         let mut state = self.lock(&quiet)?;
-        self.look_after_transfers(&mut state);
         let is_strict = self.shared.is_strict(opening);
+        if !is_strict
+            && self.end().is_none()
+            && let Some(end) = self.remote.size_at_hand()
+        {
+            // The open has just been told.
+            self.meet_end(&mut state, end);
+        }
+        self.look_after_transfers(&mut state);
         if is_strict && self.has_unstored(&state) {
             // What could not be stored is laid over what the store has; its writers are told.
             let _ = self.write_back(&mut state, None);
@@ -53,6 +60,9 @@ impl CachedFile {
         let is_in_row = opening.next.load(Ordering::Relaxed) == offset;
         let run = if is_in_row { opening.run.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
         opening.run.store(run, Ordering::Relaxed);
+        if !is_strict {
+            opening.stride.note(offset, span.end() - offset);
+        }
         let (mut stale, mut short) = (0, 0);
         loop {
             let is_long = span.end() - offset > UNASKED_BYTES_MAX;
@@ -69,6 +79,7 @@ impl CachedFile {
             } else {
                 let missing = self.copy_known(&mut state, opening, span, end);
                 self.read_ahead(&mut state, opening, offset, end);
+                self.read_stride_ahead(&mut state, opening, end);
                 missing
             };
             let up_to = if missing.is_empty() {
@@ -142,7 +153,7 @@ impl CachedFile {
     /// Copies what is cached; the rest is told.
     fn copy_known(&self, state: &mut State, opening: &Opening, span: Span<'_>, end: u64) -> Vec<Part> {
         let mut missing = Vec::new();
-        let is_run = opening.run.load(Ordering::Relaxed) > 1;
+        let is_run = opening.run.load(Ordering::Relaxed) > 1 || opening.stride.pieces().is_some();
         for (index, from, to) in self.parts(span.start(), end) {
             let covers = |state: &State| state.blocks.get(&index).is_some_and(|block| block.covers(from, to));
             if !covers(state) {
@@ -160,7 +171,7 @@ impl CachedFile {
                     let marks = &block.frame.marks;
                     if marks.load(Ordering::Relaxed) & AHEAD != 0 {
                         marks.fetch_and(!AHEAD, Ordering::Relaxed);
-                        COUNTERS.ahead_used_bytes.add(u64::from(self.block_bytes));
+                        COUNTERS.ahead_used_bytes.add(block.frame.valid_bytes());
                     }
                     block.copy_out(self.start_of(index), from, to, span);
                     self.hints.put(index, block.frame);

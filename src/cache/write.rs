@@ -6,6 +6,7 @@ use super::frame::Frame;
 use super::lock::Guard;
 use super::opening::Opening;
 use super::pages::PAGE_BYTES;
+use super::read::Part;
 use super::span::Span;
 use super::statistics::COUNTERS;
 use crate::ground::buffer::Segment;
@@ -47,6 +48,7 @@ impl CachedFile {
                 Err(_) => break,
             }
         }
+        self.send_left(&mut state, opening, offset, offset + done as u64);
         if state.pieces > PIECES_MAX || state.dirty_bytes > DIRTY_BYTES_MAX {
             // These bytes are taken: an error is told by the next call.
             let _ = self.write_back(&mut state, None);
@@ -54,17 +56,11 @@ impl CachedFile {
         Ok(done)
     }
 
-    fn write_part(
-        &self,
-        state: &mut State,
-        opening: &Opening,
-        span: Span<'_>,
-        (index, from, to): (u64, u32, u32),
-    ) -> Result<()> {
+    fn write_part(&self, state: &mut State, opening: &Opening, span: Span<'_>, (index, from, to): Part) -> Result<()> {
         self.finish(state, index);
         let at = self.start_of(index);
         let (low, high) = (at + u64::from(from), at + u64::from(to));
-        let Some(frame) = self.frame_for(state, index, from, to) else {
+        let Some(frame) = self.frame_for(state, opening, (index, from, to)) else {
             // No room, not even by storing what is there: these bytes go by themselves.
             let segments: Vec<Segment> = span.pieces(low, high).map(|(_, piece)| piece).collect();
             let written = self.remote.write_at(low, &segments)?;
@@ -91,9 +87,11 @@ impl CachedFile {
     }
 
     /// The frame of a block, with memory for `from..to` and some more for a writer that goes on.
-    fn frame_for(&self, state: &mut State, index: u64, from: u32, to: u32) -> Option<&'static Frame> {
+    fn frame_for(&self, state: &mut State, opening: &Opening, (index, from, to): Part) -> Option<&'static Frame> {
         let Some(block) = state.blocks.get(&index) else {
-            let frame = self.acquire(state, from, to)?;
+            // A writer who goes upwards will need more of it, and is through with other frames, whose memory is there.
+            let need_bytes = if opening.is_ascending() { self.block_bytes } else { to - from };
+            let frame = self.acquire_for(state, &[(from, to)], need_bytes)?;
             frame.room.store(to.next_multiple_of(PAGE_BYTES).min(self.block_bytes), Ordering::Relaxed);
             self.place(state, index, frame);
             return Some(frame);

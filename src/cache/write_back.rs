@@ -1,7 +1,8 @@
 //! From the cache to the store.
 
+use super::block::Outgoing;
 use super::file::{CachedFile, State, coarse_milliseconds};
-use super::frame::{BLOCK_BYTES_MAX, Frame};
+use super::frame::{BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, Frame};
 use super::opening::Opening;
 use super::pages::PAGE_BYTES;
 use super::ranges::Ranges;
@@ -14,6 +15,10 @@ use std::sync::atomic::Ordering;
 /// Full blocks of a file that are on their way at once: enough to keep the network busy while the program fills the
 /// next, and few enough that their memory is nothing beside the bound.
 const OUTGOING_MAX: usize = 4;
+
+/// What a writer who goes upwards in the file, leaving gaps, must have left in a block for it to go out behind him, in
+/// bytes: less of it is gathered with that of other blocks.
+const SENT_BYTES_MIN: u64 = BLOCK_BYTES_MIN;
 
 /// Pieces in one call to the engine.
 const EXTENTS_MAX: usize = 512;
@@ -61,28 +66,57 @@ impl CachedFile {
 
     /// Begins to write a block that is dirty in full. What stands in the way leaves it dirty.
     pub fn send(&self, state: &mut State, index: u64) {
+        if state.blocks.get(&index).is_some_and(|block| block.dirty().covers(0, self.block_bytes)) {
+            self.send_dirty(state, index);
+        }
+    }
+
+    /// Begins to write the blocks that a writer who goes upwards in the file left behind, from the one in which its last
+    /// write ended to the one in which this one does.
+    pub fn send_left(&self, state: &mut State, opening: &Opening, offset: u64, end: u64) {
+        let before = opening.note_write_at(offset, end);
+        if !opening.is_ascending() {
+            return;
+        }
+        let here = self.index_of(end - 1);
+        let left = [self.index_of(before.saturating_sub(1)), self.index_of(offset)];
+        for index in left.into_iter().filter(|index| *index < here) {
+            let dirty = state.blocks.get(&index).map(|block| block.dirty());
+            if dirty.is_some_and(|dirty| dirty.bytes() >= SENT_BYTES_MIN && dirty.len() <= EXTENTS_MAX) {
+                self.send_dirty(state, index);
+            }
+        }
+    }
+
+    fn send_dirty(&self, state: &mut State, index: u64) {
         while state.outgoing.len() >= OUTGOING_MAX {
             self.finish_oldest(state);
         }
         let Some(block) = state.blocks.get_mut(&index) else { return };
-        let is_whole = block.dirty().covers(0, self.block_bytes);
-        if !is_whole || block.outgoing.is_some() || !block.frame.dirty.freeze_alone() {
+        if block.outgoing.is_some() || !block.frame.dirty.freeze_alone() {
             return;
         }
         let frame = block.frame;
         let at = self.start_of(index);
-        let extent = Extent { offset: at, segment: frame.segment(0, self.block_bytes) };
+        let ranges = block.dirty();
+        let extent = |(low, high)| Extent { offset: at + u64::from(low), segment: frame.segment(low, high) };
+        let extents: Vec<Extent> = ranges.iter().map(extent).collect();
         COUNTERS.messages_written.add(1);
-        match self.remote.begin_write(extent) {
+        match self.remote.begin_write(&extents) {
             Ok(transfer) => {
                 block.take_dirty();
-                block.outgoing = Some(transfer);
-                frame.set_valid(0, self.block_bytes);
+                if ranges.covers(0, self.block_bytes) {
+                    frame.set_valid(0, self.block_bytes);
+                }
                 state.outgoing.push_back(index);
-                state.dirty_bytes = state.dirty_bytes.saturating_sub(u64::from(self.block_bytes));
+                state.dirty_bytes = state.dirty_bytes.saturating_sub(ranges.bytes());
+                state.pieces = state.pieces.saturating_sub(ranges.len());
                 self.transfers.fetch_add(1, Ordering::Relaxed);
+                self.spoil_ranges(state, at, &ranges);
                 self.mark_clean(state, index);
-                state.spoil(at, at + u64::from(self.block_bytes), self.block_bytes);
+                if let Some(block) = state.blocks.get_mut(&index) {
+                    block.outgoing = Some(Outgoing { transfer, ranges, is_newest: true });
+                }
             }
             // It stays dirty, and is told where storing it together with the rest fails too.
             Err(_) => {
@@ -98,49 +132,68 @@ impl CachedFile {
         }
     }
 
-    /// Waits for the write of a block, if one is under way. If it failed the block is dirty again.
-    pub fn finish(&self, state: &mut State, index: u64) {
-        let Some(transfer) = state.blocks.get_mut(&index).and_then(|block| block.outgoing.take()) else { return };
-        state.outgoing.retain(|sent| *sent != index);
-        self.transfers.fetch_sub(1, Ordering::Relaxed);
-        let outcome = transfer.wait();
-        let end = self.start_of(index) + u64::from(self.block_bytes);
-        match outcome {
-            Ok(written) if written >= self.block_bytes as usize => {
-                COUNTERS.written_back_bytes.add(u64::from(self.block_bytes));
-                if let Some(block) = state.blocks.get(&index) {
-                    block.frame.dirty.thaw();
-                }
-                self.raise_end(end);
-                self.remote.note_written(end);
-                // What was asked for while it was under way may be of before.
-                state.spoil(self.start_of(index), end, self.block_bytes);
-                self.pass(state, index);
-            }
-            Ok(_) => self.take_back(state, index, false),
-            Err(errno) => self.take_back(state, index, is_lost(errno)),
+    /// What is asked for and not here yet, or cached elsewhere, may be of before these bytes were written.
+    fn spoil_ranges(&self, state: &mut State, at: u64, ranges: &Ranges) {
+        for (low, high) in ranges.iter() {
+            state.spoil(at + u64::from(low), at + u64::from(high), self.block_bytes);
         }
     }
 
-    /// A block's write failed: all of it is dirty again, in other memory if the old may still be reached for.
-    fn take_back(&self, state: &mut State, index: u64, is_memory_lost: bool) {
+    /// Waits for the write of a block, if one is under way. If it failed its bytes are dirty again.
+    pub fn finish(&self, state: &mut State, index: u64) {
+        let Some(outgoing) = state.blocks.get_mut(&index).and_then(|block| block.outgoing.take()) else { return };
+        let Outgoing { transfer, ranges, is_newest } = outgoing;
+        state.outgoing.retain(|sent| *sent != index);
+        self.transfers.fetch_sub(1, Ordering::Relaxed);
+        match transfer.wait() {
+            Ok(written) if written as u64 >= ranges.bytes() => {
+                COUNTERS.written_back_bytes.add(ranges.bytes());
+                let at = self.start_of(index);
+                let end = at + u64::from(ranges.end());
+                self.raise_end(end);
+                self.remote.note_written(end);
+                self.spoil_ranges(state, at, &ranges);
+                if let Some(block) = state.blocks.get(&index) {
+                    for (low, high) in ranges.iter().filter(|_| is_newest) {
+                        block.frame.set_valid_inside(low, high, self.block_bytes);
+                    }
+                    block.frame.dirty.thaw();
+                }
+                self.pass(state, index);
+            }
+            Ok(_) => self.take_back(state, index, &ranges, false),
+            Err(errno) => self.take_back(state, index, &ranges, is_lost(errno)),
+        }
+    }
+
+    /// A block's write failed: its bytes are dirty again, in other memory if the old may still be reached for.
+    fn take_back(&self, state: &mut State, index: u64, ranges: &Ranges, is_memory_lost: bool) {
         COUNTERS.failed_writes.add(1);
         let Some(block) = state.blocks.get_mut(&index) else { return };
         let old = block.frame;
         if is_memory_lost && let Ok(frame) = super::frame::take(self.block_bytes, self.block_bytes) {
-            self.replace_frame(state, index, old, frame);
+            self.replace_frame(state, index, ranges, old, frame);
         }
         if let Some(block) = state.blocks.get_mut(&index) {
-            block.soil(0, self.block_bytes);
+            ranges.iter().for_each(|(low, high)| block.soil(low, high));
             block.frame.dirty.thaw();
         }
         self.mark_dirty(state, index);
     }
 
-    fn replace_frame(&self, state: &mut State, index: u64, old: &'static Frame, frame: &'static Frame) {
-        frame.touch(0, self.block_bytes);
-        frame.copy_from(old, 0, 0, self.block_bytes);
-        frame.set_valid(0, self.block_bytes);
+    /// Moves the bytes of `ranges` to another frame; what else the block knew it asks for again.
+    fn replace_frame(
+        &self,
+        state: &mut State,
+        index: u64,
+        ranges: &Ranges,
+        old: &'static Frame,
+        frame: &'static Frame,
+    ) {
+        for (low, high) in ranges.iter() {
+            frame.touch(low, high);
+            frame.copy_from(old, 0, low, high);
+        }
         // Over the bound, if need be: these bytes have nowhere else to be.
         let cost = frame.touched_bytes();
         state.used_bytes += cost;

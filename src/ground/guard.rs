@@ -76,6 +76,17 @@ pub fn is_unusual() -> bool {
     unsafe { thread_words().read() >= LIBRARY || thread_words().add(1).read() != 0 }
 }
 
+/// In a thread of our own, where [`Quiet`] blocks everything: libc's own two signals must come through, since a `setuid`
+/// of the program waits until every thread has answered. libc's call leaves them out of any mask.
+pub fn allow_libc_signals() {
+    // SAFETY: an all-zero set is a value of the type; both calls only write to it and read from it.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut set);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
+    }
+}
+
 unsafe extern "C" {
     // The libc crate has it not. Async-signal-safe in glibc: it changes one word of the thread.
     fn pthread_setcancelstate(state: c_int, previous: *mut c_int) -> c_int;

@@ -348,13 +348,20 @@ pub unsafe fn advise(start: *mut u8, length: usize, advice: i32) -> Result<()> {
 
 /// Waits until a word in shared memory is no longer `value`, or somebody wakes us, or the time is over.
 pub fn wait_on(word: &AtomicU32, value: u32, milliseconds: u32) {
-    let timeout = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(milliseconds) * 1_000_000 };
+    // The kernel refuses a second's worth of nanoseconds, and whoever waited would spin.
+    let (seconds, rest) = (i64::from(milliseconds / 1000), i64::from(milliseconds % 1000));
+    let timeout = rustix::time::Timespec { tv_sec: seconds, tv_nsec: rest * 1_000_000 };
     let _ = rustix::thread::futex::wait(word, rustix::thread::futex::Flags::empty(), value, Some(&timeout));
 }
 
 /// Wakes one waiter of [`wait_on`].
 pub fn wake_one(word: &AtomicU32) {
     let _ = rustix::thread::futex::wake(word, rustix::thread::futex::Flags::empty(), 1);
+}
+
+/// Wakes everybody in [`wait_on`].
+pub fn wake_all(word: &AtomicU32) {
+    let _ = rustix::thread::futex::wake(word, rustix::thread::futex::Flags::empty(), i32::MAX.cast_unsigned());
 }
 
 /// The descriptors that this process has open now.
@@ -398,6 +405,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_wait_of_more_than_a_second_waits() {
+        let before = now();
+        wait_on(&AtomicU32::new(0), 0, 1_100);
+        assert!(now() - before >= 1_100_000_000);
+    }
+
+    #[test]
     fn a_parked_descriptor_is_high_and_spared() {
         let low = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
         let before = getrlimit(Resource::Nofile);
@@ -425,5 +439,23 @@ mod tests {
         assert!(!lock_range(other.as_fd(), RangeLock::Read, 7, 1).unwrap());
         drop(one);
         assert!(lock_range(other.as_fd(), RangeLock::Read, 7, 1).unwrap());
+    }
+
+    #[test]
+    fn a_wait_of_more_than_a_second_is_no_short_one() {
+        let word = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let start = std::time::Instant::now();
+                wait_on(&word, 0, 3_600_000);
+                start.elapsed()
+            });
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            while !waiting.is_finished() {
+                wake_one(&word);
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            assert!(waiting.join().unwrap() >= std::time::Duration::from_millis(20));
+        });
     }
 }

@@ -8,6 +8,7 @@ pub mod guard;
 pub mod kernel;
 pub mod mounts;
 pub mod parked;
+pub mod standby;
 pub mod threads;
 
 /// The errors of every layer: what the application will find in `errno`.

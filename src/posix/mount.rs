@@ -4,7 +4,7 @@ use super::{process, turn, working_directory};
 use crate::cache::CachedContainer;
 use crate::ground::guard::{self, Quiet};
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
-use crate::ground::{Errno, Result, diagnostics, kernel};
+use crate::ground::{Errno, Result, diagnostics, kernel, standby};
 use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
 use crate::store::{Container, NodeId};
@@ -43,6 +43,14 @@ pub struct Connected {
     pub id: u64,
     /// `st_dev` of everything in it.
     pub device: u64,
+}
+
+impl Connected {
+    /// A guard for the whole of a call that asks an engine far away several times, each under a guard of its own: only the
+    /// outermost costs system calls. Nothing where the engine is here.
+    pub fn quiet(&self) -> Option<Quiet> {
+        self.container.is_remote().then(Quiet::enter)
+    }
 }
 
 /// All mounts, longest prefix first. Set once by `start`.
@@ -174,7 +182,10 @@ impl Mount {
             return Ok(connected);
         }
         if matches!(self.configuration.url, StoreUrl::Daos { .. }) {
-            // Its sockets would be this child's and its memory the parent's. The next child finds the parent connected.
+            // Its sockets would be this child's and its memory the parent's: the parent connects it, now or for the next.
+            if standby::is_there() {
+                return standby::perform(|| self.connect_first());
+            }
             self.is_wanted.store(true, Ordering::Release);
             return Err(
                 self.refuse(Errno::AGAIN, "not connected yet when a child was made that opens a file; try again")
@@ -208,6 +219,13 @@ impl Mount {
         let prefix = String::from_utf8_lossy(&self.configuration.prefix);
         diagnostics::say(&format!("mount {prefix}: {why}"));
         errno
+    }
+}
+
+/// Before a vfork: somebody stands by who does for the child what only this process can.
+pub fn stand_by() {
+    if all().iter().any(|mount| matches!(mount.configuration.url, StoreUrl::Daos { .. })) {
+        standby::prepare();
     }
 }
 
@@ -253,6 +271,7 @@ pub fn after_fork_in_parent() {
 
 /// Tells every connected container that this is a fork child.
 pub fn after_fork_in_child() {
+    standby::after_fork_in_child();
     for mount in all() {
         mount.connecting.store(0, Ordering::Release);
         if let Some(connected) = mount.connected() {

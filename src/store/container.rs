@@ -72,6 +72,15 @@ pub trait Container: Send + Sync {
         self.lookup(directory, name)
     }
 
+    /// As [`Container::lookup`], by a caller that opens a file next and looks the name up again where that says `ENOENT`:
+    /// an engine far away may answer from memory, and leave the question to the open.
+    ///
+    /// # Errors
+    /// As `lookup`.
+    fn lookup_to_open(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
+        self.lookup(directory, name)
+    }
+
     /// The attributes of a node.
     ///
     /// # Errors
@@ -129,6 +138,14 @@ pub trait Container: Send + Sync {
     /// # Errors
     /// `ENOENT` if it was unlinked since it was found: look it up again. `EMFILE`, `ENOMEM`.
     fn open(&self, found: Found) -> Result<Box<dyn ArrayObject>>;
+
+    /// As [`Container::open`], by a caller that will read: an engine far away may begin to.
+    ///
+    /// # Errors
+    /// As `open`.
+    fn open_to_read(&self, found: Found) -> Result<Box<dyn ArrayObject>> {
+        self.open(found)
+    }
 
     /// Opens a node that another process of ours handed over, unlinked or not, with the ticket that
     /// [`ArrayObject::ticket`] wrote there; or one that this process has open, with an empty ticket.

@@ -40,11 +40,27 @@ pub trait RemoteArray: ArrayObject {
     /// error nobody knows which of them arrived: writing them again is harmless.
     fn write_extents(&self, extents: &[Extent]) -> Result<()>;
 
-    /// Begins to read one extent into memory that is the caller's own and no application's.
-    fn begin_read(&self, extent: Extent) -> Result<Box<dyn Transfer>>;
+    /// Begins to read `extents`, as [`read_extents`](Self::read_extents) does, into memory that is the caller's own and no
+    /// application's.
+    fn begin_read(&self, extents: &[Extent]) -> Result<Box<dyn Transfer>>;
 
-    /// Begins to write one extent from memory that is the caller's own and no application's.
-    fn begin_write(&self, extent: Extent) -> Result<Box<dyn Transfer>>;
+    /// Begins to write `extents`, as [`write_extents`](Self::write_extents) does, from memory that is the caller's own and
+    /// no application's.
+    fn begin_write(&self, extents: &[Extent]) -> Result<Box<dyn Transfer>>;
+
+    /// An open's own message: finds the node under its name as it is now. What was begun on the array before, its first
+    /// bytes, goes on meanwhile.
+    ///
+    /// # Errors
+    /// `ENOENT` if the name leads elsewhere by now: look it up again.
+    fn confirm(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The size in bytes as it was last told, however long ago: what may be begun to be read before it is known.
+    fn size_to_expect(&self) -> Option<u64> {
+        None
+    }
 
     /// The array's chunk size, in bytes: 1 KiB to 64 MiB or more, of any multiple. A transfer within a chunk goes to
     /// one target.
@@ -67,7 +83,8 @@ pub trait AppendGuard {}
 
 /// A container on another machine.
 pub trait RemoteContainer: Container {
-    /// Opens a node as [`Container::open`] does, for a cache to be put before it.
+    /// Opens a node as [`Container::open`] does, for a cache to be put before it; but without the message, which
+    /// [`RemoteArray::confirm`] sends: only then is it good.
     ///
     /// # Errors
     /// As `open`.

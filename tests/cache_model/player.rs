@@ -23,6 +23,9 @@ pub fn noise() -> &'static [u8] {
 pub struct Open {
     pub object: Box<dyn ArrayObject>,
     pub cursor: u64,
+    /// What it reads or writes next while it goes on in equal pieces at equal distances: where, how far apart, how long,
+    /// and how many are left.
+    stride: (u64, u64, u64, u64),
 }
 
 /// A "process".
@@ -54,11 +57,23 @@ impl Player {
     /// Opens the file once more.
     pub fn open_one(&mut self) {
         let object = self.container.open(self.file.found()).unwrap();
-        self.open.push(Open { object, cursor: 0 });
+        self.open.push(Open { object, cursor: 0, stride: (0, 0, 0, 0) });
     }
 
     /// A range: many small ones, some of pages, few of blocks; half of them go on at the description's cursor.
-    pub fn range(&self, random: &mut Random, which: usize) -> (u64, u64) {
+    pub fn range(&mut self, random: &mut Random, which: usize) -> (u64, u64) {
+        if let (start, step, length, left @ 1..) = self.open[which].stride {
+            let is_inside = start + length <= self.size_max;
+            self.open[which].stride = (start + step, step, length, if is_inside { left - 1 } else { 0 });
+            if is_inside {
+                return (start, length);
+            }
+        }
+        if random.one_in(60) {
+            let length = 1 + random.below(20_000);
+            let step = length + random.below(3 * length);
+            self.open[which].stride = (random.below(self.size_max / 2), step, length, 10 + random.below(100));
+        }
         let length = match random.below(100) {
             0..50 => 1 + random.below(300),
             50..75 => 4096,

@@ -145,6 +145,73 @@ fn random_reads_fetch_what_they_ask_for_and_are_hits_the_second_time() {
 }
 
 #[test]
+fn equal_pieces_at_equal_distances_are_read_ahead_of_and_written_behind() {
+    const PIECE: usize = 47_008;
+    let mine = |number: u64| (number * 2 * PIECE as u64, &noise()[number as usize * PIECE..][..PIECE]);
+    let world = world(0, MIB);
+    let object = world.open();
+    for (offset, bytes) in (0..80).map(mine) {
+        assert_eq!(write(&*object, offset, bytes), Ok(PIECE));
+    }
+    let (before, bytes) = world.memory.faults.taken();
+    assert!((6..=8).contains(&before) && bytes < 80 * PIECE as u64, "each block that was left, and no more: {before}");
+    object.flush().unwrap();
+    let reader = world.open();
+    world.memory.faults.taken();
+    for (offset, bytes) in (0..80).map(mine) {
+        same("a piece", offset, &read(&*reader, offset, PIECE), bytes);
+    }
+    let (messages, bytes) = world.memory.faults.taken();
+    assert!(messages <= 26, "some pieces, and then one for each block: {messages}");
+    assert!(bytes <= 100 * PIECE as u64, "not what lies between: {bytes}");
+    for piece in 0..80 {
+        let offset = mine(piece).0 + PIECE as u64;
+        assert!(piece == 79 || read(&*reader, offset, PIECE).iter().all(|byte| *byte == 0));
+    }
+}
+
+#[test]
+fn pieces_that_were_asked_for_ahead_of_a_write_are_not_read_after_it() {
+    let world = world(6 * MIB, MIB);
+    let (reader, writer) = (world.open(), world.open());
+    let mut expected = noise()[..6 * MIB as usize].to_vec();
+    for number in 0..60u64 {
+        let offset = number * 100_000;
+        same("a piece", offset, &read(&*reader, offset, 9000), &expected[offset as usize..][..9000]);
+        // Bytes of a piece to come, far enough for it to be under way.
+        let at = (offset as usize + 700_000).min(expected.len() - 100);
+        assert_eq!(write(&*writer, at as u64, &[number as u8; 100]), Ok(100));
+        expected[at..at + 100].fill(number as u8);
+        if number % 3 == 0 {
+            writer.flush().unwrap();
+        }
+    }
+}
+
+#[test]
+fn ranges_that_fail_on_their_way_stay_dirty_and_are_told_once() {
+    let world = world(0, MIB);
+    let (object, reader) = (world.open(), world.open());
+    world.memory.faults.set_rate(1);
+    let mut expected = vec![0; 3 * MIB as usize];
+    for number in 0..30u64 {
+        let piece = &noise()[number as usize..][..50_000];
+        assert_eq!(write(&*object, number * 100_000, piece), Ok(50_000));
+        expected[number as usize * 100_000..][..50_000].copy_from_slice(piece);
+    }
+    assert!(world.memory.faults.told.load(Ordering::Relaxed) > 0, "they were sent");
+    assert!(object.flush().is_err());
+    world.memory.faults.set_rate(0);
+    for number in 0..30u64 {
+        let start = number as usize * 100_000;
+        same("a piece", start as u64, &read(&*reader, start as u64, 50_000), &expected[start..][..50_000]);
+    }
+    assert_eq!(object.flush(), Ok(()), "told once, and stored now");
+    let end = 29 * 100_000 + 50_000;
+    same("the store", 0, &world.stored(0, end), &expected[..end as usize]);
+}
+
+#[test]
 fn small_writes_gather_and_full_blocks_go_at_once() {
     let world = world(0, MIB);
     let object = world.open();

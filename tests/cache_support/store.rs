@@ -96,6 +96,12 @@ pub struct MemoryArray {
 }
 
 impl MemoryArray {
+    fn begin(&self, direction: Direction, extents: &[Extent]) -> Result<Box<dyn Transfer>> {
+        check_order(extents);
+        let ready = self.begin_message(extents.iter().map(|extent| extent.segment.len()).sum())?;
+        Ok(Box::new(MemoryTransfer::begin(direction, &self.file, &self.faults, extents, ready)))
+    }
+
     fn message(&self, bytes: usize) -> Result<()> {
         let end = Instant::now() + self.time_of(bytes);
         while Instant::now() < end {
@@ -223,14 +229,12 @@ impl RemoteArray for MemoryArray {
         outcome
     }
 
-    fn begin_read(&self, extent: Extent) -> Result<Box<dyn Transfer>> {
-        let ready = self.begin_message(extent.segment.len())?;
-        Ok(Box::new(MemoryTransfer::begin(Direction::Read, &self.file, &self.faults, extent, ready)))
+    fn begin_read(&self, extents: &[Extent]) -> Result<Box<dyn Transfer>> {
+        self.begin(Direction::Read, extents)
     }
 
-    fn begin_write(&self, extent: Extent) -> Result<Box<dyn Transfer>> {
-        let ready = self.begin_message(extent.segment.len())?;
-        Ok(Box::new(MemoryTransfer::begin(Direction::Write, &self.file, &self.faults, extent, ready)))
+    fn begin_write(&self, extents: &[Extent]) -> Result<Box<dyn Transfer>> {
+        self.begin(Direction::Write, extents)
     }
 
     fn chunk_bytes(&self) -> u64 {

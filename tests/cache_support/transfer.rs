@@ -22,7 +22,7 @@ pub struct MemoryTransfer {
     kind: Kind,
     file: Arc<StoredFile>,
     faults: Arc<Faults>,
-    extent: Extent,
+    extents: Vec<Extent>,
     /// Of a write: its bytes when it was begun, which must be the same when it ends.
     bytes: Vec<u8>,
     done: Option<usize>,
@@ -51,6 +51,10 @@ fn copy_of(segment: &Segment) -> Vec<u8> {
     bytes
 }
 
+fn copies_of(extents: &[Extent]) -> Vec<u8> {
+    extents.iter().flat_map(|extent| copy_of(&extent.segment)).collect()
+}
+
 /// Transfers that were given up on reach for their memory now: reads write to it, so that whoever uses it again finds
 /// out, and writes must find in it what was there.
 pub fn let_the_lost_reach() {
@@ -69,10 +73,11 @@ pub fn let_the_lost_reach() {
 }
 
 impl MemoryTransfer {
-    pub fn begin(kind: Kind, file: &Arc<StoredFile>, faults: &Arc<Faults>, extent: Extent, ready: Instant) -> Self {
+    pub fn begin(kind: Kind, file: &Arc<StoredFile>, faults: &Arc<Faults>, extents: &[Extent], ready: Instant) -> Self {
         let is_checked = kind == Kind::Write && faults.checks.load(Ordering::Relaxed);
-        let bytes = if is_checked { copy_of(&extent.segment) } else { Vec::new() };
-        let mut transfer = Self { kind, file: file.clone(), faults: faults.clone(), extent, bytes, done: None, ready };
+        let bytes = if is_checked { copies_of(extents) } else { Vec::new() };
+        let extents = extents.to_vec();
+        let mut transfer = Self { kind, file: file.clone(), faults: faults.clone(), extents, bytes, done: None, ready };
         if faults.one_in(2) {
             transfer.run();
         }
@@ -84,10 +89,10 @@ impl MemoryTransfer {
             return;
         }
         self.done = Some(match self.kind {
-            Kind::Read => self.file.fetch(&self.extent),
+            Kind::Read => self.extents.iter().map(|extent| self.file.fetch(extent)).sum(),
             Kind::Write => {
-                self.file.keep(&self.extent);
-                self.extent.segment.len()
+                self.extents.iter().for_each(|extent| self.file.keep(extent));
+                self.extents.iter().map(|extent| extent.segment.len()).sum()
             }
         });
     }
@@ -105,8 +110,13 @@ impl Transfer for MemoryTransfer {
     fn wait(mut self: Box<Self>) -> Result<usize> {
         if let Err(errno) = self.faults.judge() {
             if matches!(errno, Errno::IO | Errno::TIMEDOUT | Errno::NOTCONN) {
-                let (address, length) = (self.extent.segment.as_ptr() as usize, self.extent.segment.len());
-                LOST.lock().unwrap().push(Lost { kind: self.kind, address, length, bytes: self.bytes });
+                let mut rest = &self.bytes[..];
+                for Extent { segment, .. } in &self.extents {
+                    let (address, length) = (segment.as_ptr() as usize, segment.len());
+                    let (bytes, behind) = rest.split_at(length.min(rest.len()));
+                    rest = behind;
+                    LOST.lock().unwrap().push(Lost { kind: self.kind, address, length, bytes: bytes.to_vec() });
+                }
             }
             return Err(errno);
         }
@@ -115,7 +125,7 @@ impl Transfer for MemoryTransfer {
             std::hint::spin_loop();
         }
         if !self.bytes.is_empty() {
-            assert!(copy_of(&self.extent.segment) == self.bytes, "memory of a write under way was changed");
+            assert!(copies_of(&self.extents) == self.bytes, "memory of a write under way was changed");
         }
         Ok(self.done.unwrap_or(0))
     }

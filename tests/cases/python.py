@@ -225,3 +225,13 @@ put("module_in_prefix.py", b"value = 42\n"); sys.path.insert(0, P); import modul
 os.mkdir("package"); put("package/__init__.py", b"from .inner import deep\n"); put("package/inner.py", b"deep = 'deep'\n"); import package; print(package.deep, package.__file__.replace(P, "P")); print(subprocess.run([sys.executable, "-c", "import package; print(package.deep)"], capture_output=True, text=True, cwd=P).stdout)
 put("script.py", b"import sys; print('ran', sys.argv[1])\n"); print(subprocess.run([sys.executable, "script.py", "x"], capture_output=True, text=True).stdout, subprocess.run([sys.executable, P + "/script.py", "y"], capture_output=True, text=True).stdout)
 import logging; logging.basicConfig(filename="app.log", level=logging.INFO, format="%(message)s"); [logging.info("entry %d", i) for i in range(100)]; logging.shutdown(); print(len(got("app.log")))
+
+### idle_after_writing
+put("f", b"x" * 10000)
+f = open("g", "wb", buffering=0)
+f.write(b"abc")
+time.sleep(1.5)
+before = time.process_time()
+time.sleep(1.0)
+print("idle", time.process_time() - before < 0.2)
+f.close()

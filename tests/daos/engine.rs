@@ -105,7 +105,9 @@ fn transfers_overlap() {
     let begun: Vec<_> = pieces
         .iter()
         .enumerate()
-        .map(|(at, piece)| file.begin_write(Extent { offset: offset(at), segment: Segment::of_slice(piece) }).unwrap())
+        .map(|(at, piece)| {
+            file.begin_write(&[Extent { offset: offset(at), segment: Segment::of_slice(piece) }]).unwrap()
+        })
         .collect();
     for transfer in begun {
         assert_eq!(transfer.wait(), Ok(300_000));
@@ -115,7 +117,7 @@ fn transfers_overlap() {
         .iter_mut()
         .enumerate()
         .map(|(at, piece)| {
-            file.begin_read(Extent { offset: offset(at), segment: Segment::of_slice_mut(piece) }).unwrap()
+            file.begin_read(&[Extent { offset: offset(at), segment: Segment::of_slice_mut(piece) }]).unwrap()
         })
         .collect();
     while !begun.iter_mut().all(|transfer| transfer.has_ended()) {}

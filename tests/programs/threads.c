@@ -190,10 +190,13 @@ CASE(eight_open_and_close) {
     say("wrong %d, next number %d", wrong, open(p("file-0"), O_RDONLY));
 }
 
+static int openers;
+
 static void *close_at_random(void *unused) {
     (void)unused;
     unsigned seed = 7;
-    for (int i = 0; i < 20000; i++) close(3 + rand_r(&seed) % 16);
+    // To the end: openers that nobody closes after run out of descriptors.
+    for (int i = 0; i < 20000 || __atomic_load_n(&openers, __ATOMIC_ACQUIRE) > 0; i++) close(3 + rand_r(&seed) % 16);
     return NULL;
 }
 
@@ -209,11 +212,13 @@ static void *open_at_random(void *unused) {
         answer = read(fd, &byte, 1);
         if (answer == 1 ? byte != 0 && byte != 'x' : !(answer <= 0)) __atomic_add_fetch(&wrong, 1, 0);
     }
+    __atomic_sub_fetch(&openers, 1, __ATOMIC_RELEASE);
     return NULL;
 }
 
 CASE(closed_under_the_reader) {
     put(p("f"), "x");
+    openers = 2;
     pthread_t threads[3];
     pthread_create(&threads[0], NULL, open_at_random, NULL);
     pthread_create(&threads[1], NULL, open_at_random, NULL);

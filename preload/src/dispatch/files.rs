@@ -111,7 +111,11 @@ pub unsafe fn open(call: &mut Call) -> Verdict {
     let makes = flags.contains(OFlags::CREATE);
     let rules = Rules {
         symlinks,
-        last: if makes { LastName::AtHand } else { LastName::Found },
+        last: match makes {
+            true => LastName::AtHand,
+            false if open::only_reads(flags) => LastName::ToOpen,
+            false => LastName::Found,
+        },
         forbids_symlinks: resolve & libc::RESOLVE_NO_SYMLINKS != 0,
         stays_in_container: resolve & libc::RESOLVE_NO_XDEV != 0,
         scope: match (resolve & libc::RESOLVE_BENEATH != 0, resolve & libc::RESOLVE_IN_ROOT != 0) {

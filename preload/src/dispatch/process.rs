@@ -98,6 +98,9 @@ pub unsafe fn before_clone(call: &Call) -> Verdict {
         handover::share();
         mount::flush();
     }
+    if flags & libc::CLONE_VM as u64 != 0 {
+        mount::stand_by();
+    }
     if flags & libc::CLONE_VM as u64 != 0 || is_past_handlers {
         // The next call asks which of the two it is in.
         guard::set_vfork_window(true);

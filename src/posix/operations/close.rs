@@ -3,6 +3,7 @@
 use crate::ground::{Errno, Result, kernel};
 use crate::posix::descriptor::entries::{PARKED, entry};
 use crate::posix::descriptor::table::{self, Lookup};
+use crate::posix::mount::Connected;
 use crate::posix::process;
 use std::sync::atomic::Ordering;
 
@@ -36,8 +37,12 @@ pub fn close(descriptor: i32) -> Result<Closed> {
     // Our entry first: once the kernel has closed it, the number may be another thread's.
     table::set(descriptor, None);
     kernel::close(descriptor);
-    held.map_or(Ok(()), |held| held.object.flush())?;
-    Ok(Closed::Wholly)
+    let Some(held) = held else { return Ok(Closed::Wholly) };
+    // Dropped after the description, whose end asks the engine too.
+    let _quiet = held.mount.connected().and_then(Connected::quiet);
+    let flushed = held.object.flush();
+    drop(held);
+    flushed.map(|()| Closed::Wholly)
 }
 
 /// Closes the descriptors from `first` to `last`, or marks them close-on-exec where `only_marks`; `kernel` does the

@@ -24,6 +24,7 @@ fn may_create(place: &Place<'_>) -> Result<Attributes> {
 /// # Errors
 /// As mkdir(2).
 pub fn make_directory(place: &Place<'_>, mode: u32) -> Result<()> {
+    let _quiet = place.connected.quiet();
     if !place.is_named() || place.found.is_some() {
         return Err(Errno::EXIST);
     }
@@ -37,6 +38,7 @@ pub fn make_directory(place: &Place<'_>, mode: u32) -> Result<()> {
 /// # Errors
 /// As mknod(2).
 pub fn make_file(place: &Place<'_>, mode: u32) -> Result<()> {
+    let _quiet = place.connected.quiet();
     if !place.is_named() || place.found.is_some() {
         return Err(Errno::EXIST);
     }
@@ -53,6 +55,7 @@ pub fn make_file(place: &Place<'_>, mode: u32) -> Result<()> {
 /// # Errors
 /// As symlink(2).
 pub fn make_symlink(target: &[u8], place: &Place<'_>) -> Result<()> {
+    let _quiet = place.connected.quiet();
     if target.is_empty() {
         return Err(Errno::NOENT);
     }
@@ -90,6 +93,7 @@ fn check_removable(place: &Place<'_>) -> Result<Attributes> {
 /// # Errors
 /// As unlink(2).
 pub fn unlink(place: &Place<'_>) -> Result<()> {
+    let _quiet = place.connected.quiet();
     if !place.is_named() {
         return Err(Errno::ISDIR);
     }
@@ -126,6 +130,7 @@ fn unlink_unasked(place: &Place<'_>) -> Result<()> {
 /// # Errors
 /// As rmdir(2).
 pub fn remove_directory(place: &Place<'_>) -> Result<()> {
+    let _quiet = place.connected.quiet();
     match place.last {
         Last::Root => return Err(Errno::BUSY),
         Last::Dot => return Err(Errno::INVAL),
@@ -144,6 +149,7 @@ pub fn remove_directory(place: &Place<'_>) -> Result<()> {
 /// # Errors
 /// As rename(2); `EXDEV` between two mounts.
 pub fn rename(from: &Place<'_>, to: &Place<'_>, mode: RenameMode) -> Result<()> {
+    let _quiet = from.connected.quiet();
     if !std::ptr::eq(from.connected, to.connected) {
         return Err(Errno::XDEV);
     }

@@ -34,6 +34,7 @@ pub fn open(mut place: Place<'_>, flags: OFlags, mode: u32) -> Result<Opened> {
         return Err(Errno::ISDIR);
     }
     let was_unasked = place.is_unasked;
+    let _quiet = place.connected.quiet();
     for _ in 0..ATTEMPTS_COUNT_MAX {
         match attempt(&mut place, flags, mode) {
             Err(Attempt::Again) => place.look_again()?,
@@ -87,7 +88,11 @@ fn attempt(place: &mut Place<'_>, flags: OFlags, mode: u32) -> std::result::Resu
     };
     let container = place.connected.container.as_ref();
     // A file reached through its own open descriptor may have no name left.
-    let opened = if place.is_named() { container.open(found) } else { container.adopt(found, &[]) };
+    let opened = match place.is_named() {
+        true if only_reads(flags) => container.open_to_read(found),
+        true => container.open(found),
+        false => container.adopt(found, &[]),
+    };
     let object = match opened {
         Err(Errno::NOENT | Errno::STALE) if place.is_named() => return Err(Attempt::Again),
         Err(error) => return Err(error.into()),
@@ -99,6 +104,13 @@ fn attempt(place: &mut Place<'_>, flags: OFlags, mode: u32) -> std::result::Resu
     }
     let description = Description::new(place.mount, object, flags, place.directory, place.name());
     Ok(reservation.install(description)?)
+}
+
+/// Whether a file that is opened so will be read, if anything, and is left as it is.
+pub fn only_reads(flags: OFlags) -> bool {
+    let mode = flags.bits().cast_signed() & libc::O_ACCMODE;
+    let others = OFlags::CREATE | OFlags::TRUNC | OFlags::PATH | OFlags::DIRECTORY;
+    mode == libc::O_RDONLY && !flags.intersects(others)
 }
 
 /// Checks that what is there may be opened so.

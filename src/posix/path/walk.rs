@@ -44,6 +44,8 @@ pub enum LastName {
     Found,
     /// That, and its attributes.
     Told,
+    /// What it leads to, or was known to: the call opens a file, and looks again where that turns out to be gone.
+    ToOpen,
     /// What it leads to if nobody far away has to be asked: the call that makes or removes the name finds out itself.
     AtHand,
 }
@@ -259,6 +261,7 @@ pub fn walk<'a>(
     links: &mut u32,
 ) -> Result<Walked<'a>> {
     let container = connected.container.as_ref();
+    let _quiet = connected.quiet();
     let mut directory = start;
     // What is still to be walked: the caller's bytes, until a symlink puts others before them.
     let mut expanded: Option<PathBuffer> = None;
@@ -313,6 +316,8 @@ pub fn walk<'a>(
         let asked = match rules.last {
             LastName::AtHand if is_last => container.lookup_at_hand(directory, name),
             LastName::Told if is_last => Some(container.lookup_to_tell(directory, name)),
+            // A slash behind it asks for a directory: what the name is now decides.
+            LastName::ToOpen if is_last && behind.is_empty() => Some(container.lookup_to_open(directory, name)),
             _ => Some(container.lookup(directory, name)),
         };
         let is_unasked = asked.is_none();

@@ -130,6 +130,10 @@ fn end_of(offset: u64, length: u64) -> Result<u64> {
     offset.checked_add(length).filter(|end| *end <= SIZE_BYTES_MAX).ok_or(Errno::FBIG)
 }
 
+fn check_ends(extents: &[Extent]) -> Result<()> {
+    extents.iter().try_for_each(|extent| end_of(extent.offset, extent.segment.len() as u64).map(drop))
+}
+
 impl ArrayObject for DaosArray {
     fn found(&self) -> Found {
         self.found
@@ -215,8 +219,10 @@ impl ArrayObject for DaosArray {
         Ok(())
     }
 
+    /// What an open or a look-up was told a moment ago.
     fn size_at_hand(&self) -> Option<u64> {
-        None
+        let _entered = entrance::enter_as_is();
+        self.store.size_just_told(self.found.node)
     }
 
     /// The object's number, parent and name, and libdfs's own words on the node.
@@ -235,24 +241,32 @@ impl RemoteArray for DaosArray {
 
     fn write_extents(&self, extents: &[Extent]) -> Result<()> {
         self.for_change()?;
-        for extent in extents {
-            end_of(extent.offset, extent.segment.len() as u64)?;
-        }
+        check_ends(extents)?;
         self.write(extents)
     }
 
-    fn begin_read(&self, extent: Extent) -> Result<Box<dyn Transfer>> {
+    fn begin_read(&self, extents: &[Extent]) -> Result<Box<dyn Transfer>> {
         self.check_file()?;
         let _entered = entrance::enter()?;
-        Ok(Box::new(data::begin(&self.store.mounted, &self.handle, Direction::Read, extent)?))
+        Ok(Box::new(data::begin(&self.store.mounted, &self.handle, Direction::Read, extents)?))
     }
 
-    fn begin_write(&self, extent: Extent) -> Result<Box<dyn Transfer>> {
+    fn begin_write(&self, extents: &[Extent]) -> Result<Box<dyn Transfer>> {
         self.for_change()?;
-        end_of(extent.offset, extent.segment.len() as u64)?;
+        check_ends(extents)?;
         let _entered = entrance::enter()?;
         self.note_changed();
-        Ok(Box::new(data::begin(&self.store.mounted, &self.handle, Direction::Write, extent)?))
+        Ok(Box::new(data::begin(&self.store.mounted, &self.handle, Direction::Write, extents)?))
+    }
+
+    fn confirm(&self) -> Result<()> {
+        let _entered = entrance::enter()?;
+        self.store.confirm_open(self.found.node)
+    }
+
+    fn size_to_expect(&self) -> Option<u64> {
+        let _entered = entrance::enter_as_is();
+        self.store.size_to_expect(self.found.node)
     }
 
     fn chunk_bytes(&self) -> u64 {

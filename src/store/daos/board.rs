@@ -5,12 +5,17 @@
 //! time of the last change of any name or node that falls on it. Who was told something before that time asks again, so
 //! two that share a word cost a message and no more. Other nodes do not see the file: for what they change, names and
 //! attributes are believed for a second at most ([`super::nodes`]).
+//!
+//! A word also counts the processes that are about to change a name of its own ([`Board::change_name`]). libdfs moves in
+//! steps, with a moment in which the name leads nowhere: who is told so meanwhile waits and asks again, so that for the
+//! processes of a node a rename is one step, as rename(2) says. The count of one that was killed in the middle is not
+//! believed past [`CHANGE_NANOSECONDS_MAX`].
 #![allow(unsafe_code)]
 
 use super::object::ObjectId;
 use super::patience;
 use crate::ground::Result;
-use crate::ground::kernel::Low;
+use crate::ground::kernel::{self, Low};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::os::fd::AsFd;
@@ -18,6 +23,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 /// 64 KiB: with a thousand changes in a second, one look-up in eight asks in vain.
 const WORDS_COUNT: usize = 8192;
+
+/// The lower bits of a word: how many are about to change a name. The rest is a time that is a microsecond exact.
+const CHANGING: i64 = 0x3ff;
+
+/// So long a change may take, before whoever waits for it goes on.
+const CHANGE_NANOSECONDS_MAX: i64 = 1_000_000_000;
+
+/// How long a look at a change under way waits for the next one, in microseconds.
+const WAIT_MICROSECONDS: u32 = 30;
 
 /// The words, or nothing where the file can't be had: then time alone decides.
 #[derive(Clone, Copy)]
@@ -29,19 +43,31 @@ impl Board {
         Self(directory.and_then(|directory| map(&format!("{directory}/changes")).ok()))
     }
 
-    /// A name in a directory was removed, or leads elsewhere.
-    pub fn note_name(self, directory: ObjectId, name: &[u8]) {
-        self.note(hash(directory, name));
+    /// What a name in a directory leads to is about to change, and has when the answer is dropped.
+    pub fn change_name(self, directory: ObjectId, name: &[u8]) -> NameChange {
+        let at = hash(directory, name);
+        self.note(at, 1);
+        NameChange { board: self, at }
+    }
+
+    /// Waits until nobody is changing a name.
+    pub fn wait_for_name(self, directory: ObjectId, name: &[u8]) {
+        let at = hash(directory, name);
+        while self.is_changing(at) {
+            kernel::sleep(WAIT_MICROSECONDS);
+        }
     }
 
     /// A node's attributes are other ones.
     pub fn note_node(self, object: ObjectId) {
-        self.note(hash(object, b""));
+        self.note(hash(object, b""), 0);
     }
 
-    /// Since when nobody here changed what a name leads to, in nanoseconds of [`patience::now`].
+    /// Since when nobody here changed what a name leads to, in nanoseconds of [`patience::now`]; `i64::MAX` while somebody
+    /// is about to.
     pub fn name_changed(self, directory: ObjectId, name: &[u8]) -> i64 {
-        self.changed(hash(directory, name))
+        let at = hash(directory, name);
+        if self.is_changing(at) { i64::MAX } else { self.changed(at) }
     }
 
     /// Since when nobody here changed a node.
@@ -49,14 +75,45 @@ impl Board {
         self.changed(hash(object, b""))
     }
 
-    fn note(self, at: usize) {
-        if let Some(words) = self.0 {
-            words[at].fetch_max(patience::now(), Ordering::Release);
+    /// Notes a change, and `more` that are about to change a name.
+    fn note(self, at: usize, more: i64) {
+        let Some(words) = self.0 else { return };
+        let now = patience::now();
+        let mut word = words[at].load(Ordering::SeqCst);
+        loop {
+            let left = if now - word > CHANGE_NANOSECONDS_MAX { 0 } else { word & CHANGING };
+            let count = (left + more).clamp(0, CHANGING);
+            let next = now.max(word) & !CHANGING | count;
+            match words[at].compare_exchange(word, next, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return,
+                Err(other) => word = other,
+            }
         }
     }
 
+    fn is_changing(self, at: usize) -> bool {
+        let word = self.0.map_or(0, |words| words[at].load(Ordering::SeqCst));
+        word & CHANGING != 0 && patience::now() - word < CHANGE_NANOSECONDS_MAX
+    }
+
+    /// The end of the time's last microsecond; 0 for never.
     fn changed(self, at: usize) -> i64 {
-        self.0.map_or(0, |words| words[at].load(Ordering::Acquire))
+        match self.0.map_or(0, |words| words[at].load(Ordering::SeqCst)) {
+            0 => 0,
+            word => word | CHANGING,
+        }
+    }
+}
+
+/// A change of a name under way.
+pub struct NameChange {
+    board: Board,
+    at: usize,
+}
+
+impl Drop for NameChange {
+    fn drop(&mut self) {
+        self.board.note(self.at, -1);
     }
 }
 
@@ -99,11 +156,29 @@ mod tests {
         let object = ObjectId { low: 5, high: 9 };
         assert_eq!((other.name_changed(object, b"n"), other.node_changed(object)), (0, 0));
         let before = patience::now();
-        one.note_name(object, b"n");
-        assert!(other.name_changed(object, b"n") >= before);
+        let change = one.change_name(object, b"n");
+        assert_eq!(other.name_changed(object, b"n"), i64::MAX);
+        drop(change);
+        let changed = other.name_changed(object, b"n");
+        assert!(changed >= before && changed < i64::MAX);
+        other.wait_for_name(object, b"n");
         assert_eq!((other.name_changed(object, b"m"), other.node_changed(object)), (0, 0));
         one.note_node(object);
         assert!(one.node_changed(object) >= before);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_change_that_never_ends_is_not_waited_for_long() {
+        let directory = format!("/dev/shm/sidestep-test-board-killed-{}", std::process::id());
+        std::fs::create_dir(&directory).unwrap();
+        let board = Board::open(Some(&directory));
+        let object = ObjectId { low: 6, high: 9 };
+        std::mem::forget(board.change_name(object, b"n"));
+        board.wait_for_name(object, b"n");
+        assert_ne!(board.name_changed(object, b"n"), i64::MAX);
+        drop(board.change_name(object, b"n"));
+        assert_ne!(board.name_changed(object, b"n"), i64::MAX);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 

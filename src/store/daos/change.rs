@@ -13,6 +13,9 @@ use crate::store::{Changes, Found, Kind, NewNode, NodeId, RenameMode};
 const EXTENDED_NAMES_BYTES_MAX: usize = 65536;
 const EXTENDED_VALUE_BYTES_MAX: usize = 65536;
 
+/// How often a change of names is begun anew that others change too.
+const ATTEMPTS_COUNT_MAX: u32 = 16;
+
 /// An extended attribute.
 struct Extended {
     name: Name,
@@ -82,17 +85,23 @@ impl Store {
     /// `ENOENT`, `EISDIR`, `EROFS`.
     pub fn unlink(&self, directory: NodeId, name: &[u8]) -> Result<()> {
         self.check_may_change()?;
+        self.settled(&[(directory, name)], || self.try_unlink(directory, name))
+    }
+
+    fn try_unlink(&self, directory: NodeId, name: &[u8]) -> Result<()> {
         let parent = self.directory(directory)?;
         let c_name = Name::new(name)?;
         let entry = self.entry(directory, name)?;
         if entry.kind == Kind::Directory {
             return Err(Errno::ISDIR);
         }
+        let change = self.board.change_name(parent.object, name);
         if entry.kind == Kind::File && self.is_in_use(&entry) {
             self.hide(&parent, &c_name, &entry)?;
         } else {
             self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
         }
+        drop(change);
         self.note_removed((&parent, name), &entry);
         Ok(())
     }
@@ -103,13 +112,19 @@ impl Store {
     /// `ENOENT`, `ENOTDIR`, `ENOTEMPTY`, `EROFS`.
     pub fn remove_directory(&self, directory: NodeId, name: &[u8]) -> Result<()> {
         self.check_may_change()?;
+        self.settled(&[(directory, name)], || self.try_remove_directory(directory, name))
+    }
+
+    fn try_remove_directory(&self, directory: NodeId, name: &[u8]) -> Result<()> {
         let parent = self.directory(directory)?;
         let c_name = Name::new(name)?;
         let entry = self.entry(directory, name)?;
         if entry.kind != Kind::Directory {
             return Err(Errno::NOTDIR);
         }
+        let change = self.board.change_name(parent.object, name);
         self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
+        drop(change);
         self.remove_stand_in(entry.object);
         self.note_removed((&parent, name), &entry);
         Ok(())
@@ -118,7 +133,6 @@ impl Store {
     /// This process removed a name.
     fn note_removed(&self, (parent, name): (&Known, &[u8]), removed: &Known) {
         let (directory, id) = (parent.id, removed.id);
-        self.board.note_name(parent.object, name);
         self.board.note_node(parent.object);
         self.board.note_node(removed.object);
         let handle = {
@@ -149,6 +163,26 @@ impl Store {
         if hidden::is_hidden(from.0, from.1) || hidden::is_hidden(to.0, to.1) {
             return Err(Errno::PERM);
         }
+        self.settled(&[from, to], || self.try_rename(from, to, mode))
+    }
+
+    /// Does what was begun with what names lead to, again if that is something else by now.
+    fn settled(&self, names: &[(NodeId, &[u8])], mut call: impl FnMut() -> Result<()>) -> Result<()> {
+        for _ in 0..ATTEMPTS_COUNT_MAX {
+            match call() {
+                Err(Errno::STALE) => {
+                    let mut nodes = self.nodes.lock();
+                    for (directory, name) in names {
+                        nodes.forget_name(*directory, name);
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(Errno::NOENT)
+    }
+
+    fn try_rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), mode: RenameMode) -> Result<()> {
         let (from_parent, to_parent) = (self.directory(from.0)?, self.directory(to.0)?);
         let (from_name, to_name) = (Name::new(from.1)?, Name::new(to.1)?);
         let moved = self.entry(from.0, from.1)?;
@@ -167,13 +201,19 @@ impl Store {
         if goes_into(&moved, to.0) {
             return Err(Errno::INVAL);
         }
+        let changing = || {
+            let change = |parent: &Known, name| self.board.change_name(parent.object, name);
+            (change(&from_parent, from.1), change(&to_parent, to.1))
+        };
         if let (RenameMode::Exchange, Some(other)) = (mode, &other) {
             if goes_into(other, from.0) {
                 return Err(Errno::INVAL);
             }
             let kept = [self.keep(&moved)?, self.keep(other)?];
+            let change = changing();
             self.mounted.exchange((&from_parent.handle, &from_name), (&to_parent.handle, &to_name))?;
-            self.note_names_changed((&from_parent, from.1), (&to_parent, to.1));
+            drop(change);
+            self.note_names_changed(&from_parent, &to_parent);
             let now = patience::now();
             {
                 let mut nodes = self.nodes.lock();
@@ -185,26 +225,36 @@ impl Store {
             return Ok(());
         }
         if let Some(other) = &other {
+            if goes_into(other, from.0) {
+                // The directory that would be replaced holds what is moved.
+                return Err(Errno::NOTEMPTY);
+            }
             match (moved.kind == Kind::Directory, other.kind == Kind::Directory) {
                 (false, true) => return Err(Errno::ISDIR),
                 (true, false) => return Err(Errno::NOTDIR),
                 _ => {}
             }
-            if self.nodes.lock().is_below(from.0, other.id) {
-                // The directory that would be replaced holds what is moved.
-                return Err(Errno::NOTEMPTY);
-            }
         }
         let kept = Kept { extended: self.extended_of_symlink(&moved)?, times: self.times_of(&moved)? };
+        let change = changing();
         if let Some(other) = other.as_ref().filter(|other| other.kind == Kind::File && self.is_in_use(other)) {
             self.hide(&to_parent, &to_name, other)?;
         }
-        self.mounted.rename((&from_parent.handle, &from_name), (&to_parent.handle, &to_name))?;
-        self.note_names_changed((&from_parent, from.1), (&to_parent, to.1));
+        let outcome = self.mounted.rename((&from_parent.handle, &from_name), (&to_parent.handle, &to_name));
+        drop(change);
+        // It says so of a directory that came to be there since it was asked for.
+        outcome.map_err(|error| if error == Errno::INVAL { Errno::STALE } else { error })?;
+        self.note_names_changed(&from_parent, &to_parent);
         if let Some(other) = other {
             self.note_removed((&to_parent, to.1), &other);
         }
+        let before = (moved.kind == Kind::Directory).then(|| self.path_of(moved.id));
         self.nodes.lock().rename(moved.id, to, patience::now());
+        if let Some(Ok(before)) = before
+            && let Ok(after) = self.path_of(moved.id)
+        {
+            self.move_stand_ins(&before, &after);
+        }
         self.put_back(&moved, &kept);
         Ok(())
     }
@@ -263,11 +313,10 @@ impl Store {
         self.board.note_node(known.object);
     }
 
-    /// Two names lead elsewhere.
-    fn note_names_changed(&self, one: (&Known, &[u8]), other: (&Known, &[u8])) {
+    /// Names in two directories lead elsewhere.
+    fn note_names_changed(&self, one: &Known, other: &Known) {
         let mut nodes = self.nodes.lock();
-        for (parent, name) in [one, other] {
-            self.board.note_name(parent.object, name);
+        for parent in [one, other] {
             self.board.note_node(parent.object);
             if let Some(node) = nodes.get(parent.id) {
                 node.forget_times();

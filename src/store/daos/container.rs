@@ -51,6 +51,13 @@ impl DaosContainer {
         self.store.open_found(found)
     }
 
+    /// With the message that belongs to an open.
+    fn open_confirmed(&self, found: Found) -> Result<DaosArray> {
+        let array = self.open_node(found)?;
+        array.confirm()?;
+        Ok(array)
+    }
+
     fn adopt_node(&self, found: Found, ticket: &[u8]) -> Result<DaosArray> {
         let _entered = entrance::enter()?;
         self.store.adopt_found(found, ticket)
@@ -83,6 +90,11 @@ impl Container for DaosContainer {
     fn lookup_to_tell(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
         let _entered = entrance::enter()?;
         self.store.look_up(directory, name, true)
+    }
+
+    fn lookup_to_open(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
+        let _entered = entrance::enter()?;
+        self.store.look_up_to_open(directory, name)
     }
 
     fn attributes(&self, node: NodeId) -> Result<Attributes> {
@@ -156,7 +168,7 @@ impl Container for DaosContainer {
     }
 
     fn open(&self, found: Found) -> Result<Box<dyn ArrayObject>> {
-        Ok(Box::new(self.open_node(found)?))
+        Ok(Box::new(self.open_confirmed(found)?))
     }
 
     fn adopt(&self, found: Found, ticket: &[u8]) -> Result<Box<dyn ArrayObject>> {

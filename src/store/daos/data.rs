@@ -107,30 +107,35 @@ pub struct Begun {
     mounted: Arc<Mounted>,
     handle: Arc<Handle>,
     direction: Direction,
-    extent: Extent,
+    extents: Vec<Extent>,
     operation: Option<Operation>,
 }
 
-// SAFETY: the extent's memory is the caller's own by the contract of `begin_read` and `begin_write`, for any thread.
+// SAFETY: the extents' memory is the caller's own by the contract of `begin_read` and `begin_write`, for any thread.
 #[allow(unsafe_code)]
 unsafe impl Send for Begun {}
 
-/// Begins to move one extent whose memory is the caller's own.
+/// Begins to move extents whose memory is the caller's own.
 ///
 /// # Errors
 /// What the library says before it has begun.
 #[allow(unsafe_code)]
-pub fn begin(mounted: &Arc<Mounted>, handle: &Arc<Handle>, direction: Direction, extent: Extent) -> Result<Begun> {
-    let operation = if extent.segment.is_empty() || extent.segment.len() > CALL_BYTES_MAX {
+pub fn begin(mounted: &Arc<Mounted>, handle: &Arc<Handle>, direction: Direction, extents: &[Extent]) -> Result<Begun> {
+    let extents: Vec<Extent> = extents.iter().filter(|extent| !extent.segment.is_empty()).copied().collect();
+    let operation = if extents.is_empty() || bytes_of(&extents) > CALL_BYTES_MAX || extents.len() > CALL_EXTENTS_MAX {
         // Nothing to do, or more than one call: done by `wait`.
         None
     } else {
         mounted.count(1);
         let queue = Queue::shared(mounted.library)?;
         // SAFETY: the caller's word that the memory stays, for good if the transfer is given up on.
-        Some(unsafe { Operation::transfer(mounted, queue, handle, direction, &[extent]) }?)
+        Some(unsafe { Operation::transfer(mounted, queue, handle, direction, &extents) }?)
     };
-    Ok(Begun { mounted: mounted.clone(), handle: handle.clone(), direction, extent, operation })
+    Ok(Begun { mounted: mounted.clone(), handle: handle.clone(), direction, extents, operation })
+}
+
+fn bytes_of(extents: &[Extent]) -> usize {
+    extents.iter().map(|extent| extent.segment.len()).sum()
 }
 
 impl Transfer for Begun {
@@ -141,7 +146,7 @@ impl Transfer for Begun {
 
     fn wait(mut self: Box<Self>) -> Result<usize> {
         let _entered = entrance::enter()?;
-        let bytes = self.extent.segment.len();
+        let bytes = bytes_of(&self.extents);
         if let Some(mut operation) = self.operation.take() {
             match operation.wait(&self.mounted.patience()) {
                 Ok(()) if self.direction == Direction::Write => return Ok(bytes),
@@ -150,7 +155,7 @@ impl Transfer for Begun {
                 Err(_) => {}
             }
         }
-        transfer(&self.mounted, &self.handle, self.direction, &[self.extent])
+        transfer(&self.mounted, &self.handle, self.direction, &self.extents)
     }
 }
 

@@ -13,7 +13,7 @@
 //! | [`client`] | their calls as safe functions |
 //! | [`error`], [`open_error`] | what their errors are to a program, and to a user |
 //! | [`nodes`], [`object`], [`stat`] | nodes, numbers, attributes; what is believed and for how long |
-//! | [`change`], [`listing`], [`opens`], [`hidden`] | names, directories, open nodes, removed ones |
+//! | [`change`], [`listing`], [`opens`], [`confirm`], [`hidden`] | names, directories, open nodes, removed ones |
 //! | [`runtime`], [`board`], [`stand_in`] | what this node's processes tell one another |
 //!
 //! Calls about names have no event in libdfs: how they are bounded by `timeout=` all the same is [`client::bounded`]'s
@@ -24,6 +24,7 @@ pub mod bindings;
 mod board;
 mod change;
 mod client;
+mod confirm;
 pub mod container;
 mod data;
 mod destructors;

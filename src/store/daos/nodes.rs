@@ -9,8 +9,9 @@
 //! | a directory's own handle | for good | its object is the directory, whatever it is called |
 //!
 //! What another process of this node changes ends it at once ([`super::board`]); what a client on another node renames,
-//! removes or makes anew is seen after a second at most by `stat`. By `open` it is seen at once: an open is always preceded by a message that finds the name as it is ([`Node::is_confirmed`]). With
-//! `consistency=strict` nothing is believed.
+//! removes or makes anew is seen after a second at most by `stat`. By `open` it is seen at once: an open always comes with
+//! a message that finds the name as it is ([`Node::is_confirmed`], [`super::confirm`]). With `consistency=strict` nothing
+//! is believed.
 //!
 //! A node that another client renamed or removed is found out by libdfs, which compares the object when it asks for
 //! attributes; its name is then looked up once more, and if that leads elsewhere the node is gone (`ESTALE`).
@@ -209,6 +210,15 @@ impl Nodes {
         id
     }
 
+    /// The directory's object and the name under which a node was last found, if another process of this node has changed
+    /// that name since, or is about to.
+    pub fn doubtful_name(&self, id: NodeId) -> Option<(ObjectId, Vec<u8>)> {
+        let node = self.table.get(&id)?;
+        let parent = self.table.get(&node.parent)?;
+        let told = parent.children.get(node.name.as_slice()).filter(|known| known.node == id)?.told;
+        (told <= self.board.name_changed(parent.object, &node.name)).then(|| (parent.object, node.name.clone()))
+    }
+
     /// The number of an object: dfuse's, unless another object has that already, as may happen once in 2^32.
     fn number_of(&self, object: ObjectId) -> NodeId {
         let mut id = object.node();
@@ -225,6 +235,22 @@ impl Nodes {
         }
         let id = self.number_of(object);
         self.table.contains_key(&id).then_some(id)
+    }
+
+    /// A node's name leads to it, as the message told that was sent when it was `asked`.
+    pub fn believe(&mut self, id: NodeId, asked: i64) {
+        let Some((parent, name)) = self.table.get_mut(&id).map(|node| (node.parent, std::mem::take(&mut node.name)))
+        else {
+            return;
+        };
+        if let Some(known) = self.table.get_mut(&parent).and_then(|parent| parent.children.get_mut(&name[..]))
+            && known.node == id
+        {
+            known.told = asked;
+        }
+        if let Some(node) = self.table.get_mut(&id) {
+            node.name = name;
+        }
     }
 
     /// `name` in `directory` leads nowhere, or elsewhere.

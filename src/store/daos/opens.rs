@@ -16,27 +16,21 @@ const HEADER_BYTES: usize = 28;
 const PATH_BYTES_MAX: usize = 360;
 
 impl Store {
-    /// Opens a node that was found. No message where one has just found it; else one, since an open sees what other
-    /// clients did before it.
+    /// Opens a node that was found, without a message: an open sees what other clients did before it, so it is good once
+    /// [`Store::confirm_open`] has answered.
     ///
     /// # Errors
-    /// `ENOENT` if its name leads elsewhere by now.
+    /// `ENOENT` if its name was removed.
     pub fn open_found(self: &Arc<Self>, found: Found) -> Result<DaosArray> {
-        let (is_confirmed, is_removed) = self
-            .with(found.node, |node| (std::mem::take(&mut node.is_confirmed), node.is_removed))
-            .ok_or(Errno::NOENT)?;
+        let is_removed = self.with(found.node, |node| node.is_removed).ok_or(Errno::NOENT)?;
         if found.node != ROOT && is_removed {
             return Err(Errno::NOENT);
-        }
-        if found.node != ROOT && !is_confirmed {
-            self.reopen(found.node).inspect_err(|error| self.disbelieve(found.node, *error))?;
-            self.with(found.node, |node| node.is_confirmed = false);
         }
         DaosArray::open(self, found)
     }
 
     /// Where a node is no more what its name leads to, the name is not believed any longer: it is asked for next time.
-    fn disbelieve(&self, id: NodeId, error: Errno) {
+    pub(super) fn disbelieve(&self, id: NodeId, error: Errno) {
         if matches!(error, Errno::NOENT | Errno::STALE) {
             let mut nodes = self.nodes.lock();
             if let Some((parent, name)) = nodes.get(id).map(|node| (node.parent, node.name.clone())) {

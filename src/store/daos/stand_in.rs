@@ -6,15 +6,20 @@
 
 use super::object::{ObjectId, ROOT};
 use super::store::Store;
+use crate::ground::kernel::Low;
 use crate::ground::{Errno, Result};
 use crate::store::{Kind, NodeId};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir};
+use std::os::fd::AsFd;
 
 /// What the kernel's `getcwd` and `/proc/self/cwd` add for a directory that was removed.
 const DELETED: &[u8] = b" (deleted)";
 
 /// What the stand-in of a directory that was removed already has behind its object: it leads nobody anywhere.
 const GONE: &str = ".gone";
+
+/// What the file has behind the object that says where the directory was.
+const PATH: &str = ".path";
 
 /// Directories within one another that are followed, at most.
 const DEPTH_MAX: usize = 65536;
@@ -40,7 +45,7 @@ impl Store {
             Err(error) => return Err(error),
         }
         if !is_removed {
-            write_whole(&format!("{host}.path"), &self.path_of(directory)?)?;
+            write_whole(&format!("{host}{PATH}"), &self.path_of(directory)?)?;
         }
         path.get_mut(..host.len()).ok_or(Errno::RANGE)?.copy_from_slice(host.as_bytes());
         self.with(directory, |node| node.has_stand_in = !is_removed);
@@ -64,7 +69,31 @@ impl Store {
         if let Some(directory) = self.runtime.directory() {
             let host = format!("{directory}/cwd/{}", object.to_name());
             if rustix::fs::unlinkat(CWD, host.as_str(), AtFlags::REMOVEDIR).is_ok() {
-                let _ = rustix::fs::unlink(format!("{host}.path").as_str());
+                let _ = rustix::fs::unlink(format!("{host}{PATH}").as_str());
+            }
+        }
+    }
+
+    /// A directory has another path: what the stand-ins of those in it say is set right, so that a program which is
+    /// started in one of them finds it. By what this process knows of the path; one that is not set right is not found.
+    pub fn move_stand_ins(&self, before: &[u8], after: &[u8]) {
+        let Some(directory) = self.runtime.directory().map(|directory| format!("{directory}/cwd")) else { return };
+        let Ok(opened) = Low::open(CWD, directory.as_str(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) else {
+            return;
+        };
+        let mut room = [const { std::mem::MaybeUninit::uninit() }; 2048];
+        let mut entries = RawDir::new(opened.as_fd(), &mut room);
+        while let Some(Ok(entry)) = entries.next() {
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if !name.ends_with(PATH) {
+                continue;
+            }
+            let file = format!("{directory}/{name}");
+            let Ok(path) = read_whole(&file) else { continue };
+            let rest = path.strip_prefix(before).filter(|rest| rest.is_empty() || rest[0] == b'/');
+            if let Some(rest) = rest {
+                // Its directory keeps its object, by which it is known if this goes wrong.
+                let _ = write_whole(&file, &[after, rest].concat());
             }
         }
     }
@@ -80,7 +109,7 @@ impl Store {
             self.with(id, |node| node.has_stand_in = true);
             return Some(id);
         }
-        let path = read_whole(&format!("{directory}/cwd/{}.path", object.to_name())).ok()?;
+        let path = read_whole(&format!("{directory}/cwd/{}{PATH}", object.to_name())).ok()?;
         let at = self.walk(&path).ok()?;
         let known = self.known(at).ok()?;
         if known.object != object || known.kind != Kind::Directory {

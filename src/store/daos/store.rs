@@ -25,6 +25,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 /// How long names and attributes are believed, see [`super::nodes`].
 const BELIEVED_NANOSECONDS: i64 = 1_000_000_000;
 
+/// How often a name is asked for again that led nowhere while another process of this node changed it.
+const QUESTIONS_COUNT_MAX: u32 = 8;
+
 /// A mounted container.
 pub struct Store {
     /// libdfs's side.
@@ -187,16 +190,32 @@ impl Store {
     /// As `look_up`.
     pub fn ask(&self, directory: NodeId, name: &[u8], told: bool) -> Result<Found> {
         let parent = self.directory(directory)?;
+        if told && let Some(found) = self.ask_remembered(directory, name)? {
+            return Ok(found);
+        }
         let c_name = Name::new(name)?;
-        let asked = patience::now();
-        let answer = self.retry(|| {
-            if told {
-                let (handle, stat) = self.mounted.look_up_told(&parent.handle, &c_name)?;
-                Ok((handle, Some(stat)))
-            } else {
-                Ok((self.mounted.look_up(&parent.handle, &c_name)?, None))
+        let mut asked;
+        let mut answer;
+        let mut again = 0..QUESTIONS_COUNT_MAX;
+        loop {
+            asked = patience::now();
+            answer = self.retry(|| {
+                if told {
+                    let (handle, stat) = self.mounted.look_up_told(&parent.handle, &c_name)?;
+                    Ok((handle, Some(stat)))
+                } else {
+                    Ok((self.mounted.look_up(&parent.handle, &c_name)?, None))
+                }
+            });
+            // In the middle of another process's rename the name may lead nowhere.
+            let is_doubtful = matches!(answer, Err(Errno::NOENT))
+                && self.board.name_changed(parent.object, name) > asked
+                && again.next().is_some();
+            if !is_doubtful {
+                break;
             }
-        });
+            self.board.wait_for_name(parent.object, name);
+        }
         match answer {
             Ok((handle, stat)) => self.note((directory, name), handle, stat.as_ref(), asked),
             Err(error) => {
@@ -304,6 +323,7 @@ impl Store {
     /// # Errors
     /// `ENOENT` if it is at neither place.
     pub fn reopen(&self, id: NodeId) -> Result<Known> {
+        let asked = patience::now();
         let (parent, name, object, is_hidden, is_open) = {
             let mut nodes = self.nodes.lock();
             let node = nodes.get(id).ok_or(Errno::STALE)?;
@@ -331,6 +351,9 @@ impl Store {
         node.is_removed |= is_found_hidden;
         node.is_hidden |= is_found_hidden;
         let kind = node.kind;
+        if !is_found_hidden {
+            nodes.believe(id, asked);
+        }
         drop(nodes);
         drop(before);
         Ok(Known { id, object, kind, handle })
@@ -350,7 +373,7 @@ impl Store {
         if handle.object()? == object { Ok(handle) } else { Err(Errno::NOENT) }
     }
 
-    fn note_attributes(&self, known: &Known, stat: &libc::stat, asked: i64) -> Result<Attributes> {
+    pub(super) fn note_attributes(&self, known: &Known, stat: &libc::stat, asked: i64) -> Result<Attributes> {
         let chunk_bytes = if known.kind == Kind::File { known.handle.chunk_bytes()? } else { 0 };
         let mut attributes = stat::attributes(known.id, known.kind, stat, chunk_bytes);
         let mut nodes = self.nodes.lock();

@@ -103,6 +103,5 @@ pub fn check(call: Call) -> Answer<()> {
         complain(&format!("{} in a fork child without daos_reinit", call.name()));
         return Err(Der::UNINIT.into());
     }
-    descriptors::look_after();
     Ok(())
 }

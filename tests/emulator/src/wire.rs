@@ -2,6 +2,7 @@
 
 use crate::calls::Call;
 use crate::counters;
+use crate::descriptors;
 use crate::errors::{Answer, Trouble};
 use crate::fault::{self, Effect};
 use crate::settings::settings;
@@ -48,6 +49,8 @@ impl Exchange {
     /// `count` messages at the same time, after those before them.
     pub fn messages(&mut self, count: u64) {
         if let Some(call) = self.call {
+            // At a message: the real library makes its system calls there, and none in a call that sends nothing.
+            descriptors::look_after();
             counters::count_messages(call, count);
             self.steps += u32::from(count != 0);
         }

@@ -1,5 +1,6 @@
 //! The calls of libdfs and libdaos as safe functions: each converts in, makes one call, converts out. Whoever calls
-//! them is inside ([`super::entrance`]).
+//! them is inside ([`super::entrance`]). A vfork child's calls are made for it by a thread of its parent
+//! ([`crate::ground::standby`]).
 //!
 //! | file | what |
 //! |---|---|
@@ -27,7 +28,7 @@ macro_rules! call {
     ($library:expr, $name:ident, $missing:expr, ($($argument:expr),* $(,)?)) => {
         match $library.calls.$name {
             // SAFETY: the arguments are as the call's declaration in `include/` has them; pointers live across it.
-            Some(call) => unsafe { call($($argument),*) },
+            Some(call) => $crate::ground::standby::perform(|| unsafe { call($($argument),*) }),
             None => $missing,
         }
     };

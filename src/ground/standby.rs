@@ -1,0 +1,171 @@
+//! A thread that works for vfork children.
+//!
+//! Such a child runs on its parent's memory, with descriptors of its own. A library that it calls would remember in the
+//! parent's memory a connection whose socket only the child has. So what a child calls of a library with descriptors is
+//! done for it by this thread of the parent, which sees the same memory and has the parent's descriptors, while the
+//! child waits ([`perform`]).
+//!
+//! The thread is made before the first vfork of a process that has a container on another machine ([`prepare`]), and
+//! ends when there was no vfork for a while. A child that is killed while the thread works for it leaves the thread
+//! with memory that the parent uses again: as it would if it were killed inside the library itself.
+#![allow(unsafe_code)]
+
+use super::guard::{self, Quiet};
+use super::kernel;
+use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicU32, Ordering};
+
+/// Enough for libraries that go through several others.
+const STACK_BYTES: usize = 1 << 20;
+
+/// How long the thread stays after a vfork.
+const STAY_MILLISECONDS: u32 = 2_000;
+
+/// Between two looks of a child at whether the thread is still there, in milliseconds.
+const LOOK_MILLISECONDS: u32 = 100;
+
+const ABSENT: u32 = 0;
+const WAITING: u32 = 1;
+/// A child is about to say what it wants.
+const CLAIMED: u32 = 2;
+/// The thread works.
+const WANTED: u32 = 3;
+
+/// What the thread does; children and the thread wait on it.
+static STATE: AtomicU32 = AtomicU32::new(ABSENT);
+
+/// What is wanted.
+static JOB: AtomicPtr<Job> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The last vfork, by [`kernel::now`].
+static LAST: AtomicI64 = AtomicI64::new(0);
+
+/// A child's call, on the child's stack.
+struct Job {
+    work: unsafe fn(*mut ()),
+    place: *mut (),
+    is_done: AtomicU32,
+}
+
+/// Before a vfork: the thread is there. Where it can't be made, children do without.
+pub fn prepare() {
+    LAST.store(kernel::now(), Ordering::Release);
+    if STATE.compare_exchange(ABSENT, WAITING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+        let _quiet = Quiet::enter();
+        if std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run).is_err() {
+            STATE.store(ABSENT, Ordering::Release);
+        }
+    }
+}
+
+/// Does something where it belongs: here, or in a vfork child by the parent's thread.
+#[inline(always)]
+pub fn perform<R>(work: impl FnOnce() -> R) -> R {
+    if guard::in_vfork_window() { for_child(work) } else { work() }
+}
+
+/// Whether the thread is there for children.
+pub fn is_there() -> bool {
+    STATE.load(Ordering::Acquire) != ABSENT
+}
+
+#[cold]
+fn for_child<R>(work: impl FnOnce() -> R) -> R {
+    struct Place<W, R> {
+        work: Option<W>,
+        answer: Option<R>,
+    }
+    unsafe fn call<W: FnOnce() -> R, R>(place: *mut ()) {
+        // SAFETY: the place below, which its owner leaves alone until it is told that this is done.
+        let place = unsafe { &mut *place.cast::<Place<W, R>>() };
+        place.answer = place.work.take().map(|work| work());
+    }
+    fn caller<W: FnOnce() -> R, R>(_: &Place<W, R>) -> unsafe fn(*mut ()) {
+        call::<W, R>
+    }
+    let mut place = Place { work: Some(work), answer: None };
+    let work = caller(&place);
+    let mut job = Job { work, place: (&raw mut place).cast(), is_done: AtomicU32::new(0) };
+    if claim() {
+        JOB.store(&raw mut job, Ordering::Release);
+        STATE.store(WANTED, Ordering::Release);
+        kernel::wake_all(&STATE);
+        while job.is_done.load(Ordering::Acquire) == 0 {
+            kernel::wait_on(&job.is_done, 0, LOOK_MILLISECONDS);
+        }
+    } else {
+        // SAFETY: the place is ours alone: nobody was told of it.
+        unsafe { work(job.place) };
+    }
+    match place.answer {
+        Some(answer) => answer,
+        // The work has run, here or there, and leaves its answer whenever it returns.
+        None => unreachable!("work that returned left no answer"),
+    }
+}
+
+/// Has the thread for itself, if there is one.
+fn claim() -> bool {
+    loop {
+        match STATE.compare_exchange(WAITING, CLAIMED, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return true,
+            Err(ABSENT) => return false,
+            // Another thread's child was faster.
+            Err(other) => kernel::wait_on(&STATE, other, LOOK_MILLISECONDS),
+        }
+    }
+}
+
+/// In a fork child: the thread was left in the parent.
+pub fn after_fork_in_child() {
+    STATE.store(ABSENT, Ordering::Release);
+}
+
+fn run() {
+    let _quiet = Quiet::enter();
+    guard::allow_libc_signals();
+    loop {
+        if STATE.load(Ordering::Acquire) == WANTED {
+            let job = JOB.load(Ordering::Acquire);
+            // SAFETY: the child's, which waits until it is done.
+            unsafe {
+                let _library = Quiet::enter_library();
+                ((*job).work)((*job).place);
+                STATE.store(WAITING, Ordering::Release);
+                // The last look at the job: its owner may go on at once.
+                let is_done = &raw const (*job).is_done;
+                (*is_done).store(1, Ordering::Release);
+                kernel::wake_all(&*is_done);
+            }
+            kernel::wake_all(&STATE);
+        } else {
+            kernel::wait_on(&STATE, WAITING, STAY_MILLISECONDS);
+            let is_old = kernel::now() - LAST.load(Ordering::Acquire) > i64::from(STAY_MILLISECONDS) * 1_000_000;
+            if is_old && STATE.compare_exchange(WAITING, ABSENT, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_on_our_memory_has_its_work_done_by_the_thread() {
+        assert_eq!(perform(|| rustix::thread::gettid()), rustix::thread::gettid());
+        prepare();
+        guard::set_vfork_window(true);
+        let name = String::from("borrowed");
+        let there = perform(|| (rustix::thread::gettid(), name.len()));
+        guard::set_vfork_window(false);
+        assert_ne!(there.0, rustix::thread::gettid());
+        assert_eq!(there.1, 8);
+        // And without the thread it is done all the same.
+        after_fork_in_child();
+        guard::set_vfork_window(true);
+        let here = perform(rustix::thread::gettid);
+        guard::set_vfork_window(false);
+        assert_eq!(here, rustix::thread::gettid());
+    }
+}

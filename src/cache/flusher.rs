@@ -119,6 +119,7 @@ fn look(quiet: &Quiet) -> bool {
     let mut is_any_left = false;
     for shared in watched {
         for file in shared.all_files().unwrap_or_default() {
+            guard::begin();
             is_any_left |= look_at(quiet, &file);
         }
     }

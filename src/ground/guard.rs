@@ -7,7 +7,8 @@
 
 use std::ffi::c_int;
 
-// Two words per thread: how many guards it holds, and whether it may be a child on its parent's memory. In assembly,
+// Three words per thread: how many guards it holds, whether it may be a child on its parent's memory, and how often it
+// has begun something. In assembly,
 // because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs more than the rest of a door.
 std::arch::global_asm!(
     ".pushsection .tbss.sidestep_thread, \"awT\", @nobits",
@@ -15,12 +16,12 @@ std::arch::global_asm!(
     ".hidden sidestep_thread_words",
     ".globl sidestep_thread_words",
     ".type sidestep_thread_words, @object",
-    ".size sidestep_thread_words, 16",
-    "sidestep_thread_words: .zero 16",
+    ".size sidestep_thread_words, 24",
+    "sidestep_thread_words: .zero 24",
     ".popsection",
 );
 
-/// This thread's words: the guard depth, and the vfork window.
+/// This thread's words: the guard depth, the vfork window, and the count of beginnings.
 #[inline(always)]
 fn thread_words() -> *mut u64 {
     let address: usize;
@@ -52,6 +53,19 @@ const LIBRARY: u64 = 1 << 32;
 pub fn is_in_library() -> bool {
     // SAFETY: as in `is_inside`.
     unsafe { thread_words().read() >= LIBRARY }
+}
+
+/// Something new begins in this thread: each outermost guard does so, and a thread that keeps one for good has to say.
+pub fn begin() {
+    // SAFETY: this thread's own word.
+    unsafe { thread_words().add(2).write(beginnings() + 1) }
+}
+
+/// How often something has begun in this thread: two calls of ours with the same answer between belong to one call of
+/// the application's.
+pub fn beginnings() -> u64 {
+    // SAFETY: this thread's own word.
+    unsafe { thread_words().add(2).read() }
 }
 
 /// Opens or ends the vfork window: from just before this thread makes a child that runs on this very memory (and on
@@ -125,6 +139,9 @@ impl Quiet {
             if nested { None } else { Some((set_signal_mask(u64::MAX), set_cancellation(PTHREAD_CANCEL_DISABLE))) };
         // SAFETY: as above; incremented only once signals are blocked, so that no handler sees it half done.
         unsafe { word.write(word.read() + weight) };
+        if !nested {
+            begin();
+        }
         Self { previous, weight, _here: std::marker::PhantomData }
     }
 }

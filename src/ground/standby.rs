@@ -129,6 +129,7 @@ fn run() {
             // SAFETY: the child's, which waits until it is done.
             unsafe {
                 let _library = Quiet::enter_library();
+                guard::begin();
                 ((*job).work)((*job).place);
                 STATE.store(WAITING, Ordering::Release);
                 // The last look at the job: its owner may go on at once.

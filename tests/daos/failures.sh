@@ -96,7 +96,7 @@ def attempt(name, call):
         outcome = errno.errorcode[error.errno]
     seconds = time.monotonic() - start
     print(f"{name} {outcome} {seconds:.1f}", flush=True)
-    assert seconds < 8, (name, seconds)
+    assert seconds < 6.5, (name, seconds)
     return outcome
 calls = {
     "open": lambda: os.close(os.open(prefix + "/d/1", os.O_RDONLY)),

@@ -83,6 +83,8 @@ port: $control_port
 transport_config: {allow_insecure: true}
 runtime_dir: $run/agent
 log_file: $directory/log/agent.log
+# An agent that ends takes its clients' connections with it, unless it is told not to.
+disable_auto_evict: true
 END
     cat > "$directory/control.yml" << END
 name: $name

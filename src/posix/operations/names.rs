@@ -10,10 +10,13 @@ use crate::store::{Attributes, Kind, NewNode, RenameMode};
 /// Checks that a name may be made; the attributes of its directory. A name that is there already is `EEXIST` whatever
 /// the rights are, so one that was left unasked is asked for where they are wanting.
 fn may_create(place: &Place<'_>) -> Result<Attributes> {
-    place.check_directory_may_change().or_else(|error| match asked(place)?.found {
-        Some(_) => Err(Errno::EXIST),
-        None => Err(error),
-    })
+    match place.check_directory_may_change() {
+        // That the name is taken is said before that it may not be made.
+        Err(error @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => {
+            Err(if asked(place)?.found.is_some() { Errno::EXIST } else { error })
+        }
+        outcome => outcome,
+    }
 }
 
 /// `mkdir`.

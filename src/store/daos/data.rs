@@ -69,6 +69,9 @@ fn one_call(
                 Err(Errno::INTR) => return Err(Errno::INTR),
                 Err(_) => return Err(error),
             },
+            // Node, ranges and memory are right. What libdfs finds invalid is the connection, which the servers have
+            // dropped: an agent that ends takes its clients' connections with it.
+            Err(Failed::Told(Errno::INVAL)) => return Err(Errno::NOTCONN),
             Err(Failed::Told(error)) => return Err(error),
         }
     }

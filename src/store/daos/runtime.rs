@@ -128,6 +128,7 @@ impl Runtime {
             kernel::sleep(microseconds);
             microseconds = (microseconds * 2).min(1000);
         }
+        Patience::begin_anew();
         Ok(Box::new(Append { _file: file }))
     }
 

@@ -89,6 +89,7 @@ pub fn bounded<T: 'static>(patience: Patience, call: impl FnOnce() -> T + 'stati
         here.end_left(patience)?;
         let fiber = Fiber::new(call)?;
         if here.go_on(fiber, patience) {
+            Patience::begin_anew();
             // SAFETY: it has ended, and answers with a `T`.
             return unsafe { Fiber::answer::<T>(fiber) }.ok_or(Errno::IO);
         }

@@ -260,9 +260,9 @@ impl Mounted {
         if self.is_read_only { libc::O_RDONLY } else { libc::O_RDWR }
     }
 
-    /// The time that a call has from now on.
+    /// The time that a call has, with what waited before it for the same call of the application's.
     pub fn patience(&self) -> Patience {
-        Patience::of_seconds(self.timeout_seconds)
+        Patience::of_call(self.timeout_seconds)
     }
 
     /// Notes a call that is `count` messages at least.
@@ -357,6 +357,7 @@ fn wait(library: &'static Library, patience: &Patience, call: WithEvent<'_>) -> 
         let mut has_ended = false;
         match daos_call!(library, daos_event_test(&raw mut *event, microseconds, &raw mut has_ended)) {
             0 if has_ended => {
+                Patience::begin_anew();
                 let number = event.ev_error;
                 let _ = daos_call!(library, daos_event_fini(&raw mut *event));
                 return number;

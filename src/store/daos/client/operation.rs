@@ -180,8 +180,13 @@ impl Operation {
     /// The operation's own; `ETIMEDOUT` or `EINTR` where patience ended first, and it was given up on.
     pub fn wait(&mut self, patience: &Patience) -> Result<()> {
         loop {
-            match patience.next() {
-                Ok(microseconds) if self.poll(microseconds) => return self.outcome.unwrap_or(Err(Errno::IO)),
+            let next = patience.next();
+            // One look in any case: what went before may have taken the time, and the answer be there.
+            if self.poll(next.unwrap_or(0)) {
+                Patience::begin_anew();
+                return self.outcome.unwrap_or(Err(Errno::IO));
+            }
+            match next {
                 Ok(_) => {}
                 Err(error) => {
                     self.outcome = Some(Err(error));

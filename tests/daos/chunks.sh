@@ -29,7 +29,8 @@ exercise 200000017
 ### classes
 class_of() { fs get-attr "--dfs-path=$1" | sed -n 's/^Object Class = //p'; }
 for class in S1 S2 S4 SX; do
-    if fs set-attr --dfs-path=/ "--oclass=$class" 2> /dev/null; then
+    # A class of more targets than the pool has is taken for the root, and refused for what is made there.
+    if fs set-attr --dfs-path=/ "--oclass=$class" 2> /dev/null && pil mkdir "$I/their-$class" 2> /dev/null; then
         ours mkdir "$P/$class"
         ours "$T/pattern" write "$P/$class/file" 5000011 1 65536
         pil "$T/pattern" write "$I/$class/theirs" 1 1 1

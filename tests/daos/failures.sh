@@ -219,7 +219,7 @@ until ours bash -c 'head -c 1000000 /dev/zero > "$0/after" && sync "$0/after"' "
     [ $left -gt 0 ] || fail "no room after the file was removed: $(cat err)"
     sleep 1
 done
-daos fs check small full 2> "$BASE/err" | grep -q 'leaked OIDs in namespace = 0' || fail "the checker finds something"
+daos fs check small full --flags=print,evict 2> "$BASE/err" | grep -q 'leaked OIDs in namespace = 0' || fail "the checker finds something"
 
 ### the_container_is_destroyed unchecked options=timeout=5
 cat > program.py << 'END'

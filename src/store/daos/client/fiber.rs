@@ -11,8 +11,8 @@ use crate::store::daos::lock::Lock;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Room for libdfs, libdaos, mercury and libfabric, which together use some 20 KiB (measured with 2.8.0), and for the
-/// loader that looks their functions up; only what is used is ever memory.
+/// Room for libdfs, libdaos, mercury and libfabric, and for the loader that looks their functions up: a sixteenth of what a
+/// thread has by default, for calls that keep their buffers on the heap. Only what is used is ever memory.
 const STACK_BYTES: usize = 512 << 10;
 
 /// Below each stack, never accessible: an overflow is a fault and no corruption.

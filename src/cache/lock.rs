@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::ground::guard::Quiet;
-use crate::ground::kernel;
+use crate::ground::{kernel, waiting};
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -70,6 +70,8 @@ impl<T> Lock<T> {
                 return Some(guard);
             }
         }
+        // Whoever has it may wait for servers: that is this call's waiting too.
+        waiting::since();
         while self.word.swap(AWAITED, Ordering::Acquire) != FREE {
             let left = time.checked_sub(start.elapsed())?;
             let nap = u32::try_from(left.as_millis()).unwrap_or(u32::MAX).clamp(1, NAP_MILLISECONDS);

@@ -395,6 +395,12 @@ pub fn now() -> i64 {
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
+/// Nanoseconds of a clock that nobody sets, the same for all processes of the node.
+pub fn monotonic() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
 /// Whether this process has one thread.
 pub fn is_single_threaded() -> bool {
     rustix::fs::stat("/proc/self/task").is_ok_and(|stat| stat.st_nlink == 3)

@@ -10,6 +10,7 @@ pub mod mounts;
 pub mod parked;
 pub mod standby;
 pub mod threads;
+pub mod waiting;
 
 /// The errors of every layer: what the application will find in `errno`.
 pub use rustix::io::Errno;

@@ -62,8 +62,10 @@ grep -q '^error' told || fail "no error in 14 s"
 written_through kill 1
 
 ### writing_while_the_engine_is_killed_and_waiting_for_it system options=timeout=60
+# Messages that were on their way when the engine died are lost: libdaos sends them again after 60 s, from when on the
+# time of the call begins anew.
 trap mend EXIT
-ours "$T/patient" write "$P/file" 12000011 1 47008 200000 63 100 > told 2> err & writer=$!
+ours "$T/patient" write "$P/file" 12000011 1 47008 200000 123 100 > told 2> err & writer=$!
 await 'acknowledged [1-9]' told
 control kill
 control start
@@ -176,7 +178,7 @@ control agent-start
 patterned ours "$P/file" 12000011 1
 
 ### the_pool_is_full system options=timeout=30
-trap 'control start; "$SYSTEM_SH" dmg "$SYSTEM_DIRECTORY" pool destroy --force small > /dev/null 2>&1' EXIT
+trap 'control start; "$SYSTEM_SH" dmg "$SYSTEM_DIRECTORY" pool destroy --force --recursive small > /dev/null 2>&1 || true' EXIT
 "$SYSTEM_SH" dmg "$SYSTEM_DIRECTORY" pool create --scm-size=128M small > "$BASE/dmg" 2>&1 || fail "$(cat "$BASE/dmg")"
 daos container create --type POSIX small full > /dev/null 2>&1
 POOL=small CONTAINER=full
@@ -219,7 +221,11 @@ until ours bash -c 'head -c 1000000 /dev/zero > "$0/after" && sync "$0/after"' "
     [ $left -gt 0 ] || fail "no room after the file was removed: $(cat err)"
     sleep 1
 done
-daos fs check small full --flags=print,evict 2> "$BASE/err" | grep -q 'leaked OIDs in namespace = 0' || fail "the checker finds something"
+checked=$(daos fs check small full --flags=print,evict 2>&1) || echo "daos fs check: exit $?" >&2
+case $checked in
+    *'leaked OIDs in namespace = 0'*) ;;
+    *) fail "the checker finds something: $checked" ;;
+esac
 
 ### the_container_is_destroyed unchecked options=timeout=5
 cat > program.py << 'END'

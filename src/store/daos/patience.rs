@@ -1,8 +1,8 @@
 //! How long a call waits, and what makes it stop earlier.
 #![allow(unsafe_code)]
 
-use crate::ground::{Errno, Result, guard, kernel};
-use std::cell::Cell;
+pub use crate::ground::kernel::monotonic as now;
+use crate::ground::{Errno, Result, kernel, waiting};
 
 /// A call that has waited longer than this looks for a signal that wants to end the program: signals are blocked inside
 /// the library, and a Ctrl-C is not to wait for a dead server's whole `timeout=`.
@@ -16,14 +16,6 @@ const SLEEP_MICROSECONDS: i64 = 1000;
 
 /// The signals that people and batch systems end programs with.
 const ENDING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
-
-/// Of no call.
-const NOT_WAITING: (u64, i64) = (u64::MAX, 0);
-
-thread_local! {
-    /// Since when this thread has had no answer, in which of its beginnings.
-    static WAITING: Cell<(u64, i64)> = const { Cell::new(NOT_WAITING) };
-}
 
 /// The time that a call has.
 #[derive(Clone, Copy, Debug)]
@@ -44,20 +36,7 @@ impl Patience {
     /// The same for one of the waits of a call of the application's, which may be several, one after another: together they
     /// have the time that one has, but from the last answer on.
     pub fn of_call(seconds: u32) -> Self {
-        let beginnings = guard::beginnings();
-        let patience = Self::of_seconds(seconds);
-        WAITING.with(|waiting| match waiting.get() {
-            (known, start) if known == beginnings => Self { start, ..patience },
-            _ => {
-                waiting.set((beginnings, patience.start));
-                patience
-            }
-        })
-    }
-
-    /// The servers have answered this thread.
-    pub fn begin_anew() {
-        WAITING.with(|waiting| waiting.set(NOT_WAITING));
+        Self { start: waiting::since(), ..Self::of_seconds(seconds) }
     }
 
     /// How long the next poll may sleep, in microseconds.
@@ -90,12 +69,6 @@ impl Patience {
     }
 }
 
-/// Nanoseconds of a clock that nobody sets.
-pub fn now() -> i64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
-}
-
 /// Whether a signal waits that is to end the program.
 fn is_ending() -> bool {
     let mut pending = 0u64;
@@ -123,7 +96,7 @@ mod tests {
         let call = guard::Quiet::enter();
         let first = Patience::of_call(5);
         assert_eq!(Patience::of_call(5).start, first.start);
-        Patience::begin_anew();
+        waiting::answered();
         let second = Patience::of_call(5);
         assert!(second.start > first.start);
         drop(call);

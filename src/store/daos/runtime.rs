@@ -17,7 +17,7 @@ use super::lock::Lock;
 use super::object::ObjectId;
 use super::patience::Patience;
 use crate::ground::kernel::{self, Low, Parked, RangeLock};
-use crate::ground::{Errno, Result};
+use crate::ground::{Errno, Result, waiting};
 use crate::store::AppendGuard;
 use rustix::fs::{CWD, Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
@@ -128,7 +128,7 @@ impl Runtime {
             kernel::sleep(microseconds);
             microseconds = (microseconds * 2).min(1000);
         }
-        Patience::begin_anew();
+        waiting::answered();
         Ok(Box::new(Append { _file: file }))
     }
 

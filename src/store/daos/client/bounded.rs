@@ -15,7 +15,7 @@
 
 use super::daos_call;
 use super::fiber::{self, Fiber};
-use crate::ground::{Errno, Result};
+use crate::ground::{Errno, Result, waiting};
 use crate::store::daos::entrance;
 use crate::store::daos::library::Library;
 use crate::store::daos::patience::Patience;
@@ -89,7 +89,7 @@ pub fn bounded<T: 'static>(patience: Patience, call: impl FnOnce() -> T + 'stati
         here.end_left(patience)?;
         let fiber = Fiber::new(call)?;
         if here.go_on(fiber, patience) {
-            Patience::begin_anew();
+            waiting::answered();
             // SAFETY: it has ended, and answers with a `T`.
             return unsafe { Fiber::answer::<T>(fiber) }.ok_or(Errno::IO);
         }

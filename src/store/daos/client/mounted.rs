@@ -4,7 +4,7 @@
 use super::bounded::bounded;
 use super::{daos_call, dfs_call, session};
 use crate::ground::mounts::MountOptions;
-use crate::ground::{Errno, Result};
+use crate::ground::{Errno, Result, waiting};
 use crate::store::daos::bindings::{
     daos_cont_info_t, daos_event_t, daos_handle_t, daos_pool_info_t, dfs_attr_t, dfs_t,
 };
@@ -357,7 +357,7 @@ fn wait(library: &'static Library, patience: &Patience, call: WithEvent<'_>) -> 
         let mut has_ended = false;
         match daos_call!(library, daos_event_test(&raw mut *event, microseconds, &raw mut has_ended)) {
             0 if has_ended => {
-                Patience::begin_anew();
+                waiting::answered();
                 let number = event.ev_error;
                 let _ = daos_call!(library, daos_event_fini(&raw mut *event));
                 return number;

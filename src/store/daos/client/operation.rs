@@ -5,7 +5,7 @@ use super::handle::Handle;
 use super::mounted::Mounted;
 use super::queue::Queue;
 use super::{daos_call, dfs_call};
-use crate::ground::{Errno, Result};
+use crate::ground::{Errno, Result, waiting};
 use crate::store::Extent;
 use crate::store::daos::bindings::{d_iov_t, d_sg_list_t, daos_event_t, daos_handle_t, daos_range_t, dfs_iod_t};
 use crate::store::daos::entrance;
@@ -183,7 +183,7 @@ impl Operation {
             let next = patience.next();
             // One look in any case: what went before may have taken the time, and the answer be there.
             if self.poll(next.unwrap_or(0)) {
-                Patience::begin_anew();
+                waiting::answered();
                 return self.outcome.unwrap_or(Err(Errno::IO));
             }
             match next {

@@ -11,11 +11,13 @@ use common::world::Pair;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
 /// The number.
 const KILLS_COUNT: u64 = 200;
+/// How long a workload may take to its first call.
+const BEGIN_TIME_MAX: Duration = Duration::from_secs(30);
 /// Writers in the workload.
 const WRITERS: usize = 2;
 
@@ -106,10 +108,12 @@ impl Operation {
         if *found == after {
             return true;
         }
-        if let Self::Rename(from, to) = self
-            && *engine::chosen() != Engine::Embedded
-        {
-            return is_between(before, &after, found, [from, to]);
+        if *engine::chosen() != Engine::Embedded {
+            match self {
+                Self::Rename(from, to) => return is_between(before, &after, found, &[from, to], to),
+                Self::Unlink(name) => return is_between(before, &after, found, &[name], name),
+                _ => {}
+            }
         }
         let (Self::Write { name, .. } | Self::Append { name, .. }) = self else { return false };
         // Every byte is the old one or the new one, and no other file differs.
@@ -126,16 +130,20 @@ impl Operation {
     }
 }
 
-/// libdfs renames in steps: whoever is killed between them leaves each of the two names as it was, as it was to be, or gone.
-fn is_between(before: &Files, after: &Files, found: &Files, names: [&String; 2]) -> bool {
+/// libdfs renames and removes in steps, the bytes of what goes away first: whoever is killed between them leaves each of
+/// the names as it was, as it was to be, or gone; and what stood under `removed` without its bytes.
+fn is_between(before: &Files, after: &Files, found: &Files, names: &[&String], removed: &String) -> bool {
     let others = |files: &Files| -> Files {
         let other = files.iter().filter(|(name, _)| !names.contains(name));
         other.map(|(name, content)| (name.clone(), content.clone())).collect()
     };
-    let is_known = |name: &String| {
-        found.get(name).is_none_or(|content| [before, after].iter().any(|files| files.get(name) == Some(content)))
+    let is_known = |name: &&String| {
+        found.get(*name).is_none_or(|content| {
+            let is_emptied = content.is_empty() && *name == removed && before.contains_key(removed);
+            is_emptied || [before, after].iter().any(|files| files.get(*name) == Some(content))
+        })
     };
-    others(before) == others(found) && names.into_iter().all(is_known)
+    others(before) == others(found) && names.iter().all(is_known)
 }
 
 fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
@@ -162,7 +170,18 @@ fn run_and_kill(pair: &Pair, seed: u64, pause: Duration) -> Vec<(usize, Vec<Stri
     let mut command = pair.ours.command(&program);
     let mut child = common::process::spawn(command.args(["run", &seed.to_string()]).stdout(Stdio::piped()));
     let output = child.stdout.take().expect("piped");
-    let reader = std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).collect::<Vec<_>>());
+    let (sender, begun) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        let lines = BufReader::new(output).lines().map_while(Result::ok);
+        let tell = |_: &String| {
+            let _ = sender.send(());
+        };
+        lines.inspect(tell).collect::<Vec<_>>()
+    });
+    if *engine::chosen() != Engine::Embedded {
+        // The first call connects, which may take longer than all the others.
+        begun.recv_timeout(BEGIN_TIME_MAX).expect("the workload begins");
+    }
     std::thread::sleep(pause);
     common::process::kill_group(child.id());
     child.wait().expect("our own child");

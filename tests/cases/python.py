@@ -235,3 +235,51 @@ before = time.process_time()
 time.sleep(1.0)
 print("idle", time.process_time() - before < 0.2)
 f.close()
+
+### files_that_another_process_renames
+def mv(*paths):
+    subprocess.run(["mv", "-T", *paths], check=True)
+put("f")
+put("other", b"x")
+fd = os.open("f", os.O_RDWR)
+def look():
+    st = os.fstat(fd)
+    return oct(st.st_mode), st.st_size, st.st_nlink
+mv("f", "g"); put("f", b"another"); print(look())
+os.fchmod(fd, 0o604); print(look())
+mv("g", "h"); mv("h", "i"); print(look())
+os.mkdir("d"); mv("i", "d/i"); mv("d", "e"); print(look())
+os.fchmod(fd, 0o611); os.utime(fd, (5, 7)); print(look(), os.fstat(fd).st_mtime, oct(os.stat("e/i").st_mode))
+mv("other", "e/i"); print(look(), os.read(fd, 99), os.write(fd, b"more"), look())
+print(sorted(os.listdir("e")), got("f"))
+
+### directories_that_another_process_renames
+def mv(*paths):
+    subprocess.run(["mv", "-T", *paths], check=True)
+os.makedirs("d/e/g")
+put("d/e/f")
+put("up")
+os.chdir("d/e")
+e, g = os.open(".", os.O_RDONLY), os.open("g", os.O_RDONLY)
+def look():
+    link = lambda fd: os.path.relpath(os.readlink(f"/proc/self/fd/{fd}"), P)
+    up = lambda fd: sorted(os.listdir(os.open("..", os.O_RDONLY, dir_fd=fd)))
+    print(tried(lambda: os.path.relpath(os.getcwd(), P)), sorted(os.listdir(".")), sorted(os.listdir("..")))
+    print(link(e), link(g), up(e), up(g), oct(os.fstat(g).st_mode))
+look()
+mv(P + "/d", P + "/d2"); look()
+mv(P + "/d2/e", P + "/d2/e2"); look()
+os.mkdir(P + "/k"); mv(P + "/d2/e2", P + "/k/e3"); look()
+mv(P + "/k", P + "/d2/k2"); put("made"); look()
+mv(P + "/d2/k2/e3", P + "/e4"); os.fchmod(g, 0o711); look()
+print(subprocess.run(["sh", "-c", "pwd -P; cat ../up"], capture_output=True).stdout.replace(P.encode(), b""))
+
+### directories_that_another_process_removes
+for command in (["rmdir", "d"], ["mv", "-T", "new", "d"]):
+    os.mkdir("d")
+    if command[0] == "mv":
+        os.mkdir("new")
+    d = os.open("d", os.O_RDONLY)
+    subprocess.run(command, check=True)
+    print(command, os.fstat(d).st_nlink == 0, tried(os.open, "x", os.O_CREAT | os.O_WRONLY, dir_fd=d), tried(os.mkdir, "x", dir_fd=d), os.listdir(d))
+    subprocess.run(["rm", "-rf", "d"], check=True)

@@ -4,7 +4,7 @@ use super::client::handle::Handle;
 use super::client::operation::Direction;
 use super::data;
 use super::entrance;
-use super::object::ObjectId;
+use super::object::{ObjectId, ROOT};
 use super::store::Store;
 use crate::ground::buffer::{Segment, total_bytes};
 use crate::ground::{Errno, Result};
@@ -36,7 +36,7 @@ impl DaosArray {
             (node.object, node.handle.clone(), node.kind, node.attributes_told.clone(), node.opens == 1)
         });
         let (object, handle, kind, attributes_told, is_first) = told.ok_or(Errno::STALE)?;
-        if is_first && kind == Kind::File {
+        if is_first && found.node != ROOT {
             store.runtime.note_open(object, &|| store.nodes.lock().open_objects());
         }
         let chunk_bytes = if kind == Kind::File { handle.chunk_bytes().unwrap_or(0) } else { 0 };

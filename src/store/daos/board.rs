@@ -30,6 +30,9 @@ const CHANGING: i64 = 0x3ff;
 /// What stands for a node's rights where a name would: no name has a slash.
 const RIGHTS: &[u8] = b"/";
 
+/// And what stands for the name of the node itself.
+const PLACE: &[u8] = b"//";
+
 /// So long a change may take, before whoever waits for it goes on.
 const CHANGE_NANOSECONDS_MAX: i64 = 1_000_000_000;
 
@@ -87,6 +90,17 @@ impl Board {
     /// Since when nobody here changed a node's rights.
     pub fn rights_changed(self, object: ObjectId) -> i64 {
         self.changed(hash(object, RIGHTS))
+    }
+
+    /// A node was renamed, or a directory removed. Apart from the rest: who goes up from a directory need not ask where it
+    /// is whenever something is made in it.
+    pub fn note_moved(self, object: ObjectId) {
+        self.note(hash(object, PLACE), 0);
+    }
+
+    /// Since when nobody here renamed a node.
+    pub fn moved(self, object: ObjectId) -> i64 {
+        self.changed(hash(object, PLACE))
     }
 
     /// Notes a change, and `more` that are about to change a name.
@@ -182,6 +196,9 @@ mod tests {
         assert_eq!(other.rights_changed(object), 0);
         one.note_rights(object);
         assert!(other.rights_changed(object) >= before);
+        assert_eq!(other.moved(object), 0);
+        one.note_moved(object);
+        assert!(other.moved(object) >= before);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 

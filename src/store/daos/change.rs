@@ -135,6 +135,9 @@ impl Store {
         let (directory, id) = (parent.id, removed.id);
         self.board.note_node(parent.object);
         self.board.note_node(removed.object);
+        if removed.kind == Kind::Directory {
+            self.note_directory_removed(removed.object);
+        }
         let handle = {
             let mut nodes = self.nodes.lock();
             nodes.forget_name(directory, name);
@@ -212,14 +215,17 @@ impl Store {
             let kept = [self.keep(&moved)?, self.keep(other)?];
             let change = changing();
             self.mounted.exchange((&from_parent.handle, &from_name), (&to_parent.handle, &to_name))?;
-            drop(change);
             self.note_names_changed(&from_parent, &to_parent);
-            let now = patience::now();
+            let before = [self.path_before(&moved), self.path_before(other)];
             {
                 let mut nodes = self.nodes.lock();
-                nodes.rename(moved.id, to, now);
-                nodes.rename(other.id, from, now);
+                nodes.rename(moved.id, to);
+                nodes.rename(other.id, from);
             }
+            let [before_moved, before_other] = before;
+            self.note_moved(&[(&moved, before_moved), (other, before_other)]);
+            drop(change);
+            self.believe_now(&[moved.id, other.id]);
             self.put_back(&moved, &kept[0]);
             self.put_back(other, &kept[1]);
             return Ok(());
@@ -241,22 +247,28 @@ impl Store {
             self.hide(&to_parent, &to_name, other)?;
         }
         let outcome = self.mounted.rename((&from_parent.handle, &from_name), (&to_parent.handle, &to_name));
-        drop(change);
         // It says so of a directory that came to be there since it was asked for.
         outcome.map_err(|error| if error == Errno::INVAL { Errno::STALE } else { error })?;
         self.note_names_changed(&from_parent, &to_parent);
         if let Some(other) = other {
+            if other.kind == Kind::Directory {
+                self.remove_stand_in(other.object);
+            }
             self.note_removed((&to_parent, to.1), &other);
         }
-        let before = (moved.kind == Kind::Directory).then(|| self.path_of(moved.id));
-        self.nodes.lock().rename(moved.id, to, patience::now());
-        if let Some(Ok(before)) = before
-            && let Ok(after) = self.path_of(moved.id)
-        {
-            self.move_stand_ins(&before, &after);
-        }
+        let before = self.path_before(&moved);
+        self.nodes.lock().rename(moved.id, to);
+        self.note_moved(&[(&moved, before)]);
+        drop(change);
+        self.believe_now(&[moved.id]);
         self.put_back(&moved, &kept);
         Ok(())
+    }
+
+    /// What was renamed in the table is where the table says.
+    fn believe_now(&self, ids: &[NodeId]) {
+        let mut nodes = self.nodes.lock();
+        ids.iter().for_each(|id| nodes.believe(*id, patience::now()));
     }
 
     /// When a node was modified: libdfs forgets it in a move.

@@ -156,13 +156,14 @@ impl Container for DaosContainer {
                 Ok((node.parent, node.name.len()))
             })
         };
-        {
+        if !self.store.is_place_doubtful(directory) {
             let _entered = entrance::enter_as_is();
             if let Some(told) = tell() {
                 return told;
             }
         }
         let _entered = entrance::enter()?;
+        self.store.settle_place(directory);
         self.store.find_told(directory);
         tell().unwrap_or(Err(Errno::STALE))
     }

@@ -105,6 +105,7 @@ impl Store {
 
     /// Removes what processes of this node left that are no more. One message where there never was anything.
     pub fn remove_orphans(&self) {
+        self.remove_old_notes();
         if self.mounted.is_read_only || self.runtime.directory().is_none() {
             return;
         }

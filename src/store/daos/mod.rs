@@ -13,7 +13,8 @@
 //! | [`client`] | their calls as safe functions |
 //! | [`error`], [`open_error`] | what their errors are to a program, and to a user |
 //! | [`nodes`], [`object`], [`stat`] | nodes, numbers, attributes; what is believed and for how long |
-//! | [`change`], [`listing`], [`opens`], [`confirm`], [`hidden`] | names, directories, open nodes, removed ones |
+//! | [`change`], [`listing`], [`opens`], [`confirm`] | names, directories, open nodes |
+//! | [`hidden`], [`moved`] | what others remove and rename while it is open |
 //! | [`runtime`], [`board`], [`stand_in`] | what this node's processes tell one another |
 //!
 //! Calls about names have no event in libdfs: how they are bounded by `timeout=` all the same is [`client::bounded`]'s
@@ -34,6 +35,7 @@ mod hidden;
 pub mod library;
 mod listing;
 mod lock;
+mod moved;
 mod nodes;
 mod object;
 mod open_error;

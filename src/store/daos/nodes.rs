@@ -66,6 +66,8 @@ pub struct Node {
     pub parent: NodeId,
     /// Its name there.
     pub name: Vec<u8>,
+    /// When that was so, by [`super::patience::now`].
+    pub placed: i64,
     /// The parent's path in the container as another process told it, which handed the node over: this one may never
     /// have seen that directory.
     pub parent_path: Option<Box<[u8]>>,
@@ -87,6 +89,8 @@ pub struct Node {
     pub is_hidden: bool,
     /// A directory that this process works in has a stand-in on the host, which whoever removes it removes too.
     pub has_stand_in: bool,
+    /// It was found by a note of another process that renamed it ([`super::moved`]).
+    pub has_used_note: bool,
     /// A message found it under its name, and no look-up has since been answered from memory: an open that follows may
     /// count on that message having been sent after the open began.
     pub is_confirmed: bool,
@@ -193,6 +197,7 @@ impl Nodes {
                 }
                 if let Some(node) = self.table.get_mut(&id) {
                     node.handle = handle;
+                    node.placed = now;
                     (node.is_handle_renamed, node.is_removed, node.is_hidden) = (false, false, false);
                     if node.rights.mode != mode || node.rights.owner.is_none() {
                         node.rights = Rights { mode, owner: None, told: now };
@@ -202,7 +207,7 @@ impl Nodes {
             None => {
                 self.clock += 1;
                 let mut new = node(object, kind, (directory, name), handle, mode);
-                (new.used, new.rights.told) = (self.clock, now);
+                (new.used, new.rights.told, new.placed) = (self.clock, now, now);
                 self.directories_count += usize::from(kind == Kind::Directory);
                 self.table.insert(id, new);
             }
@@ -249,7 +254,7 @@ impl Nodes {
             known.told = asked;
         }
         if let Some(node) = self.table.get_mut(&id) {
-            node.name = name;
+            (node.name, node.placed) = (name, asked);
         }
     }
 
@@ -267,8 +272,8 @@ impl Nodes {
         }
     }
 
-    /// This process gave a node another name.
-    pub fn rename(&mut self, id: NodeId, (directory, name): (NodeId, &[u8]), now: i64) {
+    /// This process gave a node another name, which is not believed yet.
+    pub fn rename(&mut self, id: NodeId, (directory, name): (NodeId, &[u8])) {
         let Some(node) = self.table.get_mut(&id) else { return };
         let before = (node.parent, std::mem::replace(&mut node.name, name.to_vec()));
         node.parent = directory;
@@ -276,7 +281,7 @@ impl Nodes {
         node.forget_attributes();
         self.forget_name_if(before.0, &before.1, id);
         if let Some(parent) = self.table.get_mut(&directory) {
-            parent.children.insert(name.into(), Known { node: id, told: now });
+            parent.children.insert(name.into(), Known { node: id, told: 0 });
         }
     }
 
@@ -356,6 +361,7 @@ fn node(object: ObjectId, kind: Kind, (parent, name): (NodeId, &[u8]), handle: A
         kind,
         parent,
         name: name.to_vec(),
+        placed: 0,
         parent_path: None,
         handle,
         is_handle_renamed: false,
@@ -366,6 +372,7 @@ fn node(object: ObjectId, kind: Kind, (parent, name): (NodeId, &[u8]), handle: A
         is_removed: false,
         is_hidden: false,
         has_stand_in: false,
+        has_used_note: false,
         is_confirmed: false,
         children: Map::default(),
         used: 0,

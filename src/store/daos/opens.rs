@@ -127,11 +127,15 @@ impl Store {
     pub fn close(&self, id: NodeId, object: ObjectId) {
         let told = self.with(id, |node| {
             node.opens = node.opens.saturating_sub(1);
-            (node.opens == 0, node.is_removed, node.is_hidden, node.kind)
+            let has_used_note = node.opens == 0 && std::mem::take(&mut node.has_used_note);
+            (node.opens == 0, node.is_removed, node.is_hidden, has_used_note)
         });
-        let Some((true, is_removed, is_hidden, kind)) = told else { return };
-        if kind == Kind::File {
+        let Some((true, is_removed, is_hidden, has_used_note)) = told else { return };
+        if id != ROOT {
             self.runtime.note_closed(object, &|| self.nodes.lock().open_objects());
+        }
+        if has_used_note {
+            self.remove_note(object);
         }
         if is_hidden {
             self.remove_hidden(object);

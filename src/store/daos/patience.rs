@@ -90,6 +90,7 @@ fn is_ending() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::guard;
 
     #[test]
     fn waits_of_one_call_have_one_time_until_there_is_an_answer() {

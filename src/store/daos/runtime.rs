@@ -8,18 +8,21 @@
 //! | `live` | a shared lock on the byte of each object that somebody has open; further up an exclusive one while appending |
 //! | `cwd/OBJECT` | a directory to stand in for one of the container's as a working directory |
 //! | `cwd/OBJECT.path` | a symlink: where that directory was in the container |
+//! | `moved/OBJECT.path` | a symlink: where a node went that was renamed while another process had it open, or a directory |
 //!
 //! Where the directory can't be had, files that are removed while they are open lose their bytes at once, and an
 //! append is refused ([`Errno::NOLCK`]).
 
 use super::entrance;
 use super::lock::Lock;
+use super::moved;
 use super::object::ObjectId;
 use super::patience::Patience;
+use super::stand_in;
 use crate::ground::kernel::{self, Low, Parked, RangeLock};
 use crate::ground::{Errno, Result, waiting};
 use crate::store::AppendGuard;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, RawDir};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Locks of appends are this far above those of the living.
@@ -52,13 +55,29 @@ impl Runtime {
         let directory = format!("{PLACE}{user}/{name}");
         let made = own_directory(&format!("{PLACE}{user}"), user)
             .and_then(|()| own_directory(&directory, user))
-            .and_then(|()| own_directory(&format!("{directory}/cwd"), user));
+            .and_then(|()| own_directory(&format!("{directory}/{}", stand_in::FOLDER), user))
+            .and_then(|()| own_directory(&format!("{directory}/{}", moved::FOLDER), user));
         Self { directory: made.is_ok().then_some(directory), live: Lock::new(None) }
     }
 
     /// The directory, if it could be had.
     pub fn directory(&self) -> Option<&str> {
         self.directory.as_deref()
+    }
+
+    /// Shows the files that were in one of its folders at the beginning: their names and paths. How many there were.
+    pub fn visit(&self, folder: &str, mut each: impl FnMut(&str, &str)) -> usize {
+        let Some(folder) = self.directory().map(|directory| format!("{directory}/{folder}")) else { return 0 };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let Ok(opened) = Low::open(CWD, folder.as_str(), flags, Mode::empty()) else { return 0 };
+        let mut room = [const { std::mem::MaybeUninit::uninit() }; 2048];
+        let mut entries = RawDir::new(opened.as_fd(), &mut room);
+        let mut names = Vec::new();
+        while let Some(Ok(entry)) = entries.next() {
+            names.extend(entry.file_name().to_str().ok().filter(|name| !name.starts_with('.')).map(str::to_owned));
+        }
+        names.iter().for_each(|name| each(name, &format!("{folder}/{name}")));
+        names.len()
     }
 
     fn open_live(&self) -> Result<Low> {
@@ -96,11 +115,20 @@ impl Runtime {
 
     /// Whether another process of this user on this node has an object open, or holds it.
     pub fn is_open_elsewhere(&self, object: ObjectId) -> bool {
+        self.is_locked_elsewhere(object.lock_offset(), 1)
+    }
+
+    /// Whether another process of this user on this node has anything open.
+    pub fn is_anything_open_elsewhere(&self) -> bool {
+        self.is_locked_elsewhere(0, APPENDS_FROM)
+    }
+
+    fn is_locked_elsewhere(&self, start: u64, length: u64) -> bool {
         let live = self.live.lock();
         let own = live.as_ref().filter(|live| live.generation == entrance::generation());
         let locked = match own {
-            Some(live) => kernel::is_range_locked(live.file.as_fd(), object.lock_offset(), 1),
-            None => self.open_live().and_then(|file| kernel::is_range_locked(file.as_fd(), object.lock_offset(), 1)),
+            Some(live) => kernel::is_range_locked(live.file.as_fd(), start, length),
+            None => self.open_live().and_then(|file| kernel::is_range_locked(file.as_fd(), start, length)),
         };
         locked.unwrap_or(false)
     }

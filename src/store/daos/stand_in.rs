@@ -3,14 +3,17 @@
 //! the directory by its path, and knows by the object whether that is still the one. A directory may lie deeper than a
 //! symlink can tell: then it is a file.
 
+use super::entrance;
+use super::moved;
 use super::object::{ObjectId, ROOT};
 use super::store::Store;
-use crate::ground::kernel::Low;
 use crate::ground::{Errno, Result};
 use crate::store::{Kind, NodeId};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use std::ffi::CString;
-use std::os::fd::AsFd;
+
+/// The folder of the stand-ins, in the runtime directory.
+pub const FOLDER: &str = "cwd";
 
 /// What the kernel's `getcwd` and `/proc/self/cwd` add for a directory that was removed.
 const DELETED: &[u8] = b" (deleted)";
@@ -19,7 +22,7 @@ const DELETED: &[u8] = b" (deleted)";
 const GONE: &str = ".gone";
 
 /// What the symlink has behind the object that says where the directory was.
-const PATH: &str = ".path";
+pub(super) const PATH: &str = ".path";
 
 /// Directories within one another that are followed, at most.
 const DEPTH_MAX: usize = 65536;
@@ -74,28 +77,25 @@ impl Store {
         }
     }
 
-    /// A directory has another path: what the stand-ins of those in it say is set right, so that a program which is
-    /// started in one of them finds it. By what this process knows of the path; one that is not set right is not found.
-    pub fn move_stand_ins(&self, before: &[u8], after: &[u8]) {
-        let Some(directory) = self.runtime.directory().map(|directory| format!("{directory}/cwd")) else { return };
-        let Ok(opened) = Low::open(CWD, directory.as_str(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) else {
-            return;
+    /// Directories have other paths (before, after): what is told of paths in them is set right, so that a program which
+    /// is started in a stand-in finds its directory, and a note leads on. By what this process knows of the paths; one
+    /// that is not set right is not found. How many notes there are.
+    pub fn move_paths(&self, moved: &[(Vec<u8>, Vec<u8>)]) -> usize {
+        let set_right = |folder| {
+            self.runtime.visit(folder, |name, file| {
+                let Some(path) = name.ends_with(PATH).then(|| read_path(file).ok()).flatten() else { return };
+                let below = |(before, after): &(Vec<u8>, Vec<u8>)| {
+                    let rest = path.strip_prefix(before.as_slice())?;
+                    (rest.is_empty() || rest[0] == b'/').then(|| [after, rest].concat())
+                };
+                if let Some(path) = moved.iter().find_map(below) {
+                    // A stand-in keeps its object, by which it is known if this goes wrong.
+                    let _ = write_path(file, &path);
+                }
+            })
         };
-        let mut room = [const { std::mem::MaybeUninit::uninit() }; 2048];
-        let mut entries = RawDir::new(opened.as_fd(), &mut room);
-        while let Some(Ok(entry)) = entries.next() {
-            let Ok(name) = entry.file_name().to_str() else { continue };
-            if !name.ends_with(PATH) {
-                continue;
-            }
-            let file = format!("{directory}/{name}");
-            let Ok(path) = read_path(&file) else { continue };
-            let rest = path.strip_prefix(before).filter(|rest| rest.is_empty() || rest[0] == b'/');
-            if let Some(rest) = rest {
-                // Its directory keeps its object, by which it is known if this goes wrong.
-                let _ = write_path(&file, &[after, rest].concat());
-            }
-        }
+        set_right(FOLDER);
+        set_right(moved::FOLDER)
     }
 
     /// Which directory a host path stands for.
@@ -142,6 +142,9 @@ impl Store {
                 }
                 return Ok(path);
             }
+            if entrance::is_network_own() {
+                self.settle_place(at);
+            }
             let mut nodes = self.nodes.lock();
             let node = nodes.get(at).ok_or(Errno::STALE)?;
             let mut longer = Vec::with_capacity(node.name.len() + 1 + path.len());
@@ -156,7 +159,7 @@ impl Store {
 }
 
 /// Makes a symlink tell another path at once: it is made under another name, and moved into place.
-fn write_path(link: &str, path: &[u8]) -> Result<()> {
+pub(super) fn write_path(link: &str, path: &[u8]) -> Result<()> {
     let new = format!("{link}.{}", rustix::process::getpid().as_raw_nonzero());
     let _ = rustix::fs::unlink(new.as_str());
     match rustix::fs::symlink(path, new.as_str()) {
@@ -176,7 +179,7 @@ fn write_file(new: &str, text: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn read_path(file: &str) -> Result<Vec<u8>> {
+pub(super) fn read_path(file: &str) -> Result<Vec<u8>> {
     match rustix::fs::readlink(file, Vec::new()) {
         Err(Errno::INVAL) => {}
         told => return told.map(CString::into_bytes),

@@ -153,7 +153,7 @@ impl Store {
         if known.kind != Kind::Directory {
             return Err(Errno::NOTDIR);
         }
-        if is_removed || has_stand_in && self.is_stand_in_gone(id, known.object) {
+        if is_removed || has_stand_in && self.is_stand_in_gone(id, known.object) || self.is_found_removed(id) {
             Err(Errno::NOENT)
         } else {
             Ok(known)
@@ -315,62 +315,6 @@ impl Store {
             }
         }
         self.last_attributes(id)
-    }
-
-    /// Opens a node's handle again under the name that it is known by; or, of one that this process has open, in the
-    /// hidden directory, to which another process of this node may have moved it.
-    ///
-    /// # Errors
-    /// `ENOENT` if it is at neither place.
-    pub fn reopen(&self, id: NodeId) -> Result<Known> {
-        let asked = patience::now();
-        let (parent, name, object, is_hidden, is_open) = {
-            let mut nodes = self.nodes.lock();
-            let node = nodes.get(id).ok_or(Errno::STALE)?;
-            (node.parent, node.name.clone(), node.object, node.is_hidden, node.opens != 0)
-        };
-        let mut handle = Err(Errno::NOENT);
-        if !is_hidden {
-            handle = self.open_child(parent, &name, object);
-        }
-        let mut is_found_hidden = false;
-        let is_elsewhere = handle.as_ref().is_err_and(|error| matches!(*error, Errno::NOENT | Errno::STALE));
-        if is_elsewhere
-            && (is_hidden || is_open)
-            && let Some(hidden) = self.hidden_directory()?
-        {
-            handle = self.open_in(&hidden, hidden::name_of(object).as_bytes(), object);
-            is_found_hidden = handle.is_ok();
-        }
-        let handle = handle?;
-        let mut nodes = self.nodes.lock();
-        let node = nodes.get(id).ok_or(Errno::STALE)?;
-        let before = std::mem::replace(&mut node.handle, handle.clone());
-        node.is_handle_renamed = false;
-        node.is_confirmed = !is_found_hidden;
-        node.is_removed |= is_found_hidden;
-        node.is_hidden |= is_found_hidden;
-        let kind = node.kind;
-        if !is_found_hidden {
-            nodes.believe(id, asked);
-        }
-        drop(nodes);
-        drop(before);
-        Ok(Known { id, object, kind, handle })
-    }
-
-    fn open_child(&self, parent: NodeId, name: &[u8], object: ObjectId) -> Result<Arc<Handle>> {
-        let parent = self.known(parent).or_else(|_| {
-            self.find_told(parent);
-            self.known(parent)
-        })?;
-        self.open_in(&parent.handle, name, object)
-    }
-
-    fn open_in(&self, directory: &Handle, name: &[u8], object: ObjectId) -> Result<Arc<Handle>> {
-        let name = Name::new(name)?;
-        let handle = Arc::new(self.retry(|| self.mounted.look_up(directory, &name))?);
-        if handle.object()? == object { Ok(handle) } else { Err(Errno::NOENT) }
     }
 
     pub(super) fn note_attributes(&self, known: &Known, stat: &libc::stat, asked: i64) -> Result<Attributes> {

@@ -184,7 +184,8 @@ fn pjdfstest() {
 fn cpython() {
     let python = found("python3.11");
     let script = build::source_root().join("tests/third_party/cpython.py").display().to_string();
-    let pair = Pair::new();
+    let mut pair = Pair::new();
+    pair.ours.environment.extend(engine::chosen().without_latency());
     let outcomes = |world: &World| -> BTreeMap<String, String> {
         let report = world.scratch().join(format!("report-{}", world.side.file_name().expect("named").display()));
         let (prefix, report) = (world.prefix().display().to_string(), report.display().to_string());

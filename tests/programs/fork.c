@@ -174,6 +174,26 @@ CASE(child_closes_and_reopens) {
     show(p("g"));
 }
 
+// The child's first call about the file is its last close, when nobody else has it any more.
+CASE(child_closes_a_removed_file_last) {
+    int fd = MUST(open(p("f"), O_RDWR | O_CREAT, 0644));
+    MUST(write(fd, "bytes", 5));
+    MUST(fsync(fd));
+    MUST(unlink(p("f")));
+    int pipes[2];
+    MUST(pipe(pipes));
+    pid_t child = fork();
+    if (child == 0) {
+        char byte;
+        read(pipes[0], &byte, 1);
+        _exit(close(fd));
+    }
+    MUST(close(fd));
+    MUST(write(pipes[1], "x", 1));
+    reap(child);
+    say("closed by both");
+}
+
 CASE(killed_child) {
     int fd = MUST(open(p("f"), O_RDWR | O_CREAT, 0644));
     pid_t child = fork();

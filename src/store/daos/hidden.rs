@@ -10,6 +10,7 @@
 
 use super::client::handle::Handle;
 use super::client::names::{Anchor, Name};
+use super::entrance;
 use super::object::{ObjectId, ROOT};
 use super::store::{Known, Store};
 use crate::ground::{Errno, Result};
@@ -97,6 +98,8 @@ impl Store {
         if self.runtime.is_open_elsewhere(object) {
             return;
         }
+        // It may be the first message of a fork child, whose network is still the parent's.
+        let Ok(_entered) = entrance::enter() else { return };
         // What goes wrong leaves an orphan, for the next connection.
         if let (Ok(Some(hidden)), Ok(name)) = (self.hidden_directory(), Name::new(name_of(object).as_bytes())) {
             let _ = self.mounted.remove(&hidden, &name);

@@ -225,6 +225,8 @@ fn belongs_to(name: &str, writer: usize) -> bool {
 }
 
 fn kill_again_and_again(options: &str, kills_count: u64, seed: u64) {
+    // Over DAOS each round connects twice.
+    let kills_count = if *engine::chosen() == Engine::Embedded { kills_count } else { kills_count / 4 };
     let pair = Pair::with_options(&format!("{options}{}", engine::chosen().strict()));
     pair.add_program("workload");
     let has_store = !common::is_self_check() && *engine::chosen() == Engine::Embedded;

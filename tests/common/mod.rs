@@ -56,7 +56,9 @@ pub fn is_self_check() -> bool {
 
 /// A script, run by bash in Sidestep's world with other mounts than the pair's own.
 pub fn shell_with(pair: &mut Pair, mounts: &str, script: &str) -> Outcome {
-    pair.ours.environment = world::preload(&pair.base().join("libsidestep.so"), mounts);
+    let preload = world::preload(&pair.base().join("libsidestep.so"), mounts);
+    pair.ours.environment.retain(|(name, _)| preload.iter().all(|(other, _)| name != other));
+    pair.ours.environment.extend(preload);
     run_in(&pair.ours, "/bin/bash", &["-c".to_owned(), script.to_owned()])
 }
 

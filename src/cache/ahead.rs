@@ -116,7 +116,7 @@ impl CachedFile {
         if let Some(end) = end.filter(|_| state.blocks.is_empty() && !self.shared.is_forking()) {
             let mut ranges = Ranges::new();
             ranges.add(0, end as u32);
-            self.begin_until(state, 0, ranges, kernel::now() + FIRST_GOOD_NANOSECONDS);
+            self.begin_until(state, 0, ranges, kernel::monotonic() + FIRST_GOOD_NANOSECONDS);
         }
     }
 
@@ -176,7 +176,7 @@ impl CachedFile {
         let is_first = good_until != i64::MAX;
         let has_no_end = self.remote_end.load(Ordering::Acquire) == UNKNOWN;
         // What came with an open is good as long as what the open was told of the end is.
-        let is_stale = is_stale || is_first && (has_no_end || kernel::now() > good_until);
+        let is_stale = is_stale || is_first && (has_no_end || kernel::monotonic() > good_until);
         self.transfers.fetch_sub(1, Ordering::Relaxed);
         let count = match transfer.wait() {
             Ok(count) => count,

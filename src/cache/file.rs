@@ -34,7 +34,7 @@ pub struct Incoming {
     pub ranges: Ranges,
     /// Bytes that it asked for were changed meanwhile: what it brings is no good.
     pub is_stale: bool,
-    /// Until when it is, in nanoseconds since the epoch.
+    /// Until when it is, by [`crate::ground::kernel::monotonic`].
     pub good_until: i64,
 }
 

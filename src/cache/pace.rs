@@ -4,6 +4,7 @@
 //! the application's memory, with nothing else under way. Which of the two is faster depends on the network, on the
 //! servers and on what the program does between two reads: so both are tried, and the faster one is kept.
 
+use crate::ground::kernel;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 /// Reads that are timed each way: fewer tell little where processes share processors, more would leave short files out.
@@ -24,15 +25,10 @@ pub struct Pace {
     ahead_nanoseconds: AtomicI64,
 }
 
-fn nanoseconds() -> i64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
-}
-
 impl Pace {
     /// A long read begins; whether it is to be read ahead of.
     pub fn step(&self) -> bool {
-        self.step_at(nanoseconds())
+        self.step_at(kernel::monotonic())
     }
 
     fn step_at(&self, now: i64) -> bool {

@@ -8,8 +8,8 @@
 use std::ffi::c_int;
 
 // Three words per thread: how many guards it holds, whether it may be a child on its parent's memory, and how often it
-// has begun something. In assembly,
-// because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs more than the rest of a door.
+// has begun something. In assembly, because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs
+// more than the rest of a door.
 std::arch::global_asm!(
     ".pushsection .tbss.sidestep_thread, \"awT\", @nobits",
     ".balign 8",

@@ -36,7 +36,7 @@ static STATE: AtomicU32 = AtomicU32::new(ABSENT);
 /// What is wanted.
 static JOB: AtomicPtr<Job> = AtomicPtr::new(std::ptr::null_mut());
 
-/// The last vfork, by [`kernel::now`].
+/// The last vfork, by [`kernel::monotonic`].
 static LAST: AtomicI64 = AtomicI64::new(0);
 
 /// A child's call, on the child's stack.
@@ -48,7 +48,7 @@ struct Job {
 
 /// Before a vfork: the thread is there. Where it can't be made, children do without.
 pub fn prepare() {
-    LAST.store(kernel::now(), Ordering::Release);
+    LAST.store(kernel::monotonic(), Ordering::Release);
     if STATE.compare_exchange(ABSENT, WAITING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
         let _quiet = Quiet::enter();
         if std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run).is_err() {
@@ -140,7 +140,7 @@ fn run() {
             kernel::wake_all(&STATE);
         } else {
             kernel::wait_on(&STATE, WAITING, STAY_MILLISECONDS);
-            let is_old = kernel::now() - LAST.load(Ordering::Acquire) > i64::from(STAY_MILLISECONDS) * 1_000_000;
+            let is_old = kernel::monotonic() - LAST.load(Ordering::Acquire) > i64::from(STAY_MILLISECONDS) * 1_000_000;
             if is_old && STATE.compare_exchange(WAITING, ABSENT, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                 return;
             }

@@ -178,7 +178,7 @@ control agent-start
 patterned ours "$P/file" 12000011 1
 
 ### the_pool_is_full system options=timeout=30
-trap 'control start; "$SYSTEM_SH" dmg "$SYSTEM_DIRECTORY" pool destroy --force --recursive small > /dev/null 2>&1 || true' EXIT
+trap 'control start; "$SYSTEM_SH" dmg "$SYSTEM_DIRECTORY" pool destroy --force --recursive small > /dev/null 2>&1' EXIT
 "$SYSTEM_SH" dmg "$SYSTEM_DIRECTORY" pool create --scm-size=128M small > "$BASE/dmg" 2>&1 || fail "$(cat "$BASE/dmg")"
 daos container create --type POSIX small full > /dev/null 2>&1
 POOL=small CONTAINER=full

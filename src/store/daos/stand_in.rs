@@ -39,7 +39,7 @@ impl Store {
             return Err(Errno::NOTDIR);
         }
         let is_removed = self.with(directory, |node| node.is_removed) == Some(true);
-        let mut host = format!("{}/cwd/{}", self.runtime.directory().ok_or(Errno::NOLCK)?, known.object.to_name());
+        let mut host = self.stand_in_of(known.object).ok_or(Errno::NOLCK)?;
         if is_removed {
             host.push_str(GONE);
         }
@@ -55,11 +55,15 @@ impl Store {
         Ok(host.len())
     }
 
+    /// The stand-in of a directory that is there.
+    fn stand_in_of(&self, object: ObjectId) -> Option<String> {
+        self.runtime.directory().map(|directory| format!("{directory}/{FOLDER}/{}", object.to_name()))
+    }
+
     /// Whether somebody on this node has removed a directory that this process works in: libdfs would go on making
     /// names in its object, which nobody would ever see.
     pub fn is_stand_in_gone(&self, id: NodeId, object: ObjectId) -> bool {
-        let Some(directory) = self.runtime.directory() else { return false };
-        let host = format!("{directory}/cwd/{}", object.to_name());
+        let Some(host) = self.stand_in_of(object) else { return false };
         let is_gone = rustix::fs::access(host.as_str(), rustix::fs::Access::EXISTS) == Err(Errno::NOENT);
         if is_gone {
             self.with(id, |node| node.is_removed = true);
@@ -69,11 +73,10 @@ impl Store {
 
     /// Removes the stand-in of a directory that is gone.
     pub fn remove_stand_in(&self, object: ObjectId) {
-        if let Some(directory) = self.runtime.directory() {
-            let host = format!("{directory}/cwd/{}", object.to_name());
-            if rustix::fs::unlinkat(CWD, host.as_str(), AtFlags::REMOVEDIR).is_ok() {
-                let _ = rustix::fs::unlink(format!("{host}{PATH}").as_str());
-            }
+        if let Some(host) = self.stand_in_of(object)
+            && rustix::fs::unlinkat(CWD, host.as_str(), AtFlags::REMOVEDIR).is_ok()
+        {
+            let _ = rustix::fs::unlink(format!("{host}{PATH}").as_str());
         }
     }
 
@@ -109,7 +112,7 @@ impl Store {
             self.with(id, |node| node.has_stand_in = true);
             return Some(id);
         }
-        let path = read_path(&format!("{directory}/cwd/{}{PATH}", object.to_name())).ok()?;
+        let path = read_path(&format!("{}{PATH}", self.stand_in_of(object)?)).ok()?;
         let at = self.walk(&path).ok()?;
         let known = self.known(at).ok()?;
         if known.object != object || known.kind != Kind::Directory {

@@ -6,7 +6,6 @@ use super::handle::{Handle, bits_of};
 use super::mounted::Mounted;
 use super::names::Name;
 use super::operation::Operation;
-use super::queue::Queue;
 use crate::ground::{Errno, Result};
 use crate::store::daos::error::of_dfs;
 use crate::store::{Changes, Kind, OnlyIf};
@@ -24,7 +23,7 @@ impl Mounted {
     pub fn stat(self: &Arc<Self>, node: &Arc<Handle>) -> Result<libc::stat> {
         self.count(2);
         if self.library.calls.dfs_ostatx.is_some() {
-            let mut operation = Operation::stat(self, Queue::lend(self.library)?, node)?;
+            let mut operation = Operation::stat(self, node)?;
             operation.wait(&self.patience())?;
             return operation.attributes();
         }

@@ -1,4 +1,5 @@
-//! An operation under way: an event, the memory that the library looks at until it has ended, and a queue.
+//! An operation under way: an event, the memory that the library looks at until it has ended, and a queue where it needs
+//! one of its own.
 #![allow(unsafe_code)]
 
 use super::handle::Handle;
@@ -80,15 +81,15 @@ impl Operation {
     /// What the library says before it has begun.
     ///
     /// # Safety
-    /// The memory stays until the operation has ended, or for good if it is given up on and its queue is driven by others.
+    /// The memory stays until the operation has ended, or for good if it is given up on and has no queue of its own.
     pub unsafe fn transfer(
         mounted: &Arc<Mounted>,
-        queue: Queue,
+        queue: Option<Queue>,
         handle: &Arc<Handle>,
         direction: Direction,
         extents: &[Extent],
     ) -> Result<Self> {
-        let mut operation = Self::new(mounted, Some(queue), Some(handle))?;
+        let mut operation = Self::new(mounted, queue, Some(handle))?;
         let memory = operation.memory.as_deref_mut().ok_or(Errno::IO)?;
         memory.iovs = extents
             .iter()
@@ -126,8 +127,8 @@ impl Operation {
     ///
     /// # Errors
     /// What the library says before it has begun; `ENOSYS` where it has no such call.
-    pub fn stat(mounted: &Arc<Mounted>, queue: Queue, handle: &Arc<Handle>) -> Result<Self> {
-        let mut operation = Self::new(mounted, Some(queue), Some(handle))?;
+    pub fn stat(mounted: &Arc<Mounted>, handle: &Arc<Handle>) -> Result<Self> {
+        let mut operation = Self::new(mounted, None, Some(handle))?;
         let memory = operation.memory.as_deref_mut().ok_or(Errno::IO)?;
         let (stat, event) = (&raw mut memory.stat, &raw mut memory.event);
         let answer = dfs_call!(mounted.library, dfs_ostatx(mounted.dfs(), handle.as_ptr(), stat, event));
@@ -140,6 +141,7 @@ impl Operation {
             Err(error) => {
                 // Whether the library completed the event with the error or never launched it, nothing is under way:
                 // both leave an event that can be finished. One that can not is left alone.
+                self.outcome = Some(Err(error));
                 self.finish();
                 Err(error)
             }
@@ -235,7 +237,7 @@ impl Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        if self.outcome.is_none() && self.queue.is_some() {
+        if self.outcome.is_none() && self.memory.is_some() {
             self.lose();
         }
     }

@@ -1,5 +1,6 @@
 // A workload to be killed. `workload run SEED` has two writers change files of their own for ever; each call is
-// announced on standard output before it is made and confirmed after it. `workload dump` tells every file's content.
+// announced on standard output before it is made and confirmed after it. `workload dump` tells every file's inode and
+// content.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -90,7 +91,7 @@ static int dump(void) {
         int fd = openat(dirfd(directory), entry->d_name, O_RDONLY);
         struct stat st;
         if (fd < 0 || fstat(fd, &st)) return 3;
-        printf("%s %ld\n", entry->d_name, (long)st.st_size);
+        printf("%s %lu %ld\n", entry->d_name, (unsigned long)st.st_ino, (long)st.st_size);
         long total = 0;
         ssize_t count;
         while ((count = read(fd, data, sizeof data)) > 0) fwrite(data, 1, count, stdout), total += count;

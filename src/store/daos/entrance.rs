@@ -93,9 +93,9 @@ pub fn is_network_own() -> bool {
 pub fn close() {
     CLOSED.fetch_add(1, Ordering::SeqCst);
     let limit = if IS_ANYBODY_STUCK.load(Ordering::Relaxed) { 100 } else { FORK_WAIT_MILLISECONDS_MAX };
-    let start = kernel::now();
+    let start = kernel::monotonic();
     while INSIDE.load(Ordering::SeqCst) != 0 {
-        let waited = kernel::now() - start;
+        let waited = kernel::monotonic() - start;
         if waited > i64::from(limit) * 1_000_000 {
             break;
         }
@@ -147,9 +147,9 @@ mod tests {
     fn a_fork_waits_for_who_is_inside_and_keeps_others_out() {
         let inside = enter_as_is();
         let closer = std::thread::spawn(|| {
-            let start = kernel::now();
+            let start = kernel::monotonic();
             close();
-            kernel::now() - start
+            kernel::monotonic() - start
         });
         while CLOSED.load(Ordering::SeqCst) == 0 {
             std::thread::yield_now();

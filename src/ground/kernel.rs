@@ -173,7 +173,7 @@ fn duplicate_high(descriptor: BorrowedFd<'_>) -> Result<OwnedFd> {
 /// # Safety
 /// As the call's own contract has it.
 #[inline]
-unsafe fn call(number: i64, arguments: [usize; 4]) -> Result<usize> {
+pub(super) unsafe fn call(number: i64, arguments: [usize; 4]) -> Result<usize> {
     let result: isize;
     // SAFETY: the caller's word; rcx and r11 are what `syscall` clobbers.
     unsafe {

@@ -283,3 +283,43 @@ for command in (["rmdir", "d"], ["mv", "-T", "new", "d"]):
     subprocess.run(command, check=True)
     print(command, os.fstat(d).st_nlink == 0, tried(os.open, "x", os.O_CREAT | os.O_WRONLY, dir_fd=d), tried(os.mkdir, "x", dir_fd=d), os.listdir(d))
     subprocess.run(["rm", "-rf", "d"], check=True)
+
+### names_that_many_change_at_once
+# Five at the same name: one has it, and nobody who has the file open loses a byte.
+CONTENT = bytes(range(256)) * 16
+def at_once_in_threads(calls):
+    gate, done = threading.Barrier(len(calls)), []
+    def work(call):
+        gate.wait()
+        done.append(tried(*call) is None)
+    threads = [threading.Thread(target=work, args=(call,)) for call in calls]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    return sum(done)
+def at_once_in_processes(calls):
+    ready, go = os.pipe()
+    children = []
+    for call in calls:
+        child = os.fork()
+        if child == 0:
+            os.close(go)
+            os.read(ready, 1)
+            os._exit(tried(*call) is None)
+        children.append(child)
+    os.close(ready)
+    os.close(go)
+    return sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+for at_once, rounds in [(at_once_in_threads, 60), (at_once_in_processes, 25)]:
+    won, kept = set(), set()
+    for i in range(rounds):
+        for name in "abc": put(f"{name}{i}", CONTENT)
+        held = [os.open(f"{name}{i}", os.O_RDONLY) for name in "abca"]
+        won.add(("unlink", at_once([(os.unlink, f"a{i}")] * 5)))
+        won.add(("rename", at_once([(os.rename, f"b{i}", f"moved{i}")] * 5)))
+        sources = [f"source{i}-{k}" for k in range(5)]
+        for source in sources: put(source, CONTENT)
+        won.add(("over", at_once([(os.rename, source, f"c{i}") for source in sources])))
+        kept.update(os.pread(descriptor, 1 << 20, 0) == CONTENT for descriptor in held)
+        kept.update(got(name) == CONTENT for name in [f"moved{i}", f"c{i}"])
+        for descriptor in held: os.close(descriptor)
+    print(sorted(won), kept, len(os.listdir(".")))

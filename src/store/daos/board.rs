@@ -2,7 +2,8 @@
 //! script's `rm -r d; mkdir d; cd d` is three processes.
 //!
 //! One file of a user's ([`super::runtime`]), which all of his processes map: [`WORDS_COUNT`] words, each the monotonic
-//! time of the last change of any name or node that falls on it. Who was told something before that time asks again, so
+//! time of the last change of any name or node that falls on it; and as many that say whose turn it is to change such a
+//! name ([`super::turns`]). Who was told something before that time asks again, so
 //! two that share a word cost a message and no more. Other nodes do not see the file: for what they change, names and
 //! attributes are believed for a second at most ([`super::nodes`]).
 //!
@@ -19,7 +20,7 @@ use crate::ground::kernel::{self, Low};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 /// 64 KiB: with a thousand changes in a second, one look-up in eight asks in vain.
 const WORDS_COUNT: usize = 8192;
@@ -39,14 +40,51 @@ const CHANGE_NANOSECONDS_MAX: i64 = 1_000_000_000;
 /// How long a look at a change under way waits for the next one, in microseconds.
 const WAIT_MICROSECONDS: u32 = 30;
 
+/// What is in the file.
+#[repr(C)]
+struct Words {
+    changes: [AtomicI64; WORDS_COUNT],
+    /// The numbers of processes; 0 for nobody's turn.
+    turns: [AtomicU32; WORDS_COUNT],
+}
+
 /// The words, or nothing where the file can't be had: then time alone decides.
 #[derive(Clone, Copy)]
-pub struct Board(Option<&'static [AtomicI64; WORDS_COUNT]>);
+pub struct Board(Option<&'static Words>);
 
 impl Board {
     /// The board in a runtime directory.
     pub fn open(directory: Option<&str>) -> Self {
         Self(directory.and_then(|directory| map(&format!("{directory}/changes")).ok()))
+    }
+
+    /// Where the turns at a name are.
+    pub fn place(directory: ObjectId, name: &[u8]) -> usize {
+        hash(directory, name)
+    }
+
+    /// Takes a turn over from `before`, 0 for nobody. An error tells who has it.
+    ///
+    /// # Errors
+    /// That number.
+    pub fn take_turn(self, place: usize, before: u32, number: u32) -> std::result::Result<(), u32> {
+        let Some(words) = self.0 else { return Ok(()) };
+        words.turns[place].compare_exchange(before, number, Ordering::SeqCst, Ordering::SeqCst).map(drop)
+    }
+
+    /// Gives back a turn that `number` has.
+    pub fn give_turn_back(self, place: usize, number: u32) {
+        if let Some(words) = self.0 {
+            // Not where it was taken away: its owner was thought to be dead.
+            let _ = words.turns[place].compare_exchange(number, 0, Ordering::SeqCst, Ordering::SeqCst);
+        }
+    }
+
+    /// Gives back what a dead process has that had this number: another is about to have it.
+    pub fn give_all_back(self, number: u32) {
+        for place in 0..WORDS_COUNT {
+            self.give_turn_back(place, number);
+        }
     }
 
     /// What a name in a directory leads to is about to change, and has when the answer is dropped.
@@ -107,12 +145,12 @@ impl Board {
     fn note(self, at: usize, more: i64) {
         let Some(words) = self.0 else { return };
         let now = patience::now();
-        let mut word = words[at].load(Ordering::SeqCst);
+        let mut word = words.changes[at].load(Ordering::SeqCst);
         loop {
             let left = if now - word > CHANGE_NANOSECONDS_MAX { 0 } else { word & CHANGING };
             let count = (left + more).clamp(0, CHANGING);
             let next = now.max(word) & !CHANGING | count;
-            match words[at].compare_exchange(word, next, Ordering::SeqCst, Ordering::SeqCst) {
+            match words.changes[at].compare_exchange(word, next, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => return,
                 Err(other) => word = other,
             }
@@ -120,13 +158,13 @@ impl Board {
     }
 
     fn is_changing(self, at: usize) -> bool {
-        let word = self.0.map_or(0, |words| words[at].load(Ordering::SeqCst));
+        let word = self.0.map_or(0, |words| words.changes[at].load(Ordering::SeqCst));
         word & CHANGING != 0 && patience::now() - word < CHANGE_NANOSECONDS_MAX
     }
 
     /// The end of the time's last microsecond; 0 for never.
     fn changed(self, at: usize) -> i64 {
-        match self.0.map_or(0, |words| words[at].load(Ordering::SeqCst)) {
+        match self.0.map_or(0, |words| words.changes[at].load(Ordering::SeqCst)) {
             0 => 0,
             word => word | CHANGING,
         }
@@ -155,8 +193,8 @@ fn hash(object: ObjectId, name: &[u8]) -> usize {
     ((word ^ word >> 32) as usize) % WORDS_COUNT
 }
 
-fn map(path: &str) -> Result<&'static [AtomicI64; WORDS_COUNT]> {
-    let length = size_of::<[AtomicI64; WORDS_COUNT]>();
+fn map(path: &str) -> Result<&'static Words> {
+    let length = size_of::<Words>();
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
     let file = Low::open(CWD, path, flags, Mode::from_raw_mode(0o600))?;
     if rustix::fs::fstat(file.as_fd())?.st_size < length as i64 {
@@ -213,6 +251,22 @@ mod tests {
         assert_ne!(board.name_changed(object, b"n"), i64::MAX);
         drop(board.change_name(object, b"n"));
         assert_ne!(board.name_changed(object, b"n"), i64::MAX);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn one_at_a_time_has_a_turn() {
+        let directory = format!("/dev/shm/sidestep-test-board-turns-{}", std::process::id());
+        std::fs::create_dir(&directory).unwrap();
+        let (one, other) = (Board::open(Some(&directory)), Board::open(Some(&directory)));
+        let place = Board::place(ObjectId { low: 7, high: 9 }, b"n");
+        assert_eq!(one.take_turn(place, 0, 5), Ok(()));
+        assert_eq!(other.take_turn(place, 0, 6), Err(5));
+        assert_eq!(other.take_turn(place, 5, 6), Ok(()));
+        one.give_turn_back(place, 5);
+        assert_eq!(one.take_turn(place, 0, 5), Err(6));
+        one.give_all_back(6);
+        assert_eq!(one.take_turn(place, 0, 5), Ok(()));
         std::fs::remove_dir_all(&directory).unwrap();
     }
 

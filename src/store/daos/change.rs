@@ -91,6 +91,7 @@ impl Store {
     fn try_unlink(&self, directory: NodeId, name: &[u8]) -> Result<()> {
         let parent = self.directory(directory)?;
         let c_name = Name::new(name)?;
+        let _turn = self.take_turns(&[(parent.object, name)])?;
         let entry = self.entry(directory, name)?;
         if entry.kind == Kind::Directory {
             return Err(Errno::ISDIR);
@@ -118,6 +119,7 @@ impl Store {
     fn try_remove_directory(&self, directory: NodeId, name: &[u8]) -> Result<()> {
         let parent = self.directory(directory)?;
         let c_name = Name::new(name)?;
+        let _turn = self.take_turns(&[(parent.object, name)])?;
         let entry = self.entry(directory, name)?;
         if entry.kind != Kind::Directory {
             return Err(Errno::NOTDIR);
@@ -188,6 +190,7 @@ impl Store {
     fn try_rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), mode: RenameMode) -> Result<()> {
         let (from_parent, to_parent) = (self.directory(from.0)?, self.directory(to.0)?);
         let (from_name, to_name) = (Name::new(from.1)?, Name::new(to.1)?);
+        let _turns = self.take_turns(&[(from_parent.object, from.1), (to_parent.object, to.1)])?;
         let moved = self.entry(from.0, from.1)?;
         let other = match self.entry(to.0, to.1) {
             Err(Errno::NOENT) => None,

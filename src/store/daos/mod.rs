@@ -15,7 +15,7 @@
 //! | [`nodes`], [`object`], [`stat`] | nodes, numbers, attributes; what is believed and for how long |
 //! | [`change`], [`listing`], [`opens`], [`confirm`] | names, directories, open nodes |
 //! | [`hidden`], [`moved`] | what others remove and rename while it is open |
-//! | [`runtime`], [`board`], [`stand_in`] | what this node's processes tell one another |
+//! | [`runtime`], [`board`], [`turns`], [`stand_in`] | what this node's processes tell one another |
 //!
 //! Calls about names have no event in libdfs: how they are bounded by `timeout=` all the same is [`client::bounded`]'s
 //! story.
@@ -45,6 +45,7 @@ mod runtime;
 mod stand_in;
 mod stat;
 mod store;
+mod turns;
 
 pub use client::mounted::ConnectTimes;
 pub use container::DaosContainer;

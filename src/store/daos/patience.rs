@@ -1,8 +1,7 @@
 //! How long a call waits, and what makes it stop earlier.
-#![allow(unsafe_code)]
 
 pub use crate::ground::kernel::monotonic as now;
-use crate::ground::{Errno, Result, kernel, waiting};
+use crate::ground::{Errno, Result, kernel, signals, waiting};
 
 /// A call that has waited longer than this looks for a signal that wants to end the program: signals are blocked inside
 /// the library, and a Ctrl-C is not to wait for a dead server's whole `timeout=`.
@@ -51,7 +50,7 @@ impl Patience {
         if waited > self.limit_nanoseconds {
             return Err(Errno::TIMEDOUT);
         }
-        if waited > SIGNALS_FROM_NANOSECONDS && is_ending() {
+        if waited > SIGNALS_FROM_NANOSECONDS && signals::is_pending(&ENDING) {
             return Err(Errno::INTR);
         }
         Ok(SLEEP_MICROSECONDS)
@@ -67,24 +66,6 @@ impl Patience {
         kernel::sleep(1000 << attempt.min(7));
         Ok(())
     }
-}
-
-/// Whether a signal waits that is to end the program.
-fn is_ending() -> bool {
-    let mut pending = 0u64;
-    // SAFETY: rt_sigpending with a live word of the kernel's set size, 8 bytes; the raw call, past every door.
-    unsafe {
-        std::arch::asm!(
-            "syscall",
-            inlateout("rax") libc::SYS_rt_sigpending => _,
-            in("rdi") &raw mut pending,
-            in("rsi") 8usize,
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack),
-        );
-    }
-    ENDING.iter().any(|signal| pending & 1 << (signal - 1) != 0)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `live` | a shared lock on the byte of each object that somebody has open; further up an exclusive one while appending |
+//! | `live` | a shared lock on the byte of each object that somebody has open; further up exclusive ones, of appends and of processes |
 //! | `cwd/OBJECT` | a directory to stand in for one of the container's as a working directory |
 //! | `cwd/OBJECT.path` | a symlink: where that directory was in the container |
 //! | `moved/OBJECT.path` | a symlink: where a node went that was renamed while another process had it open, or a directory |
@@ -28,6 +28,12 @@ use std::os::fd::{AsFd, OwnedFd};
 /// Locks of appends are this far above those of the living.
 const APPENDS_FROM: u64 = 1 << 61;
 
+/// Locks of processes' numbers are this far up.
+const NUMBERS_FROM: u64 = 1 << 62;
+
+/// So many processes of a user on a node have numbers at once.
+const NUMBERS_COUNT: u32 = 1 << 16;
+
 /// Where runtime directories are.
 const PLACE: &str = "/dev/shm/sidestep-";
 
@@ -42,6 +48,8 @@ pub struct Runtime {
 struct Live {
     file: Parked,
     generation: u32,
+    /// This process's number, 0 before it was wanted.
+    number: u32,
 }
 
 impl Runtime {
@@ -86,9 +94,9 @@ impl Runtime {
         Low::open(CWD, format!("{directory}/live"), flags, Mode::from_raw_mode(0o600))
     }
 
-    /// Sets this process's lock on an object's byte. In a fork child, whose copy of the description is its parent's, a
-    /// new one is opened, and `others` are the objects that the child has open too.
-    fn set(&self, object: ObjectId, lock: RangeLock, others: &dyn Fn() -> Vec<ObjectId>) -> Result<()> {
+    /// Does something with this process's own description. In a fork child, whose copy of the description is its parent's,
+    /// a new one is opened, and `others` are the objects that the child has open too.
+    fn with_live<T>(&self, others: &dyn Fn() -> Vec<ObjectId>, call: impl FnOnce(&mut Live) -> Result<T>) -> Result<T> {
         let mut live = self.live.lock();
         let generation = entrance::generation();
         if live.as_ref().is_none_or(|live| live.generation != generation) {
@@ -96,10 +104,40 @@ impl Runtime {
             for object in others() {
                 kernel::lock_range(file.as_fd(), RangeLock::Read, object.lock_offset(), 1)?;
             }
-            *live = Some(Live { file, generation });
+            *live = Some(Live { file, generation, number: 0 });
         }
-        let Some(live) = live.as_ref() else { return Err(Errno::NOLCK) };
-        kernel::lock_range(live.file.as_fd(), lock, object.lock_offset(), 1).map(drop)
+        live.as_mut().map_or(Err(Errno::NOLCK), call)
+    }
+
+    /// Sets this process's lock on an object's byte.
+    fn set(&self, object: ObjectId, lock: RangeLock, others: &dyn Fn() -> Vec<ObjectId>) -> Result<()> {
+        self.with_live(others, |live| kernel::lock_range(live.file.as_fd(), lock, object.lock_offset(), 1)).map(drop)
+    }
+
+    /// A number that no other living process of this user on this node has, from 1 on. `is_new` is told of it before
+    /// anybody can see it used, if it was taken just now.
+    ///
+    /// # Errors
+    /// `ENOLCK` without the file; `EUSERS` where all are taken.
+    pub fn number(&self, others: &dyn Fn() -> Vec<ObjectId>, is_new: &dyn Fn(u32)) -> Result<u32> {
+        self.with_live(others, |live| {
+            if live.number == 0 {
+                let first = rustix::process::getpid().as_raw_nonzero().get().cast_unsigned();
+                let is_taken = |number: &u32| {
+                    let byte = NUMBERS_FROM + u64::from(*number);
+                    kernel::lock_range(live.file.as_fd(), RangeLock::Write, byte, 1).unwrap_or(false)
+                };
+                let mut numbers = (0..NUMBERS_COUNT).map(|step| first.wrapping_add(step) % NUMBERS_COUNT + 1);
+                live.number = numbers.find(is_taken).ok_or(Errno::USERS)?;
+                is_new(live.number);
+            }
+            Ok(live.number)
+        })
+    }
+
+    /// Whether a process other than this one has a number.
+    pub fn is_alive(&self, number: u32) -> bool {
+        self.is_locked_elsewhere(NUMBERS_FROM + u64::from(number), 1)
     }
 
     /// Tells the node that this process has an object open.
@@ -232,7 +270,14 @@ mod tests {
         assert_eq!(one.lock_for_append(object, &patience).err(), Some(Errno::TIMEDOUT));
         drop(first);
         assert!(other.lock_for_append(object, &patience).is_ok());
-        std::fs::remove_dir_all(one.directory().unwrap()).unwrap();
+
+        let number = one.number(&no_others, &|_| {}).unwrap();
+        assert_eq!(one.number(&no_others, &|_| panic!("it has one")), Ok(number));
+        let next = other.number(&no_others, &|_| {}).unwrap();
+        assert!(next != number && other.is_alive(number) && !one.is_alive(number));
+        drop(one);
+        assert!(!other.is_alive(number));
+        std::fs::remove_dir_all(other.directory().unwrap()).unwrap();
     }
 
     #[test]

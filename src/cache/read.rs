@@ -6,6 +6,7 @@ use super::lock::Guard;
 use super::opening::Opening;
 use super::span::Span;
 use super::statistics::COUNTERS;
+use super::write_back::is_lost;
 use crate::ground::buffer::Segment;
 use crate::ground::guard::Quiet;
 use crate::ground::{Errno, Result};
@@ -60,7 +61,10 @@ impl CachedFile {
         let is_in_row = opening.next.load(Ordering::Relaxed) == offset;
         let run = if is_in_row { opening.run.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
         opening.run.store(run, Ordering::Relaxed);
-        if !is_strict {
+        if is_in_row {
+            // Hits are not told of: what is left of reads in a row would look like pieces with gaps.
+            opening.stride.forget();
+        } else if !is_strict {
             opening.stride.note(offset, span.end() - offset);
         }
         let (mut stale, mut short) = (0, 0);
@@ -210,14 +214,20 @@ impl CachedFile {
         COUNTERS.misses.add(1);
         COUNTERS.messages_read.add(1);
         let ticket = state.begin_message(low, high);
+        let read = || match &loads {
+            // Memory of our own, which stays if nobody hears of the transfer again.
+            Some(_) => self.remote.begin_read(&extents)?.wait(),
+            None => self.remote.read_extents(&extents),
+        };
         let outcome = if holds_on {
-            self.remote.read_extents(&extents)
+            read()
         } else {
             drop(state);
-            let outcome = self.remote.read_extents(&extents);
+            let outcome = read();
             state = self.lock_again(quiet)?;
             outcome
         };
+        let is_lost = outcome.is_err_and(is_lost);
         let is_stale = state.end_message(ticket);
         let mut is_end_sure = true;
         let fetched = match outcome {
@@ -252,6 +262,8 @@ impl CachedFile {
                 for load in loads {
                     if is_good && is_end_sure {
                         load.install(self, &mut state, age);
+                    } else if is_lost {
+                        self.abandon(&mut state, load.frame());
                     } else {
                         self.release(&mut state, load.frame());
                     }

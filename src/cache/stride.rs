@@ -56,6 +56,14 @@ impl Stride {
         self.blocks.store(0, Ordering::Relaxed);
     }
 
+    /// There is no pattern.
+    pub fn forget(&self) {
+        for word in [&self.step, &self.length, &self.blocks] {
+            word.store(0, Ordering::Relaxed);
+        }
+        self.count.store(0, Ordering::Relaxed);
+    }
+
     /// What will be read next, if there is a pattern.
     pub fn pieces(&self) -> Option<Pieces> {
         let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
@@ -116,6 +124,14 @@ mod tests {
             stride.note(offset, 300);
         }
         assert_eq!(stride.pieces(), None, "no gaps");
+        for offset in [1000, 2000, 3000, 4000] {
+            stride.note(offset, 300);
+        }
+        assert!(stride.pieces().is_some());
+        stride.forget();
+        assert_eq!(stride.pieces(), None);
+        stride.note(5000, 300);
+        assert_eq!(stride.pieces(), None, "it begins anew");
         for number in 0..100 {
             stride.note(number * 1000, 300 + number);
         }

@@ -28,7 +28,7 @@ const CALL_BYTES_MAX: u64 = 4 * BLOCK_BYTES_MAX;
 
 /// Whether a transfer that ended so may still reach for its memory.
 pub fn is_lost(errno: Errno) -> bool {
-    matches!(errno, Errno::TIMEDOUT | Errno::IO | Errno::NOTCONN)
+    matches!(errno, Errno::TIMEDOUT | Errno::INTR | Errno::IO | Errno::NOTCONN)
 }
 
 /// A block's part of a call.

@@ -15,7 +15,7 @@ pub struct Extent {
 }
 
 /// A transfer that was begun and not waited for. Its memory must stay as it is until the transfer has ended; a
-/// transfer that was given up on ([`Transfer::wait`] answered `ETIMEDOUT`, `EIO` or `ENOTCONN`) may still reach
+/// transfer that was given up on ([`Transfer::wait`] answered `ETIMEDOUT`, `EINTR`, `EIO` or `ENOTCONN`) may still reach
 /// for its memory, which is then never to be used again.
 pub trait Transfer: Send {
     /// Whether it has ended, with a look at the network but without waiting.

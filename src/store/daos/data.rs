@@ -97,9 +97,8 @@ fn one_call(
     Err(Errno::TIMEDOUT)
 }
 
-/// What is so short is moved through memory of our own, on the network context that the library has already. Other memory
-/// is an application's, and is not to change behind its back after a call was given up on: for that there are queues with
-/// contexts of their own, each of which takes the library 40 ms to make (measured with 2.8.0 over ofi+tcp).
+/// What is so short is always moved through memory of our own, on the network context that the library has already. An
+/// application's is not to change behind its back after a call was given up on: for that there are queues.
 const COPIED_BYTES_MAX: usize = 256 << 10;
 
 enum Failed {
@@ -117,14 +116,16 @@ fn once(
     extents: &[Extent],
     patience: &super::patience::Patience,
 ) -> std::result::Result<usize, Failed> {
-    if bytes_of(extents) > COPIED_BYTES_MAX {
-        let queue = Queue::lend(mounted.library).map_err(Failed::Told)?;
+    let bytes = bytes_of(extents);
+    if bytes > COPIED_BYTES_MAX
+        && let Some(queue) = Queue::at_hand(mounted.library, bytes)
+    {
         // SAFETY: the memory is the caller's until we return; if the operation is given up on, its queue, which was ours
         // alone, is never driven again.
         let operation = unsafe { Operation::transfer(mounted, Some(queue), handle, direction, extents) };
         return ended(operation.map_err(Failed::Told)?, patience);
     }
-    let mut copy = Copied::of(extents);
+    let mut copy = Copied::of(extents, direction);
     // SAFETY: the copy is ours, and left alone for good if the operation is given up on.
     let operation = unsafe { Operation::transfer(mounted, None, handle, direction, &copy.extents) };
     let outcome = ended(operation.map_err(Failed::Told)?, patience);
@@ -152,15 +153,17 @@ struct Copied {
 
 #[allow(unsafe_code)]
 impl Copied {
-    /// Begins as the caller's: what the library leaves alone is as it was.
-    fn of(extents: &[Extent]) -> Self {
+    /// Of the caller's bytes to write, or of zeros to read into.
+    fn of(extents: &[Extent], direction: Direction) -> Self {
         let mut bytes = vec![0; bytes_of(extents)];
         let mut copies = Vec::with_capacity(extents.len());
         let mut rest = bytes.as_mut_slice();
         for extent in extents {
             let (own, behind) = rest.split_at_mut(extent.segment.len());
-            // SAFETY: as long as the segment, and nobody else's.
-            unsafe { extent.segment.copy_to(own.as_mut_ptr()) };
+            if direction == Direction::Write {
+                // SAFETY: as long as the segment, and nobody else's.
+                unsafe { extent.segment.copy_to(own.as_mut_ptr()) };
+            }
             copies.push(Extent { offset: extent.offset, segment: Segment::of_slice_mut(own) });
             rest = behind;
         }

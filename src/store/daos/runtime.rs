@@ -5,7 +5,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `live` | a shared lock on the byte of each object that somebody has open; further up exclusive ones, of appends and of processes |
+//! | `live` | a shared lock on the byte of each object that somebody has open; exclusive ones of appends and of processes |
 //! | `cwd/OBJECT` | a directory to stand in for one of the container's as a working directory |
 //! | `cwd/OBJECT.path` | a symlink: where that directory was in the container |
 //! | `moved/OBJECT.path` | a symlink: where a node went that was renamed while another process had it open, or a directory |

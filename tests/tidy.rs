@@ -57,6 +57,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/daos/client/names.rs",
     "src/store/daos/client/operation.rs",
     "src/store/daos/client/session.rs",
+    "src/store/daos/copied.rs",
     "src/store/daos/data.rs",
     "src/store/daos/destructors.rs",
     "src/store/daos/library.rs",

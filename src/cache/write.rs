@@ -20,6 +20,10 @@ const PIECES_MAX: usize = 512;
 /// Bytes that a file gathers before they go out, full blocks apart, which go at once.
 const DIRTY_BYTES_MAX: u64 = 16 << 20;
 
+/// A longer write goes past the cache. Copying a shorter one costs less than what it gains: the program goes on while its
+/// bytes are on their way, and memory of our own needs no queue of libdaos's.
+const GATHERED_BYTES_MAX: u64 = 16 << 20;
+
 impl CachedFile {
     /// Writes `segments` at `offset`. Bytes written; fewer where only a part could be taken.
     ///
@@ -34,7 +38,7 @@ impl CachedFile {
         let quiet = Quiet::enter();
         let mut state = self.lock(&quiet)?;
         opening.take_failure()?;
-        let is_large = end - offset >= u64::from(self.block_bytes);
+        let is_large = end - offset > GATHERED_BYTES_MAX;
         if is_large || self.shared.is_strict(opening) || !flusher::is_running(&self.shared) {
             return self.write_through(&quiet, state, span, segments);
         }

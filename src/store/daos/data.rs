@@ -4,10 +4,9 @@
 use super::client::handle::Handle;
 use super::client::mounted::Mounted;
 use super::client::operation::{Direction, Operation};
-use super::client::queue::Queue;
+use super::copied::{self, Failed};
 use super::entrance;
 use super::error::is_transient;
-use crate::ground::buffer::Segment;
 use crate::ground::{Errno, Result};
 use crate::store::{Extent, Transfer};
 use std::sync::Arc;
@@ -80,7 +79,7 @@ fn one_call(
     let patience = mounted.patience();
     for attempt in 0.. {
         mounted.count(1);
-        match once(mounted, handle, direction, extents, &patience) {
+        match copied::transfer(mounted, handle, direction, extents, &patience) {
             Ok(count) => return Ok(if direction == Direction::Read { count } else { bytes }),
             Err(Failed::GivenUp(error)) => return Err(error),
             Err(Failed::Told(error)) if is_transient(error) => match patience.pause(attempt) {
@@ -95,91 +94,6 @@ fn one_call(
         }
     }
     Err(Errno::TIMEDOUT)
-}
-
-/// What is so short is always moved through memory of our own, on the network context that the library has already. An
-/// application's is not to change behind its back after a call was given up on: for that there are queues.
-const COPIED_BYTES_MAX: usize = 256 << 10;
-
-enum Failed {
-    /// The library said so, and is done with the memory.
-    Told(Errno),
-    /// Nobody waits for it any more.
-    GivenUp(Errno),
-}
-
-#[allow(unsafe_code)]
-fn once(
-    mounted: &Arc<Mounted>,
-    handle: &Arc<Handle>,
-    direction: Direction,
-    extents: &[Extent],
-    patience: &super::patience::Patience,
-) -> std::result::Result<usize, Failed> {
-    let bytes = bytes_of(extents);
-    if bytes > COPIED_BYTES_MAX
-        && let Some(queue) = Queue::at_hand(mounted.library, bytes)
-    {
-        // SAFETY: the memory is the caller's until we return; if the operation is given up on, its queue, which was ours
-        // alone, is never driven again.
-        let operation = unsafe { Operation::transfer(mounted, Some(queue), handle, direction, extents) };
-        return ended(operation.map_err(Failed::Told)?, patience);
-    }
-    let mut copy = Copied::of(extents, direction);
-    // SAFETY: the copy is ours, and left alone for good if the operation is given up on.
-    let operation = unsafe { Operation::transfer(mounted, None, handle, direction, &copy.extents) };
-    let outcome = ended(operation.map_err(Failed::Told)?, patience);
-    match outcome {
-        Ok(count) if direction == Direction::Read => copy.give(extents, count),
-        Err(Failed::GivenUp(_)) => std::mem::forget(copy),
-        _ => {}
-    }
-    outcome
-}
-
-fn ended(mut operation: Operation, patience: &super::patience::Patience) -> std::result::Result<usize, Failed> {
-    match operation.wait(patience) {
-        Ok(()) => Ok(usize::try_from(operation.byte_count()).unwrap_or(usize::MAX)),
-        Err(error) if operation.is_lost() => Err(Failed::GivenUp(error)),
-        Err(error) => Err(Failed::Told(error)),
-    }
-}
-
-/// Memory of our own in the place of a caller's.
-struct Copied {
-    extents: Vec<Extent>,
-    _bytes: Vec<u8>,
-}
-
-#[allow(unsafe_code)]
-impl Copied {
-    /// Of the caller's bytes to write, or of zeros to read into.
-    fn of(extents: &[Extent], direction: Direction) -> Self {
-        let mut bytes = vec![0; bytes_of(extents)];
-        let mut copies = Vec::with_capacity(extents.len());
-        let mut rest = bytes.as_mut_slice();
-        for extent in extents {
-            let (own, behind) = rest.split_at_mut(extent.segment.len());
-            if direction == Direction::Write {
-                // SAFETY: as long as the segment, and nobody else's.
-                unsafe { extent.segment.copy_to(own.as_mut_ptr()) };
-            }
-            copies.push(Extent { offset: extent.offset, segment: Segment::of_slice_mut(own) });
-            rest = behind;
-        }
-        Self { extents: copies, _bytes: bytes }
-    }
-
-    /// Gives the caller the first `count` bytes: what lies past the end of the file stays as it was.
-    fn give(&mut self, extents: &[Extent], count: usize) {
-        let mut left = count;
-        for (extent, own) in extents.iter().zip(&self.extents) {
-            let length = own.segment.len().min(left);
-            // SAFETY: ours, of at least that length.
-            unsafe { extent.segment.part(0, length).fill_from(own.segment.as_ptr()) };
-            left -= length;
-        }
-    }
 }
 
 /// A transfer under way, for [`Transfer`].
@@ -209,7 +123,7 @@ pub fn begin(mounted: &Arc<Mounted>, handle: &Arc<Handle>, direction: Direction,
     } else {
         mounted.count(1);
         // SAFETY: the caller's word that the memory stays, for good if the transfer is given up on.
-        Some(unsafe { Operation::transfer(mounted, None, handle, direction, &extents) }?)
+        Some(unsafe { Operation::transfer(mounted, handle, direction, &extents) }?)
     };
     Ok(Begun { mounted: mounted.clone(), handle: handle.clone(), direction, extents, operation })
 }

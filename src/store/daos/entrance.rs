@@ -132,7 +132,7 @@ fn renew() -> Result<()> {
         return Ok(());
     }
     if let Some(library) = library::loaded() {
-        super::client::queue::forget_all();
+        super::copied::after_fork_in_child();
         error::of_daos(super::client::session::reinit(library)).map_err(|_| Errno::NOTCONN)?;
     }
     NETWORK_GENERATION.store(now, Ordering::Release);

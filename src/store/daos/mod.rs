@@ -4,8 +4,8 @@
 //!
 //! 1. [`container::DaosContainer`] enters the libraries ([`entrance`]): signals blocked, forks kept waiting.
 //! 2. [`store::Store`] looks the name up: in what it knows ([`nodes`]), or by a message ([`client`]).
-//! 3. [`array::DaosArray`] has libdfs's handle; [`data`] makes one call of a list of ranges, on an event queue of its own,
-//!    and waits for it for as long as the mount's `timeout=` says ([`patience`]).
+//! 3. [`array::DaosArray`] has libdfs's handle; [`data`] makes one call of a list of ranges, an application's bytes by way
+//!    of our own memory ([`copied`]), and waits for it for as long as the mount's `timeout=` says ([`patience`]).
 //!
 //! | file | what |
 //! |---|---|
@@ -27,6 +27,7 @@ mod change;
 mod client;
 mod confirm;
 pub mod container;
+mod copied;
 mod data;
 mod destructors;
 mod entrance;

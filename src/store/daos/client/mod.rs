@@ -11,7 +11,6 @@
 //! | [`attributes`] | stat, set, extended attributes |
 //! | [`operation`] | reads and writes as operations under way, each on an event |
 //! | [`bounded`], [`fiber`] | calls about names that end when patience does |
-//! | [`queue`] | event queues, lent to one thread at a time |
 
 pub mod attributes;
 pub mod bounded;
@@ -20,7 +19,6 @@ pub mod handle;
 pub mod mounted;
 pub mod names;
 pub mod operation;
-pub mod queue;
 pub mod session;
 
 /// Makes a call of the table; one that the library does not have answers as a system call would that is missing.

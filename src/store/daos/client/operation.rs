@@ -1,10 +1,9 @@
-//! An operation under way: an event, the memory that the library looks at until it has ended, and a queue where it needs
-//! one of its own.
+//! An operation under way: an event, on the network context that the library has anyway, and the memory that the library
+//! looks at until it has ended.
 #![allow(unsafe_code)]
 
 use super::handle::Handle;
 use super::mounted::Mounted;
-use super::queue::Queue;
 use super::{daos_call, dfs_call};
 use crate::ground::{Errno, Result, waiting};
 use crate::store::Extent;
@@ -24,13 +23,14 @@ struct Memory {
     byte_count: u64,
     stat: libc::stat,
     // Open for as long as the library uses it.
-    _handle: Option<Arc<Handle>>,
+    _handle: Arc<Handle>,
 }
 
-/// An operation that was begun. Dropped before it has ended it is given up on: its memory and its queue are lost.
+/// An operation that was begun. Dropped before it has ended it is given up on: its memory is lost.
 pub struct Operation {
     memory: Option<Box<Memory>>,
-    queue: Option<Queue>,
+    byte_count: u64,
+    is_lost: bool,
     mounted: Arc<Mounted>,
     generation: u32,
     outcome: Option<Result<()>>,
@@ -49,7 +49,7 @@ pub enum Direction {
 }
 
 impl Operation {
-    fn new(mounted: &Arc<Mounted>, queue: Option<Queue>, handle: Option<&Arc<Handle>>) -> Result<Self> {
+    fn new(mounted: &Arc<Mounted>, handle: &Arc<Handle>) -> Result<Self> {
         let mut memory = Box::new(Memory {
             event: daos_event_t { ev_error: 0, ev_private: [0; 20], ev_debug: 0 },
             iovs: Vec::new(),
@@ -59,16 +59,14 @@ impl Operation {
             byte_count: 0,
             // SAFETY: a plain structure of numbers.
             stat: unsafe { std::mem::zeroed() },
-            _handle: handle.cloned(),
+            _handle: handle.clone(),
         });
-        let queue_handle = queue.as_ref().map_or(daos_handle_t { cookie: 0 }, Queue::handle);
-        of_daos(daos_call!(
-            mounted.library,
-            daos_event_init(&raw mut memory.event, queue_handle, std::ptr::null_mut())
-        ))?;
+        let no_queue = daos_handle_t { cookie: 0 };
+        of_daos(daos_call!(mounted.library, daos_event_init(&raw mut memory.event, no_queue, std::ptr::null_mut())))?;
         Ok(Self {
             memory: Some(memory),
-            queue,
+            byte_count: 0,
+            is_lost: false,
             mounted: mounted.clone(),
             generation: entrance::generation(),
             outcome: None,
@@ -81,15 +79,14 @@ impl Operation {
     /// What the library says before it has begun.
     ///
     /// # Safety
-    /// The memory stays until the operation has ended, or for good if it is given up on and has no queue of its own.
+    /// The memory stays until the operation has ended, or for good if it is given up on.
     pub unsafe fn transfer(
         mounted: &Arc<Mounted>,
-        queue: Option<Queue>,
         handle: &Arc<Handle>,
         direction: Direction,
         extents: &[Extent],
     ) -> Result<Self> {
-        let mut operation = Self::new(mounted, queue, Some(handle))?;
+        let mut operation = Self::new(mounted, handle)?;
         let memory = operation.memory.as_deref_mut().ok_or(Errno::IO)?;
         memory.iovs = extents
             .iter()
@@ -128,7 +125,7 @@ impl Operation {
     /// # Errors
     /// What the library says before it has begun; `ENOSYS` where it has no such call.
     pub fn stat(mounted: &Arc<Mounted>, handle: &Arc<Handle>) -> Result<Self> {
-        let mut operation = Self::new(mounted, None, Some(handle))?;
+        let mut operation = Self::new(mounted, handle)?;
         let memory = operation.memory.as_deref_mut().ok_or(Errno::IO)?;
         let (stat, event) = (&raw mut memory.stat, &raw mut memory.event);
         let answer = dfs_call!(mounted.library, dfs_ostatx(mounted.dfs(), handle.as_ptr(), stat, event));
@@ -170,6 +167,7 @@ impl Operation {
         }
         if has_ended {
             self.outcome = Some(of_dfs(memory.event.ev_error));
+            self.byte_count = memory.byte_count;
             self.finish();
         }
         has_ended
@@ -202,12 +200,12 @@ impl Operation {
 
     /// Whether it was given up on: what it read into or wrote from may still be looked at.
     pub fn is_lost(&self) -> bool {
-        self.queue.is_none() && self.memory.is_none()
+        self.is_lost
     }
 
     /// Bytes that were read, once it has ended.
     pub fn byte_count(&self) -> u64 {
-        self.memory.as_ref().map_or(0, |memory| memory.byte_count)
+        self.byte_count
     }
 
     /// The attributes, once it has ended.
@@ -215,20 +213,18 @@ impl Operation {
         self.memory.as_ref().map(|memory| memory.stat).ok_or(Errno::IO)
     }
 
-    /// The event is over: the queue can be lent again.
+    /// The event is over.
     fn finish(&mut self) {
         let Some(memory) = self.memory.as_deref_mut() else { return };
         let answer = daos_call!(self.mounted.library, daos_event_fini(&raw mut memory.event));
         if answer != 0 {
             self.lose();
-        } else if let Some(queue) = self.queue.take() {
-            queue.give_back();
         }
     }
 
-    /// The library may look at the memory for ever: it is leaked, and its queue never lent again.
+    /// The library may look at the memory for ever: it is leaked.
     fn lose(&mut self) {
-        self.queue = None;
+        self.is_lost = true;
         if let Some(memory) = self.memory.take() {
             std::mem::forget(memory);
         }

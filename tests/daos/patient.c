@@ -1,8 +1,9 @@
 // A writer and a reader that outlive the trouble of their store, and say what they met.
 //
 // patient write PATH SIZE SEED CALL SYNC LIMIT TRIES
-//     writes SIZE patterned bytes, CALL in each write, and calls fsync after every SYNC of them. After an error it goes
-//     back to what fsync acknowledged last, waits a second, and goes on from there; at most TRIES errors.
+//     writes SIZE patterned bytes, CALL in each write, and calls fsync after every SYNC of them, each time with a pause
+//     of 2 ms: however fast the store is, there is time for trouble. After an error it goes back to what fsync
+//     acknowledged last, waits a second, and goes on from there; at most TRIES errors.
 // patient read PATH SIZE SEED CALL LIMIT TRIES SECONDS
 //     reads the file through, again and again for SECONDS, each byte compared; after an error it waits a second and
 //     asks again.
@@ -68,7 +69,7 @@ static void write_all(const char *path, uint64_t size, uint64_t seed, size_t cal
         }
         started = now();
         if (went_well("fsync", fsync(file) == 0, &tries))
-            say("acknowledged", acknowledged = offset);
+            say("acknowledged", acknowledged = offset), usleep(2000);
         else
             offset = acknowledged;
     }

@@ -1,8 +1,8 @@
 //! Whether long reads in a row go faster when they are read ahead of.
 //!
-//! What is read ahead comes into the cache and is copied from there; a read of a block or more can also go straight to
-//! the application's memory, with nothing else under way. Which of the two is faster depends on the network, on the
-//! servers and on what the program does between two reads: so both are tried, and the faster one is kept.
+//! What is read ahead comes into the cache and is copied from there; a read of a block or more can also go past the cache,
+//! with nothing else under way. Which of the two is faster depends on the network, on the servers and on what the program
+//! does between two reads: so both are tried, and the faster one is kept.
 
 use crate::ground::kernel;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};

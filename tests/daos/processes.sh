@@ -7,7 +7,8 @@ assert "libsidestep" in open("/proc/self/maps").read()
 open("/dev/null").read(); os.listdir("/"); subprocess.run(["/bin/true"], check=True)
 loaded = [line for line in open("/proc/self/maps") if "libdaos" in line or "libdfs" in line or "libfabric" in line]
 assert not loaded, loaded
-assert len(os.listdir("/proc/self/task")) == 1
+# After a vfork a thread stands by for the child, for some time.
+assert len(os.listdir("/proc/self/task")) <= 2
 ' 2> err
 equal "what it says" "" "$(cat err)"
 

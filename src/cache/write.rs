@@ -20,8 +20,7 @@ const PIECES_MAX: usize = 512;
 /// Bytes that a file gathers before they go out, full blocks apart, which go at once.
 const DIRTY_BYTES_MAX: u64 = 16 << 20;
 
-/// A longer write goes past the cache. Copying a shorter one costs less than what it gains: the program goes on while its
-/// bytes are on their way, and memory of our own needs no queue of libdaos's.
+/// A longer write goes past the cache. A shorter one gains by it: the program goes on while its bytes are on their way.
 const GATHERED_BYTES_MAX: u64 = 16 << 20;
 
 impl CachedFile {

@@ -391,13 +391,16 @@ pub fn sleep(microseconds: u32) {
 /// the kernel's own file systems tell such changes apart since 6.13.
 #[inline]
 pub fn now() -> i64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
+    nanoseconds(rustix::time::ClockId::Realtime)
 }
 
 /// Nanoseconds of a clock that nobody sets, the same for all processes of the node.
 pub fn monotonic() -> i64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    nanoseconds(rustix::time::ClockId::Monotonic)
+}
+
+fn nanoseconds(clock: rustix::time::ClockId) -> i64 {
+    let time = rustix::time::clock_gettime(clock);
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 

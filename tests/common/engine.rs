@@ -44,6 +44,12 @@ impl Engine {
         options.split('&').filter(is_known).collect::<Vec<_>>().join("&")
     }
 
+    /// Whether a case that is listed for this reason can't pass on this engine: one that begins with `stand-in:` is the
+    /// stand-in's alone.
+    pub fn counts(&self, reason: &str) -> bool {
+        !matches!(self, Self::Daos(_)) || !reason.starts_with("stand-in:")
+    }
+
     /// The option, to be put behind others, by which every process sees what another wrote, as it does with an embedded
     /// store.
     pub fn strict(&self) -> &'static str {

@@ -120,14 +120,11 @@ impl Piece {
 
     fn end(mut self, direction: Direction, patience: &Patience) -> std::result::Result<usize, Failed> {
         let bytes = self.bytes();
-        let outcome = self.operation.wait(patience);
-        match outcome {
+        match self.operation.wait(patience) {
             Ok(()) => {
-                let count = match direction {
-                    Direction::Read => usize::try_from(self.operation.byte_count()).unwrap_or(bytes),
-                    Direction::Write => bytes,
-                };
+                let mut count = bytes;
                 if direction == Direction::Read {
+                    count = usize::try_from(self.operation.byte_count()).unwrap_or(bytes);
                     self.give(count);
                 }
                 keep(self.memory);

@@ -56,6 +56,17 @@ impl Patience {
         Ok(SLEEP_MICROSECONDS)
     }
 
+    /// Waits a little before the `attempt`th look at what another thread or process of this node has: 20 us, twice as long
+    /// each time, up to a millisecond.
+    ///
+    /// # Errors
+    /// As `next`.
+    pub fn nap(&self, attempt: u32) -> Result<()> {
+        self.next()?;
+        kernel::sleep((20 << attempt.min(6)).min(1000));
+        Ok(())
+    }
+
     /// Waits a little before a call is made again for the `attempt`th time: a millisecond, twice as long each time, up
     /// to 128.
     ///

@@ -188,11 +188,10 @@ impl Runtime {
     pub fn lock_for_append(&self, object: ObjectId, patience: &Patience) -> Result<Box<dyn AppendGuard>> {
         // A description of its own for each guard: so that it holds against other threads too.
         let file = self.open_live()?;
-        let mut microseconds = 10;
+        let mut attempt = 0;
         while !kernel::lock_range(file.as_fd(), RangeLock::Write, APPENDS_FROM + object.lock_offset(), 1)? {
-            patience.next()?;
-            kernel::sleep(microseconds);
-            microseconds = (microseconds * 2).min(1000);
+            patience.nap(attempt)?;
+            attempt += 1;
         }
         waiting::answered();
         Ok(Box::new(Append { _file: file }))

@@ -11,13 +11,8 @@
 
 use super::board::Board;
 use super::object::ObjectId;
-use super::patience::Patience;
 use super::store::Store;
-use crate::ground::{Result, kernel, waiting};
-
-/// Between two looks at a turn that another has, in microseconds: at first about a message's time.
-const NAP_MICROSECONDS: u32 = 20;
-const NAP_MICROSECONDS_MAX: u32 = 1000;
+use crate::ground::{Result, waiting};
 
 /// The turns at some names, until dropped.
 pub struct Turns {
@@ -48,26 +43,26 @@ impl Store {
         if places[0] == places[1] {
             places[0] = None;
         }
-        let patience = self.mounted.patience();
-        for place in places.into_iter().flatten() {
-            self.take_turn(place, number, &patience)?;
-            turns.places[usize::from(turns.places[0].is_some())] = Some(place);
+        for (taken, place) in turns.places.iter_mut().zip(places) {
+            if let Some(place) = place {
+                self.take_turn(place, number)?;
+                *taken = Some(place);
+            }
         }
         Ok(turns)
     }
 
-    fn take_turn(&self, place: usize, number: u32, patience: &Patience) -> Result<()> {
-        let mut nap = NAP_MICROSECONDS;
+    fn take_turn(&self, place: usize, number: u32) -> Result<()> {
+        let mut attempt = 0;
         while let Err(other) = self.board.take_turn(place, 0, number) {
             let is_dead = other != number && !self.runtime.is_alive(other);
             if is_dead && self.board.take_turn(place, other, number).is_ok() {
                 break;
             }
-            patience.next()?;
-            kernel::sleep(nap);
-            nap = (nap * 2).min(NAP_MICROSECONDS_MAX);
+            self.mounted.patience().nap(attempt)?;
+            attempt += 1;
         }
-        if nap != NAP_MICROSECONDS {
+        if attempt != 0 {
             // Others got their answers meanwhile.
             waiting::answered();
         }

@@ -233,7 +233,7 @@ impl Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        if self.outcome.is_none() && self.memory.is_some() {
+        if self.outcome.is_none() {
             self.lose();
         }
     }

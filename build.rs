@@ -36,7 +36,7 @@ mod generate {
     const FOR_CALLS: &str = "
 use super::types::*;
 use core::ffi::{c_char, c_int, c_uint, c_void};
-use libc::{dirent, gid_t, mode_t, stat, uid_t};
+use libc::{dirent, gid_t, mode_t, stat, timespec, uid_t};
 
 ";
 

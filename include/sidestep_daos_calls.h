@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 /** Every call that is used, each under its own name; null where the library does not have it. */
 struct sidestep_daos_calls {
@@ -60,6 +61,27 @@ struct sidestep_daos_calls {
 	int (*daos_event_test)(daos_event_t *event, int64_t timeout, bool *has_ended);
 	/** Asks for the end of an operation. */
 	int (*daos_event_abort)(daos_event_t *event);
+	/** Opens an object; mode 2 to read, 4 to write. No message. */
+	int (*daos_obj_open)(daos_handle_t container, daos_obj_id_t object, unsigned int mode, daos_handle_t *handle,
+			     daos_event_t *event);
+	/** Undoes that. No message. */
+	int (*daos_obj_close)(daos_handle_t object, daos_event_t *event);
+	/** Reads what is under keys of an object; flags 8: only if there is the first of them. */
+	int (*daos_obj_fetch)(daos_handle_t object, daos_handle_t transaction, uint64_t flags, daos_key_t *key,
+			      unsigned int count, daos_iod_t *what, d_sg_list_t *memory, daos_iom_t *maps,
+			      daos_event_t *event);
+	/** Takes away all that an object holds. */
+	int (*daos_obj_punch)(daos_handle_t object, daos_handle_t transaction, uint64_t flags, daos_event_t *event);
+	/** Takes keys away; flags 1: only if they are there. */
+	int (*daos_obj_punch_dkeys)(daos_handle_t object, daos_handle_t transaction, uint64_t flags, unsigned int count,
+				    daos_key_t *keys, daos_event_t *event);
+	/** Asks for an array's size and time of change. */
+	int (*daos_array_stat)(daos_handle_t array, daos_handle_t transaction, daos_array_stbuf_t *stat,
+			       daos_event_t *event);
+	/** A time as the servers count it, as one of the clock. No message. */
+	int (*d_hlc2timespec)(uint64_t epoch, struct timespec *time);
+	/** The array of a file. No message. */
+	int (*dfs_get_file_oh)(dfs_obj_t *file, daos_handle_t *array);
 	/** Mounts a container; flags O_RDONLY or O_RDWR, with 4 for a balanced one. */
 	int (*dfs_mount)(daos_handle_t pool, daos_handle_t container, int flags, dfs_t **dfs);
 	/** Mounts a snapshot by epoch, or by name with epoch 0. */

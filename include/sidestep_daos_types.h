@@ -56,6 +56,46 @@ typedef struct {
 	daos_range_t *iod_rgs;
 } dfs_iod_t;
 
+/** A key, as bytes. */
+typedef d_iov_t daos_key_t;
+
+/** A range of records under a key. */
+typedef struct {
+	/** The first. */
+	uint64_t rx_idx;
+	/** How many. */
+	uint64_t rx_nr;
+} daos_recx_t;
+
+/** What of a key is to be read. */
+typedef struct {
+	/** The key. */
+	daos_key_t iod_name;
+	/** 1 a single value, 2 an array of records. */
+	uint32_t iod_type;
+	/** Bytes of a record. */
+	uint64_t iod_size;
+	/** Conditions; 0. */
+	uint64_t iod_flags;
+	/** How many ranges. */
+	uint32_t iod_nr;
+	/** The ranges. */
+	daos_recx_t *iod_recxs;
+} daos_iod_t;
+
+/** Where records lie; always null here. */
+struct daos_iom;
+/** Where records lie; always null here. */
+typedef struct daos_iom daos_iom_t;
+
+/** What an array tells of itself. */
+typedef struct {
+	/** Its size in bytes. */
+	uint64_t st_size;
+	/** When it was last changed, as the servers count; 0 for never. */
+	uint64_t st_max_epoch;
+} daos_array_stbuf_t;
+
 /** An operation under way: it stays where it is in memory until it has ended. */
 typedef struct daos_event {
 	/** Its outcome: 0 or a positive errno from libdfs, 0 or a negative DER number from libdaos. */

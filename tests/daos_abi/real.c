@@ -7,6 +7,7 @@
 #include <daos.h>
 #include <daos_fs.h>
 #include <fcntl.h>
+#include <gurt/common.h>
 #include <gurt/dlog.h>
 #include <stddef.h>
 
@@ -20,6 +21,12 @@
 #define daos_event our_event_tag
 #define daos_event_t our_event
 #define daos_anchor_t our_anchor
+#define daos_key_t our_key
+#define daos_recx_t our_recx
+#define daos_iod_t our_key_iod
+#define daos_iom our_iom_tag
+#define daos_iom_t our_iom
+#define daos_array_stbuf_t our_array_stat
 #define daos_space our_space
 #define daos_pool_space our_pool_space
 #define daos_rebuild_status our_rebuild_status
@@ -44,6 +51,12 @@
 #undef daos_event
 #undef daos_event_t
 #undef daos_anchor_t
+#undef daos_key_t
+#undef daos_recx_t
+#undef daos_iod_t
+#undef daos_iom
+#undef daos_iom_t
+#undef daos_array_stbuf_t
 #undef daos_space
 #undef daos_pool_space
 #undef daos_rebuild_status
@@ -92,6 +105,21 @@ SAME_SIZE(our_anchor, daos_anchor_t);
 SAME_FIELD(our_anchor, daos_anchor_t, da_type);
 SAME_FIELD(our_anchor, daos_anchor_t, da_buf);
 _Static_assert(DAOS_ANCHOR_TYPE_EOF == 3, "the end of a listing");
+SAME_SIZE(our_recx, daos_recx_t);
+SAME_FIELD(our_recx, daos_recx_t, rx_idx);
+SAME_FIELD(our_recx, daos_recx_t, rx_nr);
+SAME_SIZE(our_key_iod, daos_iod_t);
+SAME_FIELD(our_key_iod, daos_iod_t, iod_name);
+SAME_FIELD(our_key_iod, daos_iod_t, iod_type);
+SAME_FIELD(our_key_iod, daos_iod_t, iod_size);
+SAME_FIELD(our_key_iod, daos_iod_t, iod_nr);
+SAME_FIELD(our_key_iod, daos_iod_t, iod_recxs);
+SAME_SIZE(our_array_stat, daos_array_stbuf_t);
+SAME_FIELD(our_array_stat, daos_array_stbuf_t, st_size);
+SAME_FIELD(our_array_stat, daos_array_stbuf_t, st_max_epoch);
+_Static_assert(DAOS_IOD_ARRAY == 2 && DAOS_OO_RO == 2 && DAOS_OO_RW == 4 && DAOS_COND_PUNCH == 1 &&
+		       DAOS_COND_DKEY_FETCH == 8,
+	       "objects and keys");
 SAME_SIZE(our_pool_info, daos_pool_info_t);
 SAME_FIELD(our_pool_info, daos_pool_info_t, pi_ntargets);
 SAME_FIELD(our_pool_info, daos_pool_info_t, pi_bits);
@@ -126,7 +154,9 @@ _Static_assert(DAOS_SUPER_MAGIC == 0xDA05AD10, "statfs");
 struct sidestep_daos_calls sidestep_real_calls = {
 	.crt_context_num = crt_context_num,
 	.crt_register_progress_cb = crt_register_progress_cb,
+	.d_hlc2timespec = d_hlc2timespec,
 	.d_log_init_adv = d_log_init_adv,
+	.daos_array_stat = daos_array_stat,
 	.daos_cont_close = daos_cont_close,
 	.daos_cont_open2 = daos_cont_open2,
 	.daos_cont_query = daos_cont_query,
@@ -139,6 +169,11 @@ struct sidestep_daos_calls sidestep_real_calls = {
 	.daos_event_test = daos_event_test,
 	.daos_fini = daos_fini,
 	.daos_init = daos_init,
+	.daos_obj_close = daos_obj_close,
+	.daos_obj_fetch = daos_obj_fetch,
+	.daos_obj_open = daos_obj_open,
+	.daos_obj_punch = daos_obj_punch,
+	.daos_obj_punch_dkeys = daos_obj_punch_dkeys,
 	.daos_pool_connect2 = daos_pool_connect2,
 	.daos_pool_disconnect = daos_pool_disconnect,
 	.daos_pool_query = daos_pool_query,
@@ -148,6 +183,7 @@ struct sidestep_daos_calls sidestep_real_calls = {
 	.dfs_dup = dfs_dup,
 	.dfs_exchange = dfs_exchange,
 	.dfs_get_chunk_size = dfs_get_chunk_size,
+	.dfs_get_file_oh = dfs_get_file_oh,
 	.dfs_get_mode = dfs_get_mode,
 	.dfs_get_size = dfs_get_size,
 	.dfs_get_symlink_value = dfs_get_symlink_value,

@@ -1,7 +1,7 @@
 //! An open node of a DAOS container.
 
 use super::client::handle::Handle;
-use super::client::operation::Direction;
+use super::client::transfer::Direction;
 use super::data;
 use super::entrance;
 use super::object::{ObjectId, ROOT};

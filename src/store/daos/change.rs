@@ -5,7 +5,7 @@ use super::hidden;
 use super::nodes::Rights;
 use super::object::ROOT;
 use super::patience;
-use super::store::{Known, Store};
+use super::store::{Known, Store, Which};
 use crate::ground::{Errno, Result};
 use crate::store::{Changes, Found, Kind, NewNode, NodeId, RenameMode};
 
@@ -74,12 +74,13 @@ impl Store {
     }
 
     /// Whether anybody on this node has it open.
-    fn is_in_use(&self, known: &Known) -> bool {
-        let is_ours = self.with(known.id, |node| node.opens != 0).unwrap_or(false);
-        is_ours || self.runtime.is_open_elsewhere(known.object)
+    fn is_in_use(&self, which: Which) -> bool {
+        let is_ours = which.id.and_then(|id| self.with(id, |node| node.opens != 0)).unwrap_or(false);
+        is_ours || self.runtime.is_open_elsewhere(which.object)
     }
 
-    /// Removes the name of a file or symlink: three messages, and one before where it is not known what it is.
+    /// Removes the name of a file or symlink: a message that asks what it is, then one or two at once; by libdfs three, one
+    /// after another, and one before where it is not known what it is.
     ///
     /// # Errors
     /// `ENOENT`, `EISDIR`, `EROFS`.
@@ -91,19 +92,28 @@ impl Store {
     fn try_unlink(&self, directory: NodeId, name: &[u8]) -> Result<()> {
         let parent = self.directory(directory)?;
         let c_name = Name::new(name)?;
+        if hidden::is_hidden(directory, name) {
+            return Err(Errno::NOENT);
+        }
         let _turn = self.take_turns(&[(parent.object, name)])?;
-        let entry = self.entry(directory, name)?;
-        if entry.kind == Kind::Directory {
+        let which = if self.agrees_on_entries() {
+            self.ask_which(&parent, &c_name)?
+        } else {
+            self.entry(directory, name)?.which()
+        };
+        if which.kind == Kind::Directory {
             return Err(Errno::ISDIR);
         }
         let change = self.board.change_name(parent.object, name);
-        if entry.kind == Kind::File && self.is_in_use(&entry) {
-            self.hide(&parent, &c_name, &entry)?;
+        if which.kind == Kind::File && self.is_in_use(which) {
+            self.hide(&parent, &c_name, which)?;
+        } else if self.agrees_on_entries() {
+            self.take_away(&parent, &c_name, which)?;
         } else {
             self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
         }
         drop(change);
-        self.note_removed((&parent, name), &entry);
+        self.note_removed((&parent, name), which);
         Ok(())
     }
 
@@ -128,13 +138,13 @@ impl Store {
         self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
         drop(change);
         self.remove_stand_in(entry.object);
-        self.note_removed((&parent, name), &entry);
+        self.note_removed((&parent, name), entry.which());
         Ok(())
     }
 
     /// This process removed a name.
-    fn note_removed(&self, (parent, name): (&Known, &[u8]), removed: &Known) {
-        let (directory, id) = (parent.id, removed.id);
+    fn note_removed(&self, (parent, name): (&Known, &[u8]), removed: Which) {
+        let directory = parent.id;
         self.board.note_node(parent.object);
         self.board.note_node(removed.object);
         if removed.kind == Kind::Directory {
@@ -143,7 +153,7 @@ impl Store {
         let handle = {
             let mut nodes = self.nodes.lock();
             nodes.forget_name(directory, name);
-            if let Some(node) = nodes.get(id) {
+            if let Some(node) = removed.id.and_then(|id| nodes.get(id)) {
                 node.is_removed = true;
                 node.is_confirmed = false;
                 if let Some(attributes) = &mut node.attributes {
@@ -153,7 +163,7 @@ impl Store {
             if let Some(node) = nodes.get(directory) {
                 node.forget_times();
             }
-            nodes.forget(id)
+            removed.id.and_then(|id| nodes.forget(id))
         };
         drop(handle);
     }
@@ -246,8 +256,8 @@ impl Store {
         }
         let kept = Kept { extended: self.extended_of_symlink(&moved)?, times: self.times_of(&moved)? };
         let change = changing();
-        if let Some(other) = other.as_ref().filter(|other| other.kind == Kind::File && self.is_in_use(other)) {
-            self.hide(&to_parent, &to_name, other)?;
+        if let Some(other) = other.as_ref().filter(|other| other.kind == Kind::File && self.is_in_use(other.which())) {
+            self.hide(&to_parent, &to_name, other.which())?;
         }
         let outcome = self.mounted.rename((&from_parent.handle, &from_name), (&to_parent.handle, &to_name));
         // It says so of a directory that came to be there since it was asked for.
@@ -257,7 +267,7 @@ impl Store {
             if other.kind == Kind::Directory {
                 self.remove_stand_in(other.object);
             }
-            self.note_removed((&to_parent, to.1), &other);
+            self.note_removed((&to_parent, to.1), other.which());
         }
         let before = self.path_before(&moved);
         self.nodes.lock().rename(moved.id, to);

@@ -8,7 +8,8 @@
 
 use super::client::handle::Handle;
 use super::client::mounted::Mounted;
-use super::client::operation::{Direction, Operation};
+use super::client::operation::Operation;
+use super::client::transfer::{Direction, Ranges};
 use super::lock::Lock;
 use super::patience::Patience;
 use crate::ground::buffer::Segment;
@@ -39,7 +40,7 @@ pub enum Failed {
 
 /// A piece under way.
 struct Piece {
-    operation: Operation,
+    operation: Operation<Ranges>,
     /// The application's, and our own in its place.
     extents: Vec<(Segment, Segment)>,
     memory: Box<[u8]>,

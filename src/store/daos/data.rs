@@ -3,7 +3,8 @@
 
 use super::client::handle::Handle;
 use super::client::mounted::Mounted;
-use super::client::operation::{Direction, Operation};
+use super::client::operation::Operation;
+use super::client::transfer::{Direction, Ranges};
 use super::copied::{self, Failed};
 use super::entrance;
 use super::error::is_transient;
@@ -102,7 +103,7 @@ pub struct Begun {
     handle: Arc<Handle>,
     direction: Direction,
     extents: Vec<Extent>,
-    operation: Option<Operation>,
+    operation: Option<Operation<Ranges>>,
 }
 
 // SAFETY: the extents' memory is the caller's own by the contract of `begin_read` and `begin_write`, for any thread.

@@ -12,7 +12,7 @@ use super::client::handle::Handle;
 use super::client::names::{Anchor, Name};
 use super::entrance;
 use super::object::{ObjectId, ROOT};
-use super::store::{Known, Store};
+use super::store::{Known, Store, Which};
 use crate::ground::{Errno, Result};
 use crate::store::{Kind, NewNode, NodeId};
 use std::sync::Arc;
@@ -81,15 +81,17 @@ impl Store {
     ///
     /// # Errors
     /// The library's.
-    pub fn hide(&self, parent: &Known, name: &Name, file: &Known) -> Result<()> {
+    pub fn hide(&self, parent: &Known, name: &Name, file: Which) -> Result<()> {
         let hidden = self.made_hidden_directory()?;
         let target = Name::new(name_of(file.object).as_bytes())?;
         self.retry(|| self.mounted.rename((&parent.handle, name), (&hidden, &target)))?;
-        self.with(file.id, |node| {
-            (node.is_removed, node.is_hidden, node.is_handle_renamed) = (true, true, true);
-            node.is_confirmed = false;
-            node.forget_attributes();
-        });
+        if let Some(id) = file.id {
+            self.with(id, |node| {
+                (node.is_removed, node.is_hidden, node.is_handle_renamed) = (true, true, true);
+                node.is_confirmed = false;
+                node.forget_attributes();
+            });
+        }
         Ok(())
     }
 

@@ -201,7 +201,8 @@ look_up! {
         dfs_get_symlink_value dfs_obj2id dfs_obj_local2global dfs_obj_global2local dfs_get_chunk_size;
     optional:
         d_log_init_adv daos_reinit crt_register_progress_cb crt_context_num daos_event_abort dfs_mount_snap
-        dfs_readdirplus dfs_chown dfs_obj_get_info dfs_obj_set_chunk_size dfs_ostatx
+        dfs_readdirplus dfs_chown dfs_obj_get_info dfs_obj_set_chunk_size dfs_ostatx daos_obj_open daos_obj_close
+        daos_obj_fetch daos_obj_punch daos_obj_punch_dkeys daos_array_stat d_hlc2timespec dfs_get_file_oh
 }
 
 #[cfg(test)]

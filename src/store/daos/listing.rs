@@ -11,11 +11,10 @@
 use super::client::names::Anchor;
 use super::hidden;
 use super::object::ROOT;
-use super::store::Store;
+use super::store::{Known, Store};
 use crate::ground::{Errno, Result};
 use crate::store::{DirectoryEntry, Found, Kind, NodeId};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 
 /// Names in a batch: 128 names are one message, and one reply of some KiB.
 const BATCH_COUNT: usize = 128;
@@ -90,7 +89,7 @@ pub fn entries(
             if listing.is_whole {
                 break Ok(());
             }
-            match store.fetch(&known.handle, &mut listing) {
+            match store.fetch(&known, &mut listing) {
                 Ok(()) => continue,
                 Err(error) => break Err(error),
             }
@@ -113,24 +112,19 @@ pub fn entries(
 }
 
 impl Store {
-    fn fetch(&self, directory: &Arc<super::client::handle::Handle>, listing: &mut Listing) -> Result<()> {
+    fn fetch(&self, directory: &Known, listing: &mut Listing) -> Result<()> {
         let Listing { names, anchor, is_whole, .. } = listing;
         // A batch that failed half way must not be told twice: it is fetched into a list of its own.
         let mut batch = Vec::new();
-        self.mounted.list(directory, anchor, BATCH_COUNT, &mut |name| batch.push(name.into()))?;
+        self.mounted.list(&directory.handle, anchor, BATCH_COUNT, &mut |name| batch.push(name.into()))?;
+        self.note_listed(directory.id, names.is_empty(), &batch);
         names.append(&mut batch);
         *is_whole = anchor.is_at_end();
         Ok(())
     }
 
     /// What is to be told of a name; `None` for one that is not shown or gone by now.
-    fn tell(
-        &self,
-        directory: NodeId,
-        known: &super::store::Known,
-        name: &[u8],
-        index: usize,
-    ) -> Result<Option<(Found, bool)>> {
+    fn tell(&self, directory: NodeId, known: &Known, name: &[u8], index: usize) -> Result<Option<(Found, bool)>> {
         if directory == ROOT && hidden::is_hidden(directory, name) {
             return Ok(None);
         }

@@ -14,12 +14,14 @@
 //! | [`error`], [`open_error`] | what their errors are to a program, and to a user |
 //! | [`nodes`], [`object`], [`stat`] | nodes, numbers, attributes; what is believed and for how long |
 //! | [`change`], [`listing`], [`opens`], [`confirm`] | names, directories, open nodes |
+//! | [`entries`], [`ahead`], [`sequence`] | entries read past libdfs, before they are asked for |
 //! | [`hidden`], [`moved`] | what others remove and rename while it is open |
 //! | [`runtime`], [`board`], [`turns`], [`stand_in`] | what this node's processes tell one another |
 //!
 //! Calls about names have no event in libdfs: how they are bounded by `timeout=` all the same is [`client::bounded`]'s
 //! story.
 
+mod ahead;
 pub mod array;
 pub mod bindings;
 mod board;
@@ -31,6 +33,7 @@ mod copied;
 mod data;
 mod destructors;
 mod entrance;
+mod entries;
 mod error;
 mod hidden;
 pub mod library;
@@ -43,6 +46,7 @@ mod open_error;
 mod opens;
 mod patience;
 mod runtime;
+mod sequence;
 mod stand_in;
 mod stat;
 mod store;

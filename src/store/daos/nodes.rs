@@ -20,6 +20,7 @@
 //! numbers programs keep for longer, past [`DIRECTORIES_COUNT_MAX`].
 
 use super::board::Board;
+use super::client::entries::{Entry, Object};
 use super::client::handle::Handle;
 use super::object::{ObjectId, ROOT};
 use crate::store::{Attributes, Found, Kind, NodeId};
@@ -81,6 +82,10 @@ pub struct Node {
     pub attributes: Option<Attributes>,
     /// When; 0 for never or no more. Shared with the node's open arrays, which reset it as they write.
     pub attributes_told: Arc<AtomicI64>,
+    /// Its entry, and when it was told, where that was read past libdfs ([`super::entries`]).
+    entry: Option<(Entry, i64)>,
+    /// A directory's object, if it was opened past libdfs.
+    pub as_object: Option<Arc<Object>>,
     /// Open arrays of this process.
     pub opens: u32,
     /// Its name was removed while it was open, by this process or, as it was found out, by another.
@@ -117,14 +122,26 @@ impl Node {
         self.attributes_told.store(asked, Ordering::Release);
     }
 
+    /// The entry as it was when it was `asked` for.
+    pub fn note_entry(&mut self, entry: Entry, asked: i64) {
+        self.rights = Rights { mode: entry.mode & 0o7777, owner: Some((entry.uid, entry.gid)), told: asked };
+        self.entry = Some((entry, asked));
+    }
+
+    /// The entry and when it was asked for, if that was after `since`.
+    pub fn fresh_entry(&self, since: i64) -> Option<(Entry, i64)> {
+        self.entry.filter(|(_, asked)| *asked > since)
+    }
+
     /// Times and sizes are other ones by now, permissions are not.
     pub fn forget_times(&mut self) {
         self.attributes_told.store(0, Ordering::Release);
+        self.entry = None;
     }
 
     /// They are other ones by now.
     pub fn forget_attributes(&mut self) {
-        self.attributes_told.store(0, Ordering::Release);
+        self.forget_times();
         self.rights.told = 0;
     }
 }
@@ -368,6 +385,8 @@ fn node(object: ObjectId, kind: Kind, (parent, name): (NodeId, &[u8]), handle: A
         rights: Rights { mode, owner: None, told: 0 },
         attributes: None,
         attributes_told: Arc::new(AtomicI64::new(0)),
+        entry: None,
+        as_object: None,
         opens: 0,
         is_removed: false,
         is_hidden: false,

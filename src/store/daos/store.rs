@@ -1,11 +1,13 @@
 //! A mounted container and what this process knows of it; look-ups.
 
+use super::ahead::Ahead;
 use super::board::Board;
 use super::client::bounded;
 use super::client::handle::{Handle, kind_of};
 use super::client::mounted::Mounted;
 use super::client::names::Name;
 use super::entrance;
+use super::entries::Agreement;
 use super::error::is_transient;
 use super::hidden;
 use super::listing::Listings;
@@ -40,6 +42,10 @@ pub struct Store {
     pub runtime: Runtime,
     /// What this node's processes changed.
     pub board: Board,
+    /// Entries that were asked for early.
+    pub ahead: Lock<Ahead>,
+    /// Whether entries may be read past libdfs.
+    pub agreement: Agreement,
     /// The hidden directory's handle, once it was looked for.
     pub hidden: Lock<Option<Arc<Handle>>>,
     believed_nanoseconds: i64,
@@ -60,6 +66,24 @@ pub struct Known {
     pub kind: Kind,
     /// Its handle.
     pub handle: Arc<Handle>,
+}
+
+/// What of a node is to be removed or hidden: it need not be in the table.
+#[derive(Clone, Copy)]
+pub struct Which {
+    /// Its number there.
+    pub id: Option<NodeId>,
+    /// Its object.
+    pub object: ObjectId,
+    /// Its kind.
+    pub kind: Kind,
+}
+
+impl Known {
+    /// Which node it is.
+    pub fn which(&self) -> Which {
+        Which { id: Some(self.id), object: self.object, kind: self.kind }
+    }
 }
 
 impl Store {
@@ -83,6 +107,8 @@ impl Store {
             board,
             nodes: Lock::new(nodes),
             listings: Lock::new(Listings::default()),
+            ahead: Lock::new(Ahead::default()),
+            agreement: Agreement::default(),
             hidden: Lock::new(None),
             believed_nanoseconds: if is_strict { 0 } else { BELIEVED_NANOSECONDS },
             generation: AtomicU32::new(entrance::generation()),
@@ -91,6 +117,11 @@ impl Store {
         });
         store.remove_orphans();
         Ok(store)
+    }
+
+    /// Whether anything is believed that was told before.
+    pub fn believes(&self) -> bool {
+        self.believed_nanoseconds != 0
     }
 
     /// Since when what was told is still believed.
@@ -194,6 +225,13 @@ impl Store {
             return Ok(found);
         }
         let c_name = Name::new(name)?;
+        let early = self.asked_early(&parent, &c_name)?;
+        if told {
+            self.look_ahead(&parent, &c_name);
+        }
+        if let Some(found) = early {
+            return Ok(found);
+        }
         let mut asked;
         let mut answer;
         let mut again = 0..QUESTIONS_COUNT_MAX;
@@ -217,11 +255,13 @@ impl Store {
             self.board.wait_for_name(parent.object, name);
         }
         match answer {
-            Ok((handle, stat)) => self.note((directory, name), handle, stat.as_ref(), asked),
+            Ok((handle, stat)) => {
+                self.compare_entry(&parent, &c_name, &handle);
+                self.note((directory, name), handle, stat.as_ref(), asked)
+            }
             Err(error) => {
                 if error == Errno::NOENT {
-                    let gone = self.nodes.lock().forget_name(directory, name);
-                    self.note_gone(gone);
+                    self.note_absent(directory, name);
                 }
                 Err(error)
             }
@@ -257,9 +297,10 @@ impl Store {
         Ok(Found { node: id, generation: 0, kind })
     }
 
-    /// A name that another client removed or gave to something else.
-    fn note_gone(&self, id: Option<NodeId>) {
-        if let Some(id) = id {
+    /// A name leads nowhere: another client removed it, or gave it to something else.
+    pub(super) fn note_absent(&self, directory: NodeId, name: &[u8]) {
+        let gone = self.nodes.lock().forget_name(directory, name);
+        if let Some(id) = gone {
             let handle = {
                 let mut nodes = self.nodes.lock();
                 if let Some(node) = nodes.get(id) {
@@ -294,6 +335,11 @@ impl Store {
 
     fn ask_attributes(&self, id: NodeId) -> Result<Attributes> {
         let mut known = self.known(id)?;
+        if known.kind == Kind::File
+            && let Some(attributes) = self.attributes_by_entry(&known, self.node_since(known.object))?
+        {
+            return Ok(attributes);
+        }
         let asked = patience::now();
         if id == ROOT {
             let stat = self.retry(|| self.mounted.stat_root())?;
@@ -435,6 +481,7 @@ impl Store {
         self.is_closing.store(false, Ordering::Release);
         self.nodes.free_in_child();
         self.listings.free_in_child();
+        self.ahead.free_in_child();
         self.hidden.free_in_child();
         self.runtime.after_fork_in_child();
         self.mounted.after_fork_in_child();

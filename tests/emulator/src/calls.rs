@@ -19,6 +19,8 @@ calls! {
     daos_cont_open2 daos_cont_close daos_cont_query daos_cont_create_snap
     daos_eq_create daos_eq_destroy daos_eq_poll
     daos_event_init daos_event_fini daos_event_test daos_event_abort
+    daos_obj_open daos_obj_close daos_obj_fetch daos_obj_punch daos_obj_punch_dkeys daos_array_stat d_hlc2timespec
+    dfs_get_file_oh
     dfs_mount dfs_mount_snap dfs_umount dfs_query
     dfs_lookup dfs_lookup_rel dfs_open dfs_dup dfs_release
     dfs_read dfs_readx dfs_write dfs_writex

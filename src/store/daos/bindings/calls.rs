@@ -1,12 +1,12 @@
 //! Made of `include/sidestep_daos.h` by `build.rs`: change it there, and then
 //! `SIDESTEP_WRITE_BINDINGS=1 cargo check --features bindgen`.
 //!
-//! Declarations: d27f97e49a53ca29.
+//! Declarations: ac9451a16ed52303.
 #![allow(unsafe_code, non_camel_case_types, clippy::pedantic)]
 
 use super::types::*;
 use core::ffi::{c_char, c_int, c_uint, c_void};
-use libc::{dirent, gid_t, mode_t, stat, uid_t};
+use libc::{dirent, gid_t, mode_t, stat, timespec, uid_t};
 
 /// Every call that is used, each under its own name; null where the library does not have it.
 #[repr(C)]
@@ -112,6 +112,65 @@ pub struct sidestep_daos_calls {
         Option<unsafe extern "C" fn(event: *mut daos_event_t, timeout: i64, has_ended: *mut bool) -> c_int>,
     /// Asks for the end of an operation.
     pub daos_event_abort: Option<unsafe extern "C" fn(event: *mut daos_event_t) -> c_int>,
+    /// Opens an object; mode 2 to read, 4 to write. No message.
+    pub daos_obj_open: Option<
+        unsafe extern "C" fn(
+            container: daos_handle_t,
+            object: daos_obj_id_t,
+            mode: c_uint,
+            handle: *mut daos_handle_t,
+            event: *mut daos_event_t,
+        ) -> c_int,
+    >,
+    /// Undoes that. No message.
+    pub daos_obj_close: Option<unsafe extern "C" fn(object: daos_handle_t, event: *mut daos_event_t) -> c_int>,
+    /// Reads what is under keys of an object; flags 8: only if there is the first of them.
+    pub daos_obj_fetch: Option<
+        unsafe extern "C" fn(
+            object: daos_handle_t,
+            transaction: daos_handle_t,
+            flags: u64,
+            key: *mut daos_key_t,
+            count: c_uint,
+            what: *mut daos_iod_t,
+            memory: *mut d_sg_list_t,
+            maps: *mut daos_iom_t,
+            event: *mut daos_event_t,
+        ) -> c_int,
+    >,
+    /// Takes away all that an object holds.
+    pub daos_obj_punch: Option<
+        unsafe extern "C" fn(
+            object: daos_handle_t,
+            transaction: daos_handle_t,
+            flags: u64,
+            event: *mut daos_event_t,
+        ) -> c_int,
+    >,
+    /// Takes keys away; flags 1: only if they are there.
+    pub daos_obj_punch_dkeys: Option<
+        unsafe extern "C" fn(
+            object: daos_handle_t,
+            transaction: daos_handle_t,
+            flags: u64,
+            count: c_uint,
+            keys: *mut daos_key_t,
+            event: *mut daos_event_t,
+        ) -> c_int,
+    >,
+    /// Asks for an array's size and time of change.
+    pub daos_array_stat: Option<
+        unsafe extern "C" fn(
+            array: daos_handle_t,
+            transaction: daos_handle_t,
+            stat: *mut daos_array_stbuf_t,
+            event: *mut daos_event_t,
+        ) -> c_int,
+    >,
+    /// A time as the servers count it, as one of the clock. No message.
+    pub d_hlc2timespec: Option<unsafe extern "C" fn(epoch: u64, time: *mut timespec) -> c_int>,
+    /// The array of a file. No message.
+    pub dfs_get_file_oh: Option<unsafe extern "C" fn(file: *mut dfs_obj_t, array: *mut daos_handle_t) -> c_int>,
     /// Mounts a container; flags O_RDONLY or O_RDWR, with 4 for a balanced one.
     pub dfs_mount: Option<
         unsafe extern "C" fn(

@@ -1,7 +1,7 @@
 //! Made of `include/sidestep_daos.h` by `build.rs`: change it there, and then
 //! `SIDESTEP_WRITE_BINDINGS=1 cargo check --features bindgen`.
 //!
-//! Declarations: d27f97e49a53ca29.
+//! Declarations: ac9451a16ed52303.
 #![allow(unsafe_code, non_camel_case_types, clippy::pedantic)]
 
 use core::ffi::{c_char, c_int, c_void};
@@ -61,6 +61,51 @@ pub struct dfs_iod_t {
     pub iod_nr: u64,
     /// The ranges.
     pub iod_rgs: *mut daos_range_t,
+}
+/// A key, as bytes.
+pub type daos_key_t = d_iov_t;
+/// A range of records under a key.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct daos_recx_t {
+    /// The first.
+    pub rx_idx: u64,
+    /// How many.
+    pub rx_nr: u64,
+}
+/// What of a key is to be read.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct daos_iod_t {
+    /// The key.
+    pub iod_name: daos_key_t,
+    /// 1 a single value, 2 an array of records.
+    pub iod_type: u32,
+    /// Bytes of a record.
+    pub iod_size: u64,
+    /// Conditions; 0.
+    pub iod_flags: u64,
+    /// How many ranges.
+    pub iod_nr: u32,
+    /// The ranges.
+    pub iod_recxs: *mut daos_recx_t,
+}
+/// Where records lie; always null here.
+#[repr(C)]
+#[derive(Debug)]
+pub struct daos_iom {
+    _unused: [u8; 0],
+}
+/// Where records lie; always null here.
+pub type daos_iom_t = daos_iom;
+/// What an array tells of itself.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct daos_array_stbuf_t {
+    /// Its size in bytes.
+    pub st_size: u64,
+    /// When it was last changed, as the servers count; 0 for never.
+    pub st_max_epoch: u64,
 }
 /// An operation under way: it stays where it is in memory until it has ended.
 #[repr(C)]

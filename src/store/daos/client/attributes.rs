@@ -5,7 +5,7 @@ use super::dfs_call;
 use super::handle::{Handle, bits_of};
 use super::mounted::Mounted;
 use super::names::Name;
-use super::operation::Operation;
+use super::operation::{Operation, Subject};
 use crate::ground::{Errno, Result};
 use crate::store::daos::error::of_dfs;
 use crate::store::{Changes, Kind, OnlyIf};
@@ -13,6 +13,29 @@ use std::sync::Arc;
 
 /// `DFS_MAX_FSIZE`: a hole up to it is a new size.
 const TO_THE_END: u64 = u64::MAX;
+
+/// Where a node's attributes are told.
+struct Told {
+    stat: libc::stat,
+    // Open for as long as the library uses it.
+    _handle: Arc<Handle>,
+}
+
+impl Subject for Told {
+    fn outcome(number: i32) -> Result<()> {
+        of_dfs(number)
+    }
+}
+
+impl Operation<Told> {
+    /// Begins to ask for the attributes of an open node.
+    fn stat(mounted: &Arc<Mounted>, handle: &Arc<Handle>) -> Result<Self> {
+        // SAFETY: a plain structure of numbers.
+        let told = Told { stat: unsafe { std::mem::zeroed() }, _handle: handle.clone() };
+        let (library, dfs, node) = (mounted.library, mounted.dfs(), handle.as_ptr());
+        Self::begin(mounted, told, |told, event| dfs_call!(library, dfs_ostatx(dfs, node, &raw mut told.stat, event)))
+    }
+}
 
 impl Mounted {
     /// The attributes of an open node, if its name still leads to it. Two messages, under way at once where the library
@@ -25,7 +48,7 @@ impl Mounted {
         if self.library.calls.dfs_ostatx.is_some() {
             let mut operation = Operation::stat(self, node)?;
             operation.wait(&self.patience())?;
-            return operation.attributes();
+            return operation.subject().map(|told| told.stat).ok_or(Errno::IO);
         }
         let (library, dfs, node) = (self.library, self.dfs(), node.as_ptr());
         self.bounded(move || {

@@ -3,7 +3,7 @@
 
 use super::{bounded, dfs_call};
 use crate::ground::Result;
-use crate::store::daos::bindings::{d_iov_t, daos_obj_id_t, dfs_obj_t, dfs_t};
+use crate::store::daos::bindings::{d_iov_t, daos_handle_t, daos_obj_id_t, dfs_obj_t, dfs_t};
 use crate::store::daos::entrance;
 use crate::store::daos::error::of_dfs;
 use crate::store::daos::library::Library;
@@ -59,6 +59,13 @@ impl Handle {
         Ok(chunk_bytes)
     }
 
+    /// A file's array. No message.
+    pub(super) fn array(&self) -> Result<daos_handle_t> {
+        let mut array = daos_handle_t { cookie: 0 };
+        of_dfs(dfs_call!(self.library, dfs_get_file_oh(self.as_ptr(), &raw mut array)))?;
+        Ok(array)
+    }
+
     /// Copies a symlink's target; its whole length. No message: it was read when the symlink was opened.
     pub fn target(&self, room: &mut [u8]) -> Result<usize> {
         let mut copy = [0u8; 4096];
@@ -88,17 +95,17 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let _entered = entrance::enter_as_is();
-        if !entrance::is_network_own() {
-            // Closing may drive the parent's network. A child that has not used the library loses the memory, no more.
-            return;
+        if may_close() {
+            // What it answers can't be mended: the memory is gone or leaked.
+            let _ = dfs_call!(self.library, dfs_release(self.as_ptr()));
         }
-        if bounded::is_any_left() {
-            // A call that was left may use it; the memory is lost then.
-            return;
-        }
-        // What it answers can't be mended: the memory is gone or leaked.
-        let _ = dfs_call!(self.library, dfs_release(self.as_ptr()));
     }
+}
+
+/// Whether something open may be closed; else its memory is lost, no more. Closing may drive the network, which in a child
+/// that has not used the library is its parent's. And a call that was left may use what it closes.
+pub(super) fn may_close() -> bool {
+    entrance::is_network_own() && !bounded::is_any_left()
 }
 
 /// The kind in a mode.

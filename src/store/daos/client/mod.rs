@@ -9,17 +9,21 @@
 //! | [`handle`] | an open node |
 //! | [`names`] | look-up, open, make, remove, move, list |
 //! | [`attributes`] | stat, set, extended attributes |
-//! | [`operation`] | reads and writes as operations under way, each on an event |
+//! | [`operation`] | operations under way, each on an event |
+//! | [`transfer`] | reads and writes |
+//! | [`entries`] | directories as objects: entries read and taken away, many at a time |
 //! | [`bounded`], [`fiber`] | calls about names that end when patience does |
 
 pub mod attributes;
 pub mod bounded;
+pub mod entries;
 mod fiber;
 pub mod handle;
 pub mod mounted;
 pub mod names;
 pub mod operation;
 pub mod session;
+pub mod transfer;
 
 /// Makes a call of the table; one that the library does not have answers as a system call would that is missing.
 macro_rules! call {

@@ -67,7 +67,7 @@ pub struct Mounted {
     /// The libraries.
     pub library: &'static Library,
     pool: daos_handle_t,
-    container: daos_handle_t,
+    pub(super) container: daos_handle_t,
     dfs: AtomicPtr<dfs_t>,
     /// The process that mounted it, in a line of forks.
     generation: AtomicU32,
@@ -76,6 +76,9 @@ pub struct Mounted {
     pub uuid: [u8; 16],
     /// Whether it can't be written, by option, right or snapshot.
     pub is_read_only: bool,
+    /// Whether its entries are neither changed nor read in transactions, as those of a balanced container and of a snapshot
+    /// are.
+    pub(super) is_plain: bool,
     /// How long a call may wait, in seconds.
     pub timeout_seconds: u32,
     /// Chunk size of new files that the mount asks for, in bytes; 0 leaves it to directory and container.
@@ -167,11 +170,12 @@ impl Mounted {
             Some(name) => {
                 let mut dfs = std::ptr::null_mut();
                 let name = name.as_ptr();
-                (dfs_call!(library, dfs_mount_snap(pool, container, access, 0, name, &raw mut dfs)), dfs)
+                let number = dfs_call!(library, dfs_mount_snap(pool, container, access, 0, name, &raw mut dfs));
+                Mount { number, dfs, is_plain: false }
             }
             None => mount(library, (pool, container), access),
         });
-        let (number, dfs) = mounted.unwrap_or((TIMED_OUT, std::ptr::null_mut()));
+        let Mount { number, dfs, is_plain } = mounted.unwrap_or(Mount::failed(TIMED_OUT));
         if number != 0 || dfs.is_null() {
             return Err(match &options.snapshot {
                 Some(name) if number == libc::ENOENT => {
@@ -202,6 +206,7 @@ impl Mounted {
             remounting: Lock::new(()),
             uuid,
             is_read_only: !may_change,
+            is_plain,
             timeout_seconds,
             chunk_bytes: options.chunk_bytes.unwrap_or(0),
             container_chunk_bytes,
@@ -227,7 +232,7 @@ impl Mounted {
             if self.generation.load(Ordering::Acquire) != generation {
                 self.count(3);
                 let (library, handles, access) = (self.library, (self.pool, self.container), self.access());
-                let (number, dfs) = self.bounded(move || mount(library, handles, access))?;
+                let Mount { number, dfs, .. } = self.bounded(move || mount(library, handles, access))?;
                 of_dfs(number)?;
                 self.dfs.store(dfs, Ordering::Release);
                 self.generation.store(generation, Ordering::Release);
@@ -307,21 +312,31 @@ impl Mounted {
     }
 }
 
-/// Mounts a container's namespace: 0 or an errno, and what was mounted.
-fn mount(
-    library: &'static Library,
-    (pool, container): (daos_handle_t, daos_handle_t),
-    access: i32,
-) -> (i32, *mut dfs_t) {
+/// What mounting a container's namespace answered.
+struct Mount {
+    /// 0 or an errno.
+    number: i32,
+    dfs: *mut dfs_t,
+    /// Neither balanced nor a snapshot.
+    is_plain: bool,
+}
+
+impl Mount {
+    fn failed(number: i32) -> Self {
+        Self { number, dfs: std::ptr::null_mut(), is_plain: false }
+    }
+}
+
+fn mount(library: &'static Library, (pool, container): (daos_handle_t, daos_handle_t), access: i32) -> Mount {
     let mut dfs = std::ptr::null_mut();
-    let number = match dfs_call!(library, dfs_mount(pool, container, access, &raw mut dfs)) {
+    match dfs_call!(library, dfs_mount(pool, container, access, &raw mut dfs)) {
         // A balanced container says so by refusing.
         libc::EPERM | libc::EINVAL | libc::ENOTSUP => {
-            dfs_call!(library, dfs_mount(pool, container, access | BALANCED, &raw mut dfs))
+            let number = dfs_call!(library, dfs_mount(pool, container, access | BALANCED, &raw mut dfs));
+            Mount { number, dfs, is_plain: false }
         }
-        number => number,
-    };
-    (number, dfs)
+        number => Mount { number, dfs, is_plain: true },
+    }
 }
 
 /// What a pool of a system that the agent does not know answers: `-DER_INVAL`. Nothing else of that call is in doubt.

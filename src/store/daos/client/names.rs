@@ -34,6 +34,12 @@ impl Name {
         Ok(Self(room))
     }
 
+    /// Without its NUL.
+    pub fn as_bytes(&self) -> &[u8] {
+        let length = self.0.iter().position(|byte| *byte == 0).unwrap_or(NAME_BYTES_MAX);
+        &self.0[..length]
+    }
+
     pub(super) fn as_ptr(&self) -> *const c_char {
         self.0.as_ptr().cast()
     }

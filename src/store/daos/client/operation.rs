@@ -2,34 +2,33 @@
 //! looks at until it has ended.
 #![allow(unsafe_code)]
 
-use super::handle::Handle;
+use super::daos_call;
 use super::mounted::Mounted;
-use super::{daos_call, dfs_call};
 use crate::ground::{Errno, Result, waiting};
-use crate::store::Extent;
-use crate::store::daos::bindings::{d_iov_t, d_sg_list_t, daos_event_t, daos_handle_t, daos_range_t, dfs_iod_t};
+use crate::store::daos::bindings::{daos_event_t, daos_handle_t};
 use crate::store::daos::entrance;
-use crate::store::daos::error::{of_daos, of_dfs};
+use crate::store::daos::error::of_daos;
 use crate::store::daos::patience::Patience;
 use std::sync::Arc;
 
-/// What the library keeps addresses of.
-struct Memory {
+/// What an operation is about: the memory that the library looks at until it has ended.
+pub trait Subject {
+    /// What the event's number means at its end.
+    ///
+    /// # Errors
+    /// What the operation failed with.
+    fn outcome(number: i32) -> Result<()>;
+}
+
+/// Where the library writes to.
+struct Memory<S> {
     event: daos_event_t,
-    iovs: Vec<d_iov_t>,
-    ranges: Vec<daos_range_t>,
-    list: d_sg_list_t,
-    iod: dfs_iod_t,
-    byte_count: u64,
-    stat: libc::stat,
-    // Open for as long as the library uses it.
-    _handle: Arc<Handle>,
+    subject: S,
 }
 
 /// An operation that was begun. Dropped before it has ended it is given up on: its memory is lost.
-pub struct Operation {
-    memory: Option<Box<Memory>>,
-    byte_count: u64,
+pub struct Operation<S: Subject> {
+    memory: Option<Box<Memory<S>>>,
     is_lost: bool,
     mounted: Arc<Mounted>,
     generation: u32,
@@ -37,103 +36,36 @@ pub struct Operation {
 }
 
 // SAFETY: the memory is this operation's alone, and libdaos lets any thread drive an event.
-unsafe impl Send for Operation {}
+unsafe impl<S: Subject> Send for Operation<S> {}
 
-/// Which way bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Into memory.
-    Read,
-    /// Out of memory.
-    Write,
-}
-
-impl Operation {
-    fn new(mounted: &Arc<Mounted>, handle: &Arc<Handle>) -> Result<Self> {
-        let mut memory = Box::new(Memory {
-            event: daos_event_t { ev_error: 0, ev_private: [0; 20], ev_debug: 0 },
-            iovs: Vec::new(),
-            ranges: Vec::new(),
-            list: d_sg_list_t { sg_nr: 0, sg_nr_out: 0, sg_iovs: std::ptr::null_mut() },
-            iod: dfs_iod_t { iod_nr: 0, iod_rgs: std::ptr::null_mut() },
-            byte_count: 0,
-            // SAFETY: a plain structure of numbers.
-            stat: unsafe { std::mem::zeroed() },
-            _handle: handle.clone(),
-        });
+impl<S: Subject> Operation<S> {
+    /// Begins an operation: `launch` hands the library its subject, which stays where it is, and its event.
+    ///
+    /// # Errors
+    /// What the library says before it has begun.
+    pub(super) fn begin(
+        mounted: &Arc<Mounted>,
+        subject: S,
+        launch: impl FnOnce(&mut S, *mut daos_event_t) -> i32,
+    ) -> Result<Self> {
+        let event = daos_event_t { ev_error: 0, ev_private: [0; 20], ev_debug: 0 };
+        let mut memory = Box::new(Memory { event, subject });
         let no_queue = daos_handle_t { cookie: 0 };
         of_daos(daos_call!(mounted.library, daos_event_init(&raw mut memory.event, no_queue, std::ptr::null_mut())))?;
-        Ok(Self {
+        let event = &raw mut memory.event;
+        let answer = launch(&mut memory.subject, event);
+        let operation = Self {
             memory: Some(memory),
-            byte_count: 0,
             is_lost: false,
             mounted: mounted.clone(),
             generation: entrance::generation(),
             outcome: None,
-        })
-    }
-
-    /// Begins to read or write `extents`; none of them is empty, and there is at least one.
-    ///
-    /// # Errors
-    /// What the library says before it has begun.
-    ///
-    /// # Safety
-    /// The memory stays until the operation has ended, or for good if it is given up on.
-    pub unsafe fn transfer(
-        mounted: &Arc<Mounted>,
-        handle: &Arc<Handle>,
-        direction: Direction,
-        extents: &[Extent],
-    ) -> Result<Self> {
-        let mut operation = Self::new(mounted, handle)?;
-        let memory = operation.memory.as_deref_mut().ok_or(Errno::IO)?;
-        memory.iovs = extents
-            .iter()
-            .map(|extent| d_iov_t {
-                iov_buf: extent.segment.as_ptr().cast(),
-                iov_buf_len: extent.segment.len(),
-                iov_len: extent.segment.len(),
-            })
-            .collect();
-        // Segments that follow one another in the file are one range of it.
-        for extent in extents {
-            let length = extent.segment.len() as u64;
-            match memory.ranges.last_mut() {
-                Some(last) if last.rg_idx + last.rg_len == extent.offset => last.rg_len += length,
-                _ => memory.ranges.push(daos_range_t { rg_idx: extent.offset, rg_len: length }),
-            }
-        }
-        memory.list.sg_nr = u32::try_from(memory.iovs.len()).map_err(|_| Errno::INVAL)?;
-        memory.list.sg_iovs = memory.iovs.as_mut_ptr();
-        memory.iod.iod_nr = memory.ranges.len() as u64;
-        memory.iod.iod_rgs = memory.ranges.as_mut_ptr();
-        let (library, dfs, node) = (mounted.library, mounted.dfs(), handle.as_ptr());
-        let (list, iod, event) = (&raw mut memory.list, &raw mut memory.iod, &raw mut memory.event);
-        let (count, offset) = (&raw mut memory.byte_count, memory.ranges[0].rg_idx);
-        let answer = match (direction, memory.ranges.len()) {
-            (Direction::Read, 1) => dfs_call!(library, dfs_read(dfs, node, list, offset, count, event)),
-            (Direction::Read, _) => dfs_call!(library, dfs_readx(dfs, node, iod, list, count, event)),
-            (Direction::Write, 1) => dfs_call!(library, dfs_write(dfs, node, list, offset, event)),
-            (Direction::Write, _) => dfs_call!(library, dfs_writex(dfs, node, iod, list, event)),
         };
         operation.begun(answer)
     }
 
-    /// Begins to ask for the attributes of an open node.
-    ///
-    /// # Errors
-    /// What the library says before it has begun; `ENOSYS` where it has no such call.
-    pub fn stat(mounted: &Arc<Mounted>, handle: &Arc<Handle>) -> Result<Self> {
-        let mut operation = Self::new(mounted, handle)?;
-        let memory = operation.memory.as_deref_mut().ok_or(Errno::IO)?;
-        let (stat, event) = (&raw mut memory.stat, &raw mut memory.event);
-        let answer = dfs_call!(mounted.library, dfs_ostatx(mounted.dfs(), handle.as_ptr(), stat, event));
-        operation.begun(answer)
-    }
-
     fn begun(mut self, answer: i32) -> Result<Self> {
-        match of_dfs(answer) {
+        match S::outcome(answer) {
             Ok(()) => Ok(self),
             Err(error) => {
                 // Whether the library completed the event with the error or never launched it, nothing is under way:
@@ -166,8 +98,7 @@ impl Operation {
             return true;
         }
         if has_ended {
-            self.outcome = Some(of_dfs(memory.event.ev_error));
-            self.byte_count = memory.byte_count;
+            self.outcome = Some(S::outcome(memory.event.ev_error));
             self.finish();
         }
         has_ended
@@ -203,14 +134,9 @@ impl Operation {
         self.is_lost
     }
 
-    /// Bytes that were read, once it has ended.
-    pub fn byte_count(&self) -> u64 {
-        self.byte_count
-    }
-
-    /// The attributes, once it has ended.
-    pub fn attributes(&self) -> Result<libc::stat> {
-        self.memory.as_ref().map(|memory| memory.stat).ok_or(Errno::IO)
+    /// The subject, as the library has left it. Nothing where it may still write there.
+    pub fn subject(&self) -> Option<&S> {
+        self.memory.as_deref().filter(|_| self.outcome.is_some()).map(|memory| &memory.subject)
     }
 
     /// The event is over.
@@ -231,7 +157,7 @@ impl Operation {
     }
 }
 
-impl Drop for Operation {
+impl<S: Subject> Drop for Operation<S> {
     fn drop(&mut self) {
         if self.outcome.is_none() {
             self.lose();

@@ -56,7 +56,17 @@ pub fn transfer(
     event: *mut daos_event_t,
     announce: impl FnOnce(&mut Exchange) -> Answer<Transfer>,
 ) -> c_int {
-    let code = |answer: Answer<()>| answer.map_or_else(Trouble::for_dfs, |()| 0);
+    transfer_as(call, event, Trouble::for_dfs, announce)
+}
+
+/// The same of either library: `number` is what its errors are.
+pub fn transfer_as(
+    call: Call,
+    event: *mut daos_event_t,
+    number: fn(Trouble) -> c_int,
+    announce: impl FnOnce(&mut Exchange) -> Answer<Transfer>,
+) -> c_int {
+    let code = |answer: Answer<()>| answer.map_or_else(number, |()| 0);
     if event.is_null() {
         let all = |wire: &mut Exchange| {
             let transfer = announce(wire)?;
@@ -70,12 +80,12 @@ pub fn transfer(
         let transfer = announce(&mut exchange)?;
         let effect = fault::strike(call, true);
         let work: Work = match effect {
-            Some(Effect::Fails(trouble)) => Box::new(move || trouble.for_dfs()),
+            Some(Effect::Fails(trouble)) => Box::new(move || number(trouble)),
             Some(Effect::FailsLate(trouble)) => Box::new(move || {
                 let _done = transfer(false);
-                trouble.for_dfs()
+                number(trouble)
             }),
-            _ => Box::new(move || transfer(effect == Some(Effect::IsShort)).map_or_else(Trouble::for_dfs, |()| 0)),
+            _ => Box::new(move || transfer(effect == Some(Effect::IsShort)).map_or_else(number, |()| 0)),
         };
         // SAFETY: the client's word that the event and the memory stay.
         unsafe { Event::new(event).launch(&exchange, effect == Some(Effect::Hangs), work) }

@@ -7,4 +7,5 @@ mod handles;
 mod memory;
 mod names;
 mod nodes;
+mod objects;
 mod table;

@@ -6,6 +6,7 @@ use super::events::*;
 use super::handles::*;
 use super::names::*;
 use super::nodes::*;
+use super::objects::*;
 use sidestep::store::daos::bindings::Calls;
 
 /// Every call that Sidestep knows, each served here.
@@ -29,6 +30,14 @@ const _: Calls = Calls {
     daos_event_fini: Some(daos_event_fini),
     daos_event_test: Some(daos_event_test),
     daos_event_abort: Some(daos_event_abort),
+    daos_obj_open: Some(daos_obj_open),
+    daos_obj_close: Some(daos_obj_close),
+    daos_obj_fetch: Some(daos_obj_fetch),
+    daos_obj_punch: Some(daos_obj_punch),
+    daos_obj_punch_dkeys: Some(daos_obj_punch_dkeys),
+    daos_array_stat: Some(daos_array_stat),
+    d_hlc2timespec: Some(d_hlc2timespec),
+    dfs_get_file_oh: Some(dfs_get_file_oh),
     dfs_mount: Some(dfs_mount),
     dfs_mount_snap: Some(dfs_mount_snap),
     dfs_umount: Some(dfs_umount),

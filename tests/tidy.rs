@@ -50,7 +50,6 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/daos/board.rs",
     "src/store/daos/client/attributes.rs",
     "src/store/daos/client/bounded.rs",
-    "src/store/daos/client/entries.rs",
     "src/store/daos/client/fiber.rs",
     "src/store/daos/client/handle.rs",
     "src/store/daos/client/mod.rs",

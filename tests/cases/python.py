@@ -323,3 +323,36 @@ for at_once, rounds in [(at_once_in_threads, 60), (at_once_in_processes, 25)]:
         kept.update(got(name) == CONTENT for name in [f"moved{i}", f"c{i}"])
         for descriptor in held: os.close(descriptor)
     print(sorted(won), kept, len(os.listdir(".")))
+
+### names_in_an_order
+# Who asks for names in an order is told what is there when he asks, whatever another process did to the next ones.
+def told(name):
+    try:
+        s = os.lstat(name)
+        return stat.filemode(s.st_mode), s.st_size if not stat.S_ISDIR(s.st_mode) else "", s.st_nlink if stat.S_ISREG(s.st_mode) else "", int(s.st_mtime) % 100
+    except OSError as error:
+        return error.errno
+def make(numbers):
+    for i in numbers:
+        if i % 11 == 7: os.mkdir(f"s{i:04}.h5")
+        elif i % 11 == 9: os.symlink("s0000.h5", f"s{i:04}.h5")
+        else: put(f"s{i:04}.h5", bytes(100 + i)); os.chmod(f"s{i:04}.h5", 0o600 + i % 8); os.utime(f"s{i:04}.h5", (i, i))
+make(range(120))
+CHANGES = """
+import os, sys
+at = int(sys.argv[1])
+os.unlink(f"s{at + 2:04}.h5"); os.rename(f"s{at + 3:04}.h5", "moved"); open(f"s{at + 3:04}.h5", "w").write("other")
+os.utime(f"s{at + 3:04}.h5", (5, 5)); os.chmod(f"s{at + 4:04}.h5", 0o751); open(f"s{at + 6:04}.h5", "a").write("more"); os.utime(f"s{at + 6:04}.h5", (6, 6))
+"""
+for i in range(130):
+    print(i, told(f"s{i:04}.h5"))
+    if i in (22, 66, 88): subprocess.run([sys.executable, "-c", CHANGES, str(i)], check=True)
+    if i == 44: os.unlink("s0045.h5"); os.rename("s0046.h5", "s0047.h5"); put("s0048.h5", b"new"); os.utime("s0048.h5", (7, 7))
+print([told(f"s{i:04}.h5") for i in range(119, -1, -7)])
+# A listing's names, in its order; more than are asked about at first.
+for name in os.listdir("."):
+    if name == "moved" or name.endswith("5.h5"): os.unlink(name)
+kinds = {entry.name: (entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in os.scandir(".")}
+attributes = {name: told(name) for name in os.listdir(".")}
+print(len(kinds), sorted(kinds.items()) == sorted((n, (a[0][0] == "d", a[0][0] == "l")) for n, a in attributes.items()), sorted(attributes.items()))
+print(sum(tried(os.unlink if not os.path.isdir(n) else os.rmdir, n) is None for n in sorted(attributes)), os.listdir("."))

@@ -16,7 +16,7 @@ use crate::store::{Found, NodeId};
 use std::collections::VecDeque;
 
 /// Entries under way: as many as keep a target busy while one answer is used.
-const UNDER_WAY_MAX: usize = 16;
+pub const UNDER_WAY_MAX: usize = 16;
 
 /// What nobody asked for is waited for before there is more of it than this.
 const UNUSED_MAX: usize = 256;

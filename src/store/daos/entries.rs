@@ -5,16 +5,19 @@
 //! a handle of: if what comes out is not what libdfs says, to the byte, nothing of this is used in the process, and libdfs
 //! makes all calls ([`Agreement`]).
 
-use super::client::entries::{Entry, Object};
+use super::ahead::UNDER_WAY_MAX;
+use super::client::entries::{Entry, Object, Sought};
 use super::client::handle::{Handle, kind_of};
 use super::client::names::Name;
 use super::client::operation::Operation;
 use super::nodes::Node;
 use super::object::ROOT;
+use super::patience;
 use super::stat;
 use super::store::{Known, Store, Which};
 use crate::ground::{Errno, Result};
 use crate::store::{Attributes, Found, Kind, TICKET_BYTES_MAX, Timestamp};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -182,6 +185,32 @@ impl Store {
         let written = self.mounted.time_of(epoch)?;
         let is_by_hand = self.mounted.time_of(entry.epoch)? == written;
         Ok((if is_by_hand { entry.modified } else { written }, entry.changed.max(written)))
+    }
+
+    /// What many names lead to, in their order; nothing for one that is not there or could not be asked about. A message
+    /// for each, several under way at once.
+    pub fn ask_entries(&self, directory: &Known, names: &[Box<[u8]>]) -> Vec<Option<Found>> {
+        let Ok(object) = self.as_object(directory) else { return Vec::new() };
+        let mut under_way = VecDeque::new();
+        let mut found = Vec::with_capacity(names.len());
+        let land = |(name, asked, begun): (Name, i64, Result<Operation<Sought>>)| {
+            let entry = begun.ok()?.wait_for_entry(&self.mounted).ok()??;
+            let kind = kind_of(entry.mode);
+            match self.note_entry(directory, &name, &entry, asked) {
+                Ok(Some(found)) => Some(found),
+                _ => Some(Found { node: self.nodes.lock().number_of(entry.object), generation: 0, kind }),
+            }
+        };
+        for name in names {
+            if under_way.len() == UNDER_WAY_MAX {
+                found.extend(under_way.pop_front().map(land));
+            }
+            let Ok(name) = Name::new(name) else { break };
+            let begun = Operation::seek(&self.mounted, &object, &name);
+            under_way.push_back((name, patience::now(), begun));
+        }
+        found.extend(under_way.into_iter().map(land));
+        found
     }
 
     /// What stands under a name at this moment, by one message.

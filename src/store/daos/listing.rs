@@ -5,12 +5,13 @@
 //! names in the order of their hashes, each once, whatever changes meanwhile.
 //!
 //! A name alone says neither what it leads to nor its number. Asking is a message for each; so in a small directory
-//! (and in the first batch of a large one) every name is looked up, which makes the `stat`s that follow cheap; further
-//! on only what is known already is told, and the rest left open ([`DirectoryEntry::is_certain`]).
+//! (and in the first batch of a large one) every name is looked up, many at a time ([`super::entries`]), which makes the
+//! `stat`s that follow cheap; further on only what is known already is told, and the rest left open
+//! ([`DirectoryEntry::is_certain`]). Who asks for the attributes of the names as they come has the next ones asked for
+//! ahead ([`super::ahead`]).
 
 use super::client::names::Anchor;
 use super::hidden;
-use super::object::ROOT;
 use super::store::{Known, Store};
 use crate::ground::{Errno, Result};
 use crate::store::{DirectoryEntry, Found, Kind, NodeId};
@@ -33,6 +34,8 @@ struct Listing {
     number: u64,
     directory: NodeId,
     names: Vec<Box<[u8]>>,
+    /// What the first of them were found to lead to when they were fetched.
+    found: Vec<Option<Found>>,
     anchor: Anchor,
     is_whole: bool,
 }
@@ -54,7 +57,14 @@ impl Listings {
                 // 31 bits: a position stays below 2^63. A number that is asked for and lost is given again.
                 self.last_number = self.last_number % 0x7fff_fffe + 1;
                 let number = if number == 0 { self.last_number } else { number };
-                Listing { number, directory, names: Vec::new(), anchor: Anchor::start(), is_whole: false }
+                Listing {
+                    number,
+                    directory,
+                    names: Vec::new(),
+                    found: Vec::new(),
+                    anchor: Anchor::start(),
+                    is_whole: false,
+                }
             }
         }
     }
@@ -96,7 +106,8 @@ pub fn entries(
         }
         let name = listing.names[index].clone();
         let position = listing.number << 32 | (index as u64 + 1 + RESERVED_POSITIONS);
-        let told = match store.tell(directory, &known, &name, index) {
+        let found = listing.found.get(index).copied().flatten();
+        let told = match store.tell(&known, &name, (index, found)) {
             Ok(told) => told,
             Err(error) => break Err(error),
         };
@@ -113,33 +124,44 @@ pub fn entries(
 
 impl Store {
     fn fetch(&self, directory: &Known, listing: &mut Listing) -> Result<()> {
-        let Listing { names, anchor, is_whole, .. } = listing;
+        let Listing { names, found, anchor, is_whole, .. } = listing;
         // A batch that failed half way must not be told twice: it is fetched into a list of its own.
         let mut batch = Vec::new();
         self.mounted.list(&directory.handle, anchor, BATCH_COUNT, &mut |name| batch.push(name.into()))?;
         self.note_listed(directory.id, names.is_empty(), &batch);
+        if names.is_empty() && self.agrees_on_entries() {
+            *found = self.ask_entries(directory, &batch[..batch.len().min(LOOKED_UP_COUNT_MAX)]);
+        }
         names.append(&mut batch);
         *is_whole = anchor.is_at_end();
         Ok(())
     }
 
     /// What is to be told of a name; `None` for one that is not shown or gone by now.
-    fn tell(&self, directory: NodeId, known: &Known, name: &[u8], index: usize) -> Result<Option<(Found, bool)>> {
-        if directory == ROOT && hidden::is_hidden(directory, name) {
+    fn tell(
+        &self,
+        directory: &Known,
+        name: &[u8],
+        (index, found): (usize, Option<Found>),
+    ) -> Result<Option<(Found, bool)>> {
+        if hidden::is_hidden(directory.id, name) {
             return Ok(None);
         }
-        if let Some(Ok(found)) = self.look_up_at_hand(directory, name) {
+        if let Some(found) = found {
+            return Ok(Some((found, true)));
+        }
+        if let Some(Ok(found)) = self.look_up_at_hand(directory.id, name) {
             return Ok(Some((found, true)));
         }
         if index < LOOKED_UP_COUNT_MAX {
-            return match self.ask(directory, name, false) {
+            return match self.ask(directory.id, name, false) {
                 Ok(found) => Ok(Some((found, true))),
                 Err(Errno::NOENT) => Ok(None),
                 Err(error) => Err(error),
             };
         }
         let mut hasher = DefaultHasher::new();
-        (known.object, name).hash(&mut hasher);
+        (directory.object, name).hash(&mut hasher);
         let node = NodeId(hasher.finish() | 1);
         Ok(Some((Found { node, generation: 0, kind: Kind::File }, false)))
     }

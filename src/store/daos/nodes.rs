@@ -242,7 +242,7 @@ impl Nodes {
     }
 
     /// The number of an object: dfuse's, unless another object has that already, as may happen once in 2^32.
-    fn number_of(&self, object: ObjectId) -> NodeId {
+    pub fn number_of(&self, object: ObjectId) -> NodeId {
         let mut id = object.node();
         while self.table.get(&id).is_some_and(|node| node.object != object) || id == ROOT {
             id = NodeId(id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 << 63);

@@ -5,7 +5,6 @@
 //! An entry is what libdfs keeps in a directory's object: under the key of the name, under `DFS_INODE`, 88 bytes (its
 //! README, layout 3; the same from 2.4 to 2.8). Here it is read and never written; and nothing is done with one before what
 //! was read of a file has been held against what libdfs says of it ([`crate::store::daos::entries`]).
-#![allow(unsafe_code)]
 
 use super::daos_call;
 use super::handle::{Handle, may_close};

@@ -30,6 +30,7 @@ macro_rules! call {
     ($library:expr, $name:ident, $missing:expr, ($($argument:expr),* $(,)?)) => {
         match $library.calls.$name {
             // SAFETY: the arguments are as the call's declaration in `include/` has them; pointers live across it.
+            #[allow(unsafe_code)]
             Some(call) => $crate::ground::standby::perform(|| unsafe { call($($argument),*) }),
             None => $missing,
         }

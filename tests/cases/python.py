@@ -329,7 +329,7 @@ for at_once, rounds in [(at_once_in_threads, 60), (at_once_in_processes, 25)]:
 def told(name):
     try:
         s = os.lstat(name)
-        return stat.filemode(s.st_mode), s.st_size if not stat.S_ISDIR(s.st_mode) else "", s.st_nlink if stat.S_ISREG(s.st_mode) else "", int(s.st_mtime) % 100
+        return stat.filemode(s.st_mode), (s.st_size, s.st_nlink, int(s.st_mtime)) if stat.S_ISREG(s.st_mode) else None
     except OSError as error:
         return error.errno
 def make(numbers):
@@ -351,7 +351,7 @@ for i in range(130):
 print([told(f"s{i:04}.h5") for i in range(119, -1, -7)])
 # A listing's names, in its order; more than are asked about at first.
 for name in os.listdir("."):
-    if name == "moved" or name.endswith("5.h5"): os.unlink(name)
+    if name == "moved" or name.endswith("5.h5"): tried(os.unlink, name)
 kinds = {entry.name: (entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in os.scandir(".")}
 attributes = {name: told(name) for name in os.listdir(".")}
 print(len(kinds), sorted(kinds.items()) == sorted((n, (a[0][0] == "d", a[0][0] == "l")) for n, a in attributes.items()), sorted(attributes.items()))

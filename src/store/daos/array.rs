@@ -144,6 +144,7 @@ impl ArrayObject for DaosArray {
             return self.attributes().map(|attributes| attributes.size_bytes);
         }
         let _entered = entrance::enter()?;
+        self.store.with(self.found.node, |node| self.store.told.note_asked(node));
         self.size()
     }
 

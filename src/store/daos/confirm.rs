@@ -5,14 +5,20 @@
 //! handle is at hand is found under its name, with its attributes and its size, in the time of one message. An open needs
 //! no look-up before that: what the name was once known to lead to is opened, and its name asked about while the first
 //! bytes are on their way ([`crate::cache`]). Where the answer is another node, the name is looked up.
+//!
+//! Attributes and size are a message more, which costs the servers as much as the name does. Most programs ask for them
+//! after an open (`fstat`), and find them told. One that has not done so after its last opens is not told them any more, by
+//! its opens, until it asks ([`Told`]).
 
+use super::client::names::Name;
 use super::hidden;
-use super::nodes::Node;
+use super::nodes::{Node, OpenTold};
 use super::object::ROOT;
 use super::patience;
 use super::store::Store;
 use crate::ground::{Errno, Result};
 use crate::store::{Found, Kind, NodeId};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How old the answer of an open may be when a read takes the end of the file from it. Longer than a program needs to come
 /// to its first read; shorter than it needs to start another one that writes to the file, and to wait for it.
@@ -20,6 +26,36 @@ const OPENED_NANOSECONDS: i64 = 1_000_000;
 
 /// How often an open asks anew for a name that other processes of this node go on changing.
 const CONFIRMATIONS_COUNT_MAX: u32 = 8;
+
+/// After so many opens in a row whose attributes nobody asked for, opens do without.
+const UNUSED_COUNT_MAX: u32 = 8;
+
+/// How many opens in a row were told attributes that nobody asked for.
+#[derive(Default)]
+pub struct Told {
+    unused: AtomicU32,
+}
+
+impl Told {
+    fn are_wanted(&self) -> bool {
+        self.unused.load(Ordering::Relaxed) < UNUSED_COUNT_MAX
+    }
+
+    /// Somebody asks for the attributes of an open file: whether they were told along with its open or not.
+    pub fn note_asked(&self, node: &mut Node) {
+        if node.open_told != OpenTold::Nothing {
+            node.open_told = OpenTold::Nothing;
+            self.unused.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// An open file is closed.
+    pub fn note_closed(&self, node: &mut Node) {
+        if std::mem::take(&mut node.open_told) == OpenTold::Attributes {
+            self.unused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Store {
     /// What `name` was last known to lead to, however long ago, if a question to its handle can tell whether it still does.
@@ -49,6 +85,24 @@ impl Store {
         };
         self.note_attributes(&known, &stat, asked)?;
         self.nodes.lock().believe(id, asked);
+        Ok(true)
+    }
+
+    /// The same by a message to the directory alone.
+    fn confirm_name(&self, id: NodeId) -> Result<bool> {
+        let (parent, name, object) =
+            self.with(id, |node| (node.parent, node.name.clone(), node.object)).ok_or(Errno::NOENT)?;
+        let (parent, name) = (self.known(parent)?, Name::new(&name)?);
+        let asked = patience::now();
+        let Some(entry) = self.ask_entry(&parent, &name)?.filter(|entry| entry.object == object) else {
+            return Ok(false);
+        };
+        let mut nodes = self.nodes.lock();
+        nodes.believe(id, asked);
+        if let Some(node) = nodes.get(id) {
+            node.note_entry(entry, asked);
+            node.open_told = OpenTold::Name;
+        }
         Ok(true)
     }
 
@@ -109,7 +163,16 @@ impl Store {
         if id == ROOT || is_confirmed {
             return Ok(());
         }
-        let outcome = if has_name && self.mounted.library.calls.dfs_ostatx.is_some() && self.confirm(id)? {
+        let is_found = match has_name {
+            true if self.agrees_on_entries() && !self.told.are_wanted() => self.confirm_name(id)?,
+            true if self.mounted.library.calls.dfs_ostatx.is_some() => {
+                let is_found = self.confirm(id)?;
+                self.with(id, |node| node.open_told = OpenTold::Attributes);
+                is_found
+            }
+            _ => false,
+        };
+        let outcome = if is_found {
             Ok(())
         } else {
             // Found in the hidden directory it has no name: this open came too late.

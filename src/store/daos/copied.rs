@@ -57,6 +57,10 @@ pub fn transfer(
     extents: &[Extent],
     patience: &Patience,
 ) -> std::result::Result<usize, Failed> {
+    let bytes: usize = extents.iter().map(|extent| extent.segment.len()).sum();
+    if bytes <= PIECE_BYTES {
+        return Piece::begin(mounted, handle, direction, extents).map_err(Failed::Told)?.end(direction, patience);
+    }
     let mut under_way = VecDeque::new();
     let mut moved = 0;
     // What is read behind a piece that came short was written since: the end that was seen is the end.

@@ -46,6 +46,11 @@ pub fn transfer(
     direction: Direction,
     extents: &[Extent],
 ) -> Result<usize> {
+    let bytes = bytes_of(extents);
+    let has_empty = || extents.iter().any(|extent| extent.segment.is_empty());
+    if bytes != 0 && bytes <= SHORT_BYTES && extents.len() <= CALL_EXTENTS_MAX && !has_empty() {
+        return one_call(mounted, handle, direction, extents, bytes);
+    }
     let call_bytes_max = call_bytes_max(handle, extents);
     let mut moved = 0;
     let mut call = Vec::new();

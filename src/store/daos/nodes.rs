@@ -57,6 +57,18 @@ pub struct Rights {
     pub told: i64,
 }
 
+/// What an open's own message told beside that the name leads to the file, as far as nobody has asked for it since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OpenTold {
+    /// It is of no interest any more, or there was no such message.
+    #[default]
+    Nothing,
+    /// Attributes and size, for a second message under way at the same time.
+    Attributes,
+    /// The name alone.
+    Name,
+}
+
 /// A node.
 pub struct Node {
     /// Its object.
@@ -99,6 +111,8 @@ pub struct Node {
     /// A message found it under its name, and no look-up has since been answered from memory: an open that follows may
     /// count on that message having been sent after the open began.
     pub is_confirmed: bool,
+    /// What its last open was told along.
+    pub open_told: OpenTold,
     children: Map<Box<[u8]>, Known>,
     /// When it was last used, in the table's own count.
     used: u64,
@@ -393,6 +407,7 @@ fn node(object: ObjectId, kind: Kind, (parent, name): (NodeId, &[u8]), handle: A
         has_stand_in: false,
         has_used_note: false,
         is_confirmed: false,
+        open_told: OpenTold::Nothing,
         children: Map::default(),
         used: 0,
     }

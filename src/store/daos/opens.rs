@@ -127,6 +127,7 @@ impl Store {
     pub fn close(&self, id: NodeId, object: ObjectId) {
         let told = self.with(id, |node| {
             node.opens = node.opens.saturating_sub(1);
+            self.told.note_closed(node);
             let has_used_note = node.opens == 0 && std::mem::take(&mut node.has_used_note);
             (node.opens == 0, node.is_removed, node.is_hidden, has_used_note)
         });

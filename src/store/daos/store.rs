@@ -6,6 +6,7 @@ use super::client::bounded;
 use super::client::handle::{Handle, kind_of};
 use super::client::mounted::Mounted;
 use super::client::names::Name;
+use super::confirm::Told;
 use super::entrance;
 use super::entries::Agreement;
 use super::error::is_transient;
@@ -46,6 +47,8 @@ pub struct Store {
     pub ahead: Lock<Ahead>,
     /// Whether entries may be read past libdfs.
     pub agreement: Agreement,
+    /// Whether opens are told attributes.
+    pub told: Told,
     /// The hidden directory's handle, once it was looked for.
     pub hidden: Lock<Option<Arc<Handle>>>,
     believed_nanoseconds: i64,
@@ -109,6 +112,7 @@ impl Store {
             listings: Lock::new(Listings::default()),
             ahead: Lock::new(Ahead::default()),
             agreement: Agreement::default(),
+            told: Told::default(),
             hidden: Lock::new(None),
             believed_nanoseconds: if is_strict { 0 } else { BELIEVED_NANOSECONDS },
             generation: AtomicU32::new(entrance::generation()),
@@ -321,6 +325,7 @@ impl Store {
         {
             let mut nodes = self.nodes.lock();
             let node = nodes.get(id).ok_or(Errno::STALE)?;
+            self.told.note_asked(node);
             if let Some(attributes) = node.fresh_attributes(self.node_since(node.object)) {
                 return Ok(attributes);
             }

@@ -8,7 +8,7 @@ use crate::ground::{Errno, Result};
 use crate::store::daos::bindings::{d_iov_t, daos_anchor_t};
 use crate::store::daos::error::of_dfs;
 use crate::store::{Kind, NewNode, TICKET_BYTES_MAX};
-use std::ffi::c_char;
+use std::ffi::{CString, c_char};
 
 /// `NAME_MAX`, which libdfs has too.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -119,13 +119,14 @@ impl Mounted {
     /// # Errors
     /// `EEXIST`, `ENOSPC`.
     pub fn create(&self, directory: &Handle, name: &Name, new: &NewNode<'_>) -> Result<Handle> {
-        let mut target = [0u8; 4096];
-        target
-            .get_mut(..new.target.len())
-            .filter(|room| room.len() < 4096)
-            .ok_or(Errno::NAMETOOLONG)?
-            .copy_from_slice(new.target);
-        let target = (new.kind == Kind::Symlink).then_some(target);
+        const TARGET_BYTES_MAX: usize = 4095;
+        if new.target.len() > TARGET_BYTES_MAX {
+            return Err(Errno::NAMETOOLONG);
+        }
+        let target = match new.kind {
+            Kind::Symlink => Some(CString::new(new.target).map_err(|_| Errno::INVAL)?),
+            _ => None,
+        };
         let mode = bits_of(new.kind) | new.mode;
         let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR;
         let chunk_bytes = if new.kind == Kind::File { self.chunk_bytes } else { 0 };
@@ -133,8 +134,7 @@ impl Mounted {
         self.count(1);
         let made = self.bounded(move || {
             let mut node = std::ptr::null_mut();
-            let (name, target) =
-                (name.as_ptr(), target.as_ref().map_or(std::ptr::null(), |target| target.as_ptr().cast()));
+            let (name, target) = (name.as_ptr(), target.as_ref().map_or(std::ptr::null(), |target| target.as_ptr()));
             of_dfs(dfs_call!(
                 library,
                 dfs_open(dfs, parent, name, mode, flags, 0, chunk_bytes, target, &raw mut node)

@@ -175,8 +175,8 @@ impl CachedFile {
         let Incoming { index, frame, transfer, ranges, is_stale, good_until } = incoming;
         let is_first = good_until != i64::MAX;
         let has_no_end = self.remote_end.load(Ordering::Acquire) == UNKNOWN;
-        // What came with an open is good as long as what the open was told of the end is.
-        let is_stale = is_stale || is_first && (has_no_end || kernel::monotonic() > good_until);
+        // What came with an open is good for as long as what the open was told of the end would be.
+        let is_stale = is_stale || is_first && kernel::monotonic() > good_until;
         self.transfers.fetch_sub(1, Ordering::Relaxed);
         let count = match transfer.wait() {
             Ok(count) => count,
@@ -187,6 +187,11 @@ impl CachedFile {
         // Nothing was asked for behind the end that was known then. So a short answer tells that the file ends elsewhere
         // now: somebody who waits for the bytes had better ask himself.
         let is_short = (count as u64) < asked;
+        if is_first && has_no_end && !is_short && !is_stale {
+            // The open was told of no end. All that the file was expected to have is there; whether more is, somebody will
+            // ask who reads on.
+            self.suppose_end(asked);
+        }
         let is_end_known = self.remote_end.load(Ordering::Acquire) != UNKNOWN;
         if is_stale || is_short || !is_end_known {
             COUNTERS.ahead_unused_bytes.add(asked);

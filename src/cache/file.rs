@@ -210,6 +210,12 @@ impl CachedFile {
         self.remote_end.store(end, Ordering::Release);
     }
 
+    /// The file reaches to `end` at least, as the store just showed: who meets it there asks where it ends.
+    pub fn suppose_end(&self, end: u64) {
+        self.learn_end(end);
+        self.end_learnt.store(coarse_milliseconds() - END_FRESH_MILLISECONDS, Ordering::Relaxed);
+    }
+
     /// Bytes up to `end` are in the store now.
     pub fn raise_end(&self, end: u64) {
         let raise = |known: u64| (known != UNKNOWN && known < end).then_some(end);

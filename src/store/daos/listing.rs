@@ -128,13 +128,29 @@ impl Store {
         // A batch that failed half way must not be told twice: it is fetched into a list of its own.
         let mut batch = Vec::new();
         self.mounted.list(&directory.handle, anchor, BATCH_COUNT, &mut |name| batch.push(name.into()))?;
-        self.note_listed(directory.id, names.is_empty(), &batch);
-        if names.is_empty() && self.agrees_on_entries() {
-            *found = self.ask_entries(directory, &batch[..batch.len().min(LOOKED_UP_COUNT_MAX)]);
+        if names.is_empty() {
+            *found = self.ask_first(directory, &batch[..batch.len().min(LOOKED_UP_COUNT_MAX)]);
         }
+        self.note_listed(directory.id, names.is_empty(), &batch);
         names.append(&mut batch);
         *is_whole = anchor.is_at_end();
         Ok(())
+    }
+
+    /// What the first names of a listing lead to: one by one until it is known that entries can be read past libdfs.
+    fn ask_first(&self, directory: &Known, names: &[Box<[u8]>]) -> Vec<Option<Found>> {
+        let mut found = Vec::new();
+        for name in names {
+            if self.agrees_on_entries() {
+                break;
+            }
+            let is_shown = !hidden::is_hidden(directory.id, name);
+            found.push(is_shown.then(|| self.look_up(directory.id, name, false).ok()).flatten());
+        }
+        if self.agrees_on_entries() {
+            found.extend(self.ask_entries(directory, &names[found.len()..]));
+        }
+        found
     }
 
     /// What is to be told of a name; `None` for one that is not shown or gone by now.

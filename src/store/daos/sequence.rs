@@ -13,8 +13,12 @@ const STEP_MAX: i64 = 4096;
 /// Digits of a number that is counted on.
 const DIGITS_MAX: usize = 18;
 
-/// The last listing's names that are looked through for the one that is asked for: who reads a listing may leave some out.
-const SKIPPED_MAX: usize = 4;
+/// The last listing's names that are looked through for the one that is asked for: who reads a listing may leave some out,
+/// and the first ones are known to him from the listing itself.
+const SKIPPED_MAX: usize = 128;
+
+/// Names of a listing that are kept.
+const LISTED_MAX: usize = 16384;
 
 /// What was asked for last, and in which order.
 #[derive(Default)]
@@ -52,7 +56,8 @@ impl Sequence {
                 // What is behind the reader is of no use any more.
                 listing.names.drain(..listing.next);
                 listing.next = 0;
-                listing.names.extend_from_slice(names);
+                let room = LISTED_MAX - listing.names.len().min(LISTED_MAX);
+                listing.names.extend_from_slice(&names[..names.len().min(room)]);
             }
             _ => self.listing = Some(Listing { directory, names: names.to_vec(), next: 0 }),
         }
@@ -184,7 +189,7 @@ mod tests {
     fn a_listing_is_an_order() {
         let names = |text: &str| text.split(' ').map(|name| name.as_bytes().into()).collect::<Vec<Box<[u8]>>>();
         let mut sequence = Sequence::default();
-        sequence.note_listed(HERE, true, &names("q c x a"));
+        sequence.note_listed(HERE, true, &names("p q c x a"));
         for name in ["q", "x"] {
             sequence.note_asked(HERE, name.as_bytes());
         }

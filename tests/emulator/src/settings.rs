@@ -45,6 +45,8 @@ pub struct Settings {
     pub rights: Rights,
     /// `SIDESTEP_EMULATOR_AGENT=absent`: no agent answers.
     pub is_agent_absent: bool,
+    /// `SIDESTEP_EMULATOR_LAYOUT=other`: entries lie otherwise in a directory's object than libdfs's clients know them to.
+    pub is_layout_other: bool,
     /// `SIDESTEP_EMULATOR_FAULT`.
     pub faults: Vec<Fault>,
 }
@@ -90,6 +92,7 @@ fn read() -> Settings {
         pool_bytes: number("POOL_BYTES").unwrap_or(POOL_BYTES),
         rights,
         is_agent_absent: text("AGENT").as_deref() == Some("absent"),
+        is_layout_other: text("LAYOUT").as_deref() == Some("other"),
         faults: text("FAULT").map(|text| fault::parse(&text)).unwrap_or_default(),
     }
 }

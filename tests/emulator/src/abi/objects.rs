@@ -10,6 +10,7 @@ use crate::errors::{Answer, Der, Trouble};
 use crate::oid::Oid;
 use crate::pool;
 use crate::record::{Record, Time};
+use crate::settings::settings;
 use libc::timespec;
 use sidestep::store::daos::bindings::{
     d_iov_t, d_sg_list_t, daos_array_stbuf_t, daos_event_t, daos_handle_t, daos_iod_t, daos_iom_t, daos_key_t,
@@ -110,6 +111,9 @@ fn entry(record: &Record) -> [u8; ENTRY_BYTES] {
     }
     for (at, value) in [(44, record.class), (64, record.uid), (68, record.gid)] {
         put(at, &value.to_ne_bytes());
+    }
+    if settings().is_layout_other {
+        entry.rotate_right(8);
     }
     entry
 }

@@ -1,0 +1,139 @@
+//! Which messages a program's calls become, counted by the stand-in for libdfs: that what is asked for ahead, at once or not
+//! at all is so, and what a library gets that lays its entries out otherwise.
+
+mod common;
+
+use common::build;
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A container, and a prefix under which it is mounted.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir_in("/dev/shm").expect("tmpfs is writable"));
+        std::fs::create_dir(place.at("store")).expect("our own directory");
+        place
+    }
+
+    fn at(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
+    /// Runs Python in a process of its own, in a directory of the container: what it prints, and how often each call of the
+    /// library was made.
+    #[track_caller]
+    fn run(&self, script: &str, settings: &[(&str, &str)]) -> (String, HashMap<String, u64>) {
+        let counters = self.at("counters");
+        let _ = std::fs::remove_file(&counters);
+        let begin =
+            "import os, stat\nos.makedirs(os.environ['P'] + '/d', exist_ok=True)\nos.chdir(os.environ['P'] + '/d')\n";
+        let mut command = Command::new(build::python());
+        command.arg("-c").arg(format!("{begin}{script}"));
+        command.env("LD_PRELOAD", build::library()).env("P", self.at("p"));
+        command.env("SIDESTEP_MOUNTS", format!("{}=daos:tank/c1", self.at("p")));
+        command.env("SIDESTEP_LIBDFS", build::emulator()).env("SIDESTEP_EMULATOR_STORE", self.at("store"));
+        command.env("SIDESTEP_EMULATOR_CREATE", "1").env("SIDESTEP_EMULATOR_COUNTERS", &counters);
+        command.envs(settings.iter().copied());
+        let output = command.output().expect("Python starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        (String::from_utf8_lossy(&output.stdout).into_owned(), calls(Path::new(&counters)))
+    }
+}
+
+/// A record is 48 bytes of name, then calls and messages.
+fn calls(counters: &Path) -> HashMap<String, u64> {
+    let bytes = std::fs::read(counters).expect("the stand-in has counted");
+    let name = |record: &[u8]| String::from_utf8_lossy(&record[..48]).trim_end_matches('\0').to_owned();
+    let number = |record: &[u8]| u64::from_ne_bytes(record[48..56].try_into().expect("eight bytes"));
+    bytes.chunks_exact(64).map(|record| (name(record), number(record))).collect()
+}
+
+const MAKE: &str = "for i in range(100): open(f'f{i}', 'wb').write(bytes(100 + i))";
+const STAT: &str = "print([os.stat(f'f{i}').st_size for i in range(100)] == [100 + i for i in range(100)])";
+
+#[test]
+fn numbered_names_are_asked_about_ahead() {
+    let place = Place::new();
+    place.run(MAKE, &[]);
+    let (told, calls) = place.run(STAT, &[]);
+    assert_eq!(told, "True\n");
+    // The first ones show the order; from then on a name's entry is on its way when it is asked for, and its array alone is
+    // waited for. Past the last one some names are asked about that are not there.
+    assert!(calls["dfs_lookup_rel"] < 10, "{calls:?}");
+    assert!((90..=100).contains(&calls["daos_array_stat"]), "{calls:?}");
+    assert!((90..=116).contains(&calls["daos_obj_fetch"]), "{calls:?}");
+}
+
+#[test]
+fn names_of_a_listing_are_asked_about_ahead() {
+    let place = Place::new();
+    place.run("import random\nfor i in range(300): open(f'{random.random()}', 'wb').write(b'x')", &[]);
+    let (told, calls) = place.run("print(sum(os.stat(name).st_size for name in os.listdir('.')))", &[]);
+    assert_eq!(told, "300\n");
+    assert!(calls["dfs_lookup_rel"] < 20, "{calls:?}");
+    assert!((280..=320).contains(&calls["daos_obj_fetch"]), "{calls:?}");
+}
+
+#[test]
+fn strict_asks_nothing_ahead() {
+    let place = Place::new();
+    place.run(MAKE, &[]);
+    let mounts = format!("{}=daos:tank/c1?consistency=strict", place.at("p"));
+    let (told, calls) = place.run(STAT, &[("SIDESTEP_MOUNTS", &mounts)]);
+    assert_eq!(told, "True\n");
+    assert!(calls["dfs_lookup_rel"] >= 100 && calls["daos_obj_fetch"] < 5, "{calls:?}");
+}
+
+#[test]
+fn a_removed_files_name_and_bytes_go_at_once() {
+    let place = Place::new();
+    place.run(MAKE, &[]);
+    let (told, calls) = place.run("for i in range(100): os.unlink(f'f{i}')\nprint(os.listdir('.'))", &[]);
+    assert_eq!(told, "[]\n");
+    assert_eq!(
+        (calls["daos_obj_punch"], calls["daos_obj_punch_dkeys"], calls["dfs_remove"]),
+        (100, 100, 0),
+        "{calls:?}"
+    );
+}
+
+#[test]
+fn opens_are_told_attributes_by_programs_that_ask_for_them() {
+    let place = Place::new();
+    place.run(MAKE, &[]);
+    let opens = |uses: &str| {
+        let script = "for i in range(100): os.stat(f'f{i}')
+for i in range(100):
+    d = os.open(f'f{i}', os.O_RDONLY)
+    ";
+        let (_, calls) = place.run(&format!("{script}{uses}; os.close(d)"), &[]);
+        (calls["dfs_ostatx"], calls["dfs_read"])
+    };
+    assert!(opens("os.fstat(d)").0 >= 90);
+    // The name and the bytes, each once.
+    let (told, reads) = opens("os.read(d, 100 + i)");
+    assert!(told < 20 && reads < 130, "{told} {reads}");
+    // Who reads to the end asks for the size.
+    let (told, _) = opens("os.read(d, 1000); os.read(d, 1000)");
+    assert!(told >= 70, "{told}");
+}
+
+#[test]
+fn entries_that_lie_otherwise_are_left_to_libdfs() {
+    let place = Place::new();
+    let other = [("SIDESTEP_EMULATOR_LAYOUT", "other")];
+    place.run(MAKE, &other);
+    let (told, calls) = place.run(STAT, &other);
+    assert_eq!(told, "True\n");
+    assert!(
+        calls["dfs_lookup_rel"] >= 100 && calls["daos_obj_fetch"] < 10 && calls["daos_array_stat"] == 0,
+        "{calls:?}"
+    );
+    let (told, calls) = place.run("for i in range(100): os.unlink(f'f{i}')\nprint(os.listdir('.'))", &other);
+    assert_eq!(told, "[]\n");
+    assert_eq!((calls["dfs_remove"], calls["daos_obj_punch"]), (100, 0), "{calls:?}");
+}

@@ -119,6 +119,18 @@ fn a_message_takes_its_time_with_and_without_an_event() {
 }
 
 #[test]
+fn long_transfers_go_on_while_nobody_looks() {
+    let store = store();
+    let output = probe(&store, &[], &["create", "meanwhile", "forked", "meanwhile"]);
+    let whole = "2097152 bytes, 0";
+    let expected = format!("create: 0\nmeanwhile: {whole}\nforked: in the child 0, {whole}\nmeanwhile: {whole}\n");
+    assert_eq!(told(&output), expected);
+    let spoilt = told(&probe(&store, &[], &["create", "spoilt"]));
+    let complaint = "sidestep-dfs-emulator: the memory of a transfer was changed before it ended\n";
+    assert_eq!(spoilt, format!("create: 0\nspoilt: {whole}\n{complaint}"));
+}
+
+#[test]
 fn faults_strike_when_and_how_they_are_ordered() {
     let store = store();
     let with = |fault: &str, words: &[&str]| told(&probe(&store, &[("FAULT", fault)], words));

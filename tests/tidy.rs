@@ -93,6 +93,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "tests/emulator/src/events.rs",
     "tests/emulator/src/process.rs",
     "tests/emulator/src/shared_page.rs",
+    "tests/emulator/src/task.rs",
     "tests/emulator/src/turns.rs",
 ];
 

@@ -27,7 +27,7 @@ pub struct Shared {
     pub(super) files: AtomicU64,
     /// Memory of all blocks, in bytes.
     pub(super) used_bytes: AtomicU64,
-    /// What that may come to.
+    /// What that may come to, with what the files cost beside them.
     pub(super) bound_bytes: u64,
     /// What the blocks of a file may come to, for each of its descriptions.
     pub(super) descriptor_bytes: u64,

@@ -49,9 +49,10 @@
 //!   that says how many.
 //! * **Attributes** show the size and the times of writes that are not stored yet. A time that is set is set after what
 //!   was written before is stored.
-//! * **Memory**: `cache=` bounds a container's blocks in a process (256 MiB if not said); those of one file may come to a
-//!   quarter of it for each of its descriptions. Blocks cost the pages that were touched. Within it up to 10 MiB wait to
-//!   be used again. The memory of a transfer that was given up is never used again.
+//! * **Memory**: `cache=` bounds a container's blocks in a process (256 MiB if not said), what its open files cost beside
+//!   them included; the blocks of one file may come to a quarter of it for each of its descriptions. Blocks cost the pages
+//!   that were touched. Within it up to 10 MiB wait to be used again. The memory of a transfer that was given up is never
+//!   used again.
 //!
 //! # Locks
 //!

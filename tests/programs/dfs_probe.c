@@ -4,16 +4,18 @@
  *     dfs_probe LIBRARY POOL CONTAINER WORD...
  *
  * create, write, late-write (with an event), read, stat, remove: of one file; child, new-child: stat in a fork child, without and
- * with daos_reinit; slow: how long the last took, whether more than 30 ms; messages: how many it sent, where the
+ * with daos_reinit; meanwhile: a long write with an event at which nobody looks until its bytes are there; spoilt: the same, its
+ * memory changed before it has ended; forked: the same, with a fork child that starts anew meanwhile; slow: how long the last took, whether more than 30 ms; messages: how many it sent, where the
  * library counts them.
  */
 #include "dfs.h"
 #include <time.h>
 
 #define BYTES 65536
+#define LONG_BYTES (1 << 20)
 
 static struct stat told;
-static char bytes[BYTES];
+static char bytes[BYTES], many_bytes[LONG_BYTES];
 
 static int late_write(dfs_obj_t *node)
 {
@@ -53,6 +55,34 @@ static int in_child(int starts_anew)
 	}
 	wait(&status);
 	return WEXITSTATUS(status);
+}
+
+/* Writes behind a first write, which opens what has to be opened. */
+static int meanwhile(dfs_obj_t *node, const char *what)
+{
+	d_iov_t piece = { many_bytes, LONG_BYTES, LONG_BYTES };
+	d_sg_list_t list = { 1, 0, &piece };
+	daos_handle_t queue;
+	daos_event_t event, *ended;
+	uint64_t size = 0;
+	int answer = put(node, 0, many_bytes, LONG_BYTES);
+
+	MUST(daos_eq_create(&queue));
+	MUST(daos_event_init(&event, queue, NULL));
+	if (answer || (answer = dfs.dfs_write(fs, node, &list, LONG_BYTES, &event)))
+		return answer;
+	if (!strcmp(what, "forked"))
+		printf("in the child %s, ", code(in_child(1)));
+	for (int tries = 0; tries < 1000 && size < 2 * LONG_BYTES; tries++) {
+		usleep(10000);
+		MUST(dfs_get_size(fs, node, &size));
+	}
+	printf("%llu bytes, ", (unsigned long long)size);
+	if (!strcmp(what, "spoilt"))
+		many_bytes[LONG_BYTES - 1]++;
+	while (dfs.daos_eq_poll(queue, 1, 1000, 1, &ended) == 0)
+		;
+	return event.ev_error;
 }
 
 static double now(void)
@@ -97,6 +127,8 @@ int main(int count, char **arguments)
 			answer = put(node, 0, bytes, BYTES);
 		else if (!strcmp(word, "late-write"))
 			answer = late_write(node);
+		else if (!strcmp(word, "meanwhile") || !strcmp(word, "spoilt") || !strcmp(word, "forked"))
+			answer = meanwhile(node, word);
 		else if (!strcmp(word, "read"))
 			answer = read_all(node);
 		else if (!strcmp(word, "stat"))

@@ -5,9 +5,11 @@ use crate::container::{Container, locked};
 use crate::errors::{Answer, Der};
 use crate::oid::Oid;
 use crate::wire::Exchange;
+use crate::{process, server};
 use rustix::io::Errno;
 use sidestep::ground::buffer::Segment;
 use sidestep::store::{Allocation, ArrayObject, Container as _, Kind, NewNode};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A range of an array: where it begins, and its bytes.
@@ -25,12 +27,14 @@ pub struct Array {
     oid: Oid,
     chunk_bytes: u64,
     object: Mutex<Option<Arc<dyn ArrayObject>>>,
+    /// In which process long transfers have moved its bytes, counted from 1 along the line of forks; 0 for none.
+    moved_in: AtomicU32,
 }
 
 impl Array {
     /// Opens it; without a message, there or not.
     pub fn open(container: Arc<Container>, oid: Oid, chunk_bytes: u64) -> Self {
-        Self { container, oid, chunk_bytes, object: Mutex::new(None) }
+        Self { container, oid, chunk_bytes, object: Mutex::new(None), moved_in: AtomicU32::new(0) }
     }
 
     /// Its chunk size in bytes.
@@ -134,6 +138,19 @@ impl Array {
         Ok(())
     }
 
+    /// Whether a transfer is long enough for the servers to see to it while the client goes on, and the host's files that
+    /// it needs are open: a descriptor that comes and goes in another thread would be in the client's way.
+    pub fn may_go_on_alone(&self, ranges: &[Range]) -> bool {
+        let bytes = ranges.iter().map(|(_, length)| length).sum::<u64>();
+        bytes >= server::BYTES_MIN && self.moved_in.load(Ordering::Acquire) == process::generation() + 1
+    }
+
+    fn note_moved(&self, bytes: u64) {
+        if bytes >= server::BYTES_MIN {
+            self.moved_in.store(process::generation() + 1, Ordering::Release);
+        }
+    }
+
     /// Whether ranges and memory go together.
     ///
     /// # Errors
@@ -168,6 +185,7 @@ impl Array {
             }
             read += length;
         }
+        self.note_moved(read);
         Ok(read)
     }
 
@@ -177,11 +195,14 @@ impl Array {
     /// `DER_NO_PERM`, `DER_NOSPACE`.
     pub fn write(&self, ranges: &[Range], memory: &[Segment]) -> Answer<()> {
         self.check_writable()?;
+        let mut written = 0;
         for (offset, segments) in pair(ranges, memory) {
             let length: u64 = segments.iter().map(|segment| segment.len() as u64).sum();
             let end = offset.checked_add(length).ok_or(Der::INVAL)?;
             self.write_range(offset, end, &segments)?;
+            written += length;
         }
+        self.note_moved(written);
         Ok(())
     }
 
@@ -237,6 +258,7 @@ impl Array {
             return Ok(Some(object.clone()));
         }
         *kept = None;
+        self.moved_in.store(0, Ordering::Release);
         loop {
             let name = self.oid.to_name();
             let Some(found) = self.container.find(self.container.arrays, name.as_bytes())? else { return Ok(None) };

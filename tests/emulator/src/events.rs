@@ -1,12 +1,16 @@
-//! Event queues: an operation that was launched ends when its time has come and somebody looks, and not before. Only
-//! then is its memory touched, so that memory which was given away too early shows. What the emulator itself spends on it
-//! is part of that time, as it is in a call that waits: work begins as much earlier as it took of late.
+//! Event queues: an operation that was launched ends when its time has come and somebody looks, and not before.
+//!
+//! Only then is a short transfer's memory touched, so that memory which was given away too early shows. What the emulator
+//! itself spends on it is part of that time, as it is in a call that waits: work begins as much earlier as it took of late.
+//! A long transfer's bytes are moved meanwhile ([`crate::server`]). The last of them are remembered, and looked at again
+//! when it ends: they must be the same.
 #![allow(unsafe_code)]
 
 use crate::container::locked;
 use crate::errors::{Answer, Der};
 use crate::process;
 use crate::settings::complain;
+use crate::task::{self, Meanwhile, Task, Work};
 use crate::wire::{self, Exchange};
 use sidestep::ground::kernel;
 use sidestep::store::daos::bindings::daos_event;
@@ -34,19 +38,9 @@ pub struct Event(*mut daos_event);
 // SAFETY: whoever touches it holds its queue's lock, or is the client between two operations.
 unsafe impl Send for Event {}
 
-/// What an operation does when it ends; its outcome goes to `ev_error`.
-pub type Work = Box<dyn FnOnce() -> i32 + Send>;
-
-struct Task {
-    event: Event,
-    /// `None`: never.
-    due: Option<Instant>,
-    work: Work,
-}
-
 #[derive(Default)]
 struct Tasks {
-    running: Vec<Task>,
+    running: Vec<(Event, Task)>,
     completed: Vec<Event>,
 }
 
@@ -120,15 +114,15 @@ fn progress(queue: &Queue) -> bool {
     if wire::are_servers_gone() {
         return false;
     }
-    let now = Instant::now() + Duration::from_nanos(WORK_NS.load(Ordering::Relaxed));
-    while let Some(at) = tasks.running.iter().position(|task| task.due.is_some_and(|due| due <= now)) {
-        let Task { event, work, due } = tasks.running.remove(at);
-        let began = Instant::now();
-        let outcome = work();
-        note_work(began.elapsed());
-        while due.is_some_and(|due| Instant::now() < due) {
-            std::hint::spin_loop();
-        }
+    let now = Instant::now();
+    let soon = task::soon(now);
+    let mut at = 0;
+    while at < tasks.running.len() {
+        let Some(outcome) = tasks.running[at].1.outcome(now, soon) else {
+            at += 1;
+            continue;
+        };
+        let event = tasks.running.remove(at).0;
         // SAFETY: a running event is the library's.
         unsafe { event.end(outcome) };
         tasks.completed.push(event);
@@ -136,23 +130,17 @@ fn progress(queue: &Queue) -> bool {
     tasks.running.is_empty()
 }
 
-/// What the work of an operation takes, in nanoseconds: of the last ones, each an eighth of the figure.
-static WORK_NS: AtomicU64 = AtomicU64::new(0);
-
-fn note_work(took: Duration) {
-    let took = u64::try_from(took.min(WORK_MAX).as_nanos()).unwrap_or(0);
-    let known = WORK_NS.load(Ordering::Relaxed);
-    WORK_NS.store(known - known / 8 + took / 8, Ordering::Relaxed);
-}
-
-/// More is another program's turn.
-const WORK_MAX: Duration = Duration::from_micros(15);
-
 /// Waits until something may have changed, not longer than `until`.
 fn pause(queue: &Queue, until: Option<Instant>) {
-    let due = locked(&queue.tasks).running.iter().filter_map(|task| task.due).min();
-    match due {
-        Some(due) if due > Instant::now() => wire::wait_until(until.map_or(due, |until| until.min(due))),
+    let now = Instant::now();
+    let (due, overdue) = {
+        let tasks = locked(&queue.tasks);
+        let due = tasks.running.iter().filter_map(|(_, task)| task.due).min();
+        (due, tasks.running.iter().find_map(|(_, task)| task.overdue(now)))
+    };
+    match (due, overdue) {
+        (_, Some(job)) => job.wait(),
+        (Some(due), _) if due > now => wire::wait_until(until.map_or(due, |until| until.min(due))),
         _ => kernel::sleep(PAUSE_US),
     }
 }
@@ -291,7 +279,12 @@ impl Event {
                 unsafe { self.set(STATE, READY) };
                 return Ok(true);
             }
+            let own = tasks.running.iter().find(|(event, _)| *event == self);
+            let overdue = own.and_then(|(_, task)| task.overdue(Instant::now()));
             drop(tasks);
+            if let Some(job) = overdue {
+                job.look();
+            }
             if until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(false);
             }
@@ -315,14 +308,21 @@ impl Event {
         }
     }
 
-    /// Launches an operation: `work` is done when its messages are through, at a look at the queue.
+    /// Launches an operation: `work` is done when its messages are through, at a look at the queue; or, where it is told
+    /// which memory it moves, as soon as the servers come to it.
     ///
     /// # Errors
     /// `DER_NO_PERM` for an event that has an operation already.
     ///
     /// # Safety
-    /// As [`Event::new`]; what `work` touches stays as long.
-    pub unsafe fn launch(self, wire: &Exchange, never_ends: bool, work: Work) -> Answer<()> {
+    /// As [`Event::new`]; what `work` touches stays as long, and the memory too.
+    pub unsafe fn launch(
+        self,
+        wire: &Exchange,
+        never_ends: bool,
+        work: Work,
+        meanwhile: Option<&Meanwhile>,
+    ) -> Answer<()> {
         // SAFETY: `new`'s contract.
         unsafe {
             let queue = self.queue()?;
@@ -332,7 +332,7 @@ impl Event {
             }
             self.set(STATE, RUNNING);
             let due = (!never_ends).then(|| wire.due());
-            tasks.running.push(Task { event: self, due, work });
+            tasks.running.push((self, Task::new(due, work, meanwhile)));
         }
         Ok(())
     }

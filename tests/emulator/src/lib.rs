@@ -4,8 +4,9 @@
 //! It is not DAOS. There is no server, no network, no agent, no replication, no transaction; a message is a wait. What it
 //! takes from DAOS is what a client sees: the objects behind the names (a file is an array with a number, a directory
 //! an object with entries, a name's removal punches the object whoever has it open), the errno of each call, the order
-//! and number of the messages, event queues whose operations end only when somebody polls, handles that a fork child
-//! cannot use before `daos_reinit`. `tests/programs/dfs_behaviour.c` runs against both, and the answers are compared.
+//! and number of the messages, event queues whose operations end only when somebody polls while long transfers go on by
+//! themselves ([`server`]), handles that a fork child cannot use before `daos_reinit`. `tests/programs/dfs_behaviour.c` runs
+//! against both, and the answers are compared.
 //!
 //! `SIDESTEP_LIBDFS=.../libsidestep_dfs_emulator.so` makes Sidestep use it. Settings, read once in each process:
 //!
@@ -45,8 +46,10 @@ mod process;
 mod record;
 mod remove;
 mod rename;
+mod server;
 mod settings;
 mod shared_page;
 mod snapshot;
+mod task;
 mod turns;
 mod wire;

@@ -7,7 +7,7 @@
 use crate::calls::Call;
 use crate::errors::{Answer, Der};
 use crate::settings::{complain, settings};
-use crate::{container, descriptors, events, turns};
+use crate::{container, descriptors, events, server, turns};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -85,6 +85,7 @@ pub fn start_in_child() -> Answer<()> {
     }
     container::after_fork_in_child();
     events::after_fork_in_child();
+    server::after_fork_in_child();
     turns::after_fork_in_child();
     GENERATION.fetch_add(1, Ordering::AcqRel);
     is_ours().store(1, Ordering::Release);

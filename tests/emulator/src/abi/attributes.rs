@@ -1,7 +1,7 @@
 //! Attributes, extended ones too.
 #![allow(unsafe_code)]
 
-use super::events::{Sent, Transfer, transfer};
+use super::events::{Announced, Sent, Transfer, transfer};
 use super::memory::{check_out, dfs, mount, object, some_object, some_text, tell, text, wanted};
 use crate::calls::Call;
 use crate::mount::Body;
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn dfs_ostatx(
             unsafe { tell(&mount(of)?.stat_object(&mut Exchange::unheard(), some_object(node)?)?, stat) };
             Ok(())
         });
-        Ok(told)
+        Ok(Announced { transfer: told, meanwhile: None })
     })
 }
 

@@ -1,12 +1,13 @@
 //! Bytes.
 #![allow(unsafe_code)]
 
-use super::events::{Sent, Transfer, transfer};
+use super::events::{Announced, Sent, Transfer, transfer};
 use super::memory::{check_out, dfs, dfs_here, mount, object, some_object};
 use crate::array::{Array, Range};
 use crate::calls::Call;
 use crate::errors::Answer;
 use crate::mount::Object;
+use crate::task::Meanwhile;
 use rustix::io::Errno;
 use sidestep::ground::buffer::Segment;
 use sidestep::store::daos::bindings::{d_sg_list_t, daos_event_t, dfs_iod_t, dfs_obj_t, dfs_t};
@@ -87,6 +88,7 @@ unsafe fn read(
             Array::check(&ranges, &segments_now)?;
             array.announce(wire, &ranges, true)?;
         }
+        let meanwhile = array.may_go_on_alone(&ranges).then(|| Meanwhile::of(&segments_now, false));
         let sent = Sent((memory, byte_count));
         let read: Transfer = Box::new(move |is_short| {
             let Sent((memory, byte_count)) = { sent };
@@ -101,7 +103,7 @@ unsafe fn read(
             }
             Ok(())
         });
-        Ok(read)
+        Ok(Announced { transfer: read, meanwhile })
     })
 }
 
@@ -130,13 +132,14 @@ unsafe fn write(
             Array::check(&ranges, &segments_now)?;
             array.announce(wire, &ranges, false)?;
         }
+        let meanwhile = array.may_go_on_alone(&ranges).then(|| Meanwhile::of(&segments_now, true));
         let sent = Sent(memory);
         let write: Transfer = Box::new(move |_| {
             let Sent(memory) = { sent };
             // SAFETY: the client's word: it stays until now.
             array.write(&ranges, &unsafe { segments(memory)? })
         });
-        Ok(write)
+        Ok(Announced { transfer: write, meanwhile })
     })
 }
 

@@ -5,9 +5,11 @@ use super::memory::daos_here;
 use crate::calls::Call;
 use crate::counters;
 use crate::errors::{Answer, Der, Trouble};
-use crate::events::{self, Event, Work};
+use crate::events::{self, Event};
 use crate::fault::{self, Effect};
 use crate::process;
+use crate::settings::settings;
+use crate::task::{Meanwhile, Work};
 use crate::turns::{self, Turn};
 use crate::wire::{self, Exchange};
 use sidestep::store::daos::bindings::{daos_event_t, daos_handle_t};
@@ -36,7 +38,7 @@ pub fn with_event(call: Call, event: *mut daos_event_t, work: impl FnOnce(&mut E
         };
         let outcome = code(outcome);
         // SAFETY: the client's word that the event stays.
-        unsafe { Event::new(event).launch(&exchange, effect == Some(Effect::Hangs), Box::new(move || outcome)) }
+        unsafe { Event::new(event).launch(&exchange, effect == Some(Effect::Hangs), Box::new(move || outcome), None) }
     });
     code(launched)
 }
@@ -50,11 +52,19 @@ unsafe impl<T> Send for Sent<T> {}
 /// What a transfer does when its time has come, told whether it is to be short.
 pub type Transfer = Box<dyn FnOnce(bool) -> Answer<()> + Send>;
 
-/// Serves a transfer of libdfs: `announce` counts its messages, `transfer` touches the memory at its end.
+/// What is known of a transfer when its messages were counted.
+pub struct Announced {
+    /// Touches the memory.
+    pub transfer: Transfer,
+    /// What may be moved while the client goes on.
+    pub meanwhile: Option<Meanwhile>,
+}
+
+/// Serves a transfer of libdfs: `announce` counts its messages.
 pub fn transfer(
     call: Call,
     event: *mut daos_event_t,
-    announce: impl FnOnce(&mut Exchange) -> Answer<Transfer>,
+    announce: impl FnOnce(&mut Exchange) -> Answer<Announced>,
 ) -> c_int {
     transfer_as(call, event, Trouble::for_dfs, announce)
 }
@@ -69,7 +79,7 @@ pub fn transfer_as(
     let code = |answer: Answer<()>| answer.map_or_else(number, |()| 0);
     if event.is_null() {
         let all = |wire: &mut Exchange| {
-            let transfer = announce(wire)?;
+            let Announced { transfer, .. } = announce(wire)?;
             transfer(wire.is_short)
         };
         return code(process::check(call).and_then(|()| wire::serve(call, all)));
@@ -77,7 +87,7 @@ pub fn transfer_as(
     let launched = process::check(call).and_then(|()| {
         counters::count_call(call);
         let mut exchange = Exchange::of(call);
-        let transfer = announce(&mut exchange)?;
+        let Announced { transfer, meanwhile } = announce(&mut exchange)?;
         let effect = fault::strike(call, true);
         let work: Work = match effect {
             Some(Effect::Fails(trouble)) => Box::new(move || number(trouble)),
@@ -87,8 +97,11 @@ pub fn transfer_as(
             }),
             _ => Box::new(move || transfer(effect == Some(Effect::IsShort)).map_or_else(number, |()| 0)),
         };
+        // Where failures are on order, what they do to memory is to show: it is touched at the end.
+        let meanwhile = meanwhile.filter(|_| settings().faults.is_empty() && settings().vanish.is_none());
+        let never_ends = effect == Some(Effect::Hangs);
         // SAFETY: the client's word that the event and the memory stay.
-        unsafe { Event::new(event).launch(&exchange, effect == Some(Effect::Hangs), work) }
+        unsafe { Event::new(event).launch(&exchange, never_ends, work, meanwhile.as_ref()) }
     });
     code(launched)
 }

@@ -74,7 +74,7 @@ pub fn transfer_as(
     call: Call,
     event: *mut daos_event_t,
     number: fn(Trouble) -> c_int,
-    announce: impl FnOnce(&mut Exchange) -> Answer<Transfer>,
+    announce: impl FnOnce(&mut Exchange) -> Answer<Announced>,
 ) -> c_int {
     let code = |answer: Answer<()>| answer.map_or_else(number, |()| 0);
     if event.is_null() {

@@ -1,7 +1,7 @@
 //! Objects past libdfs: a directory's entries as it lays them out, an array's size.
 #![allow(unsafe_code)]
 
-use super::events::{Sent, Transfer, transfer_as, with_event};
+use super::events::{Announced, Sent, Transfer, transfer_as, with_event};
 use super::memory::{check_out, daos_here, dfs_here, some_object};
 use crate::array::Array;
 use crate::calls::Call;
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn daos_obj_fetch(
             }
             Ok(())
         });
-        Ok(told)
+        Ok(Announced { transfer: told, meanwhile: None })
     })
 }
 
@@ -252,7 +252,7 @@ pub unsafe extern "C" fn daos_array_stat(
             }
             Ok(())
         });
-        Ok(told)
+        Ok(Announced { transfer: told, meanwhile: None })
     })
 }
 

@@ -349,6 +349,14 @@ for i in range(130):
     if i in (22, 66, 88): subprocess.run([sys.executable, "-c", CHANGES, str(i)], check=True)
     if i == 44: os.unlink("s0045.h5"); os.rename("s0046.h5", "s0047.h5"); put("s0048.h5", b"new"); os.utime("s0048.h5", (7, 7))
 print([told(f"s{i:04}.h5") for i in range(119, -1, -7)])
+# A fork child goes on where its parent was.
+for i in range(100, 110):
+    print(told(f"s{i:04}.h5"))
+child = os.fork()
+for i in range(110, 120):
+    print(told(f"s{i:04}.h5"))
+    if child == 0 and i == 114: os._exit(0)
+    if child and i == 110: os.waitpid(child, 0)
 # A listing's names, in its order; more than are asked about at first.
 for name in os.listdir("."):
     if name == "moved" or name.endswith("5.h5"): tried(os.unlink, name)

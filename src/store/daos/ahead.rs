@@ -11,7 +11,7 @@ use super::client::operation::Operation;
 use super::patience;
 use super::sequence::Sequence;
 use super::store::{Known, Store};
-use crate::ground::Result;
+use crate::ground::{Errno, Result};
 use crate::store::{Found, NodeId};
 use std::collections::VecDeque;
 
@@ -82,7 +82,8 @@ impl Store {
                 ahead.give_up();
                 Ok(None)
             }
-            Err(error) if early.operation.is_lost() => Err(error),
+            Err(error @ (Errno::TIMEDOUT | Errno::INTR)) => Err(error),
+            // A parent asked, and this is its fork child; or it failed by itself.
             Err(_) => Ok(None),
         }
     }

@@ -353,10 +353,10 @@ print([told(f"s{i:04}.h5") for i in range(119, -1, -7)])
 for i in range(100, 110):
     print(told(f"s{i:04}.h5"))
 child = os.fork()
+if child: os.waitpid(child, 0)
 for i in range(110, 120):
     print(told(f"s{i:04}.h5"))
     if child == 0 and i == 114: os._exit(0)
-    if child and i == 110: os.waitpid(child, 0)
 # A listing's names, in its order; more than are asked about at first.
 for name in os.listdir("."):
     if name == "moved" or name.endswith("5.h5"): tried(os.unlink, name)

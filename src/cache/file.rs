@@ -212,8 +212,9 @@ impl CachedFile {
 
     /// The file reaches to `end` at least, as the store just showed: who meets it there asks where it ends.
     pub fn suppose_end(&self, end: u64) {
-        self.learn_end(end);
-        self.end_learnt.store(coarse_milliseconds() - END_FRESH_MILLISECONDS, Ordering::Relaxed);
+        // Before the end itself: whoever reads without the lock must not take it for a fresh one.
+        self.end_learnt.store(coarse_milliseconds() - END_FRESH_MILLISECONDS, Ordering::Release);
+        self.remote_end.store(end, Ordering::Release);
     }
 
     /// Bytes up to `end` are in the store now.

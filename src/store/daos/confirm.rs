@@ -167,7 +167,9 @@ impl Store {
             true if self.agrees_on_entries() && !self.told.are_wanted() => self.confirm_name(id)?,
             true if self.mounted.library.calls.dfs_ostatx.is_some() => {
                 let is_found = self.confirm(id)?;
-                self.with(id, |node| node.open_told = OpenTold::Attributes);
+                if is_found {
+                    self.with(id, |node| node.open_told = OpenTold::Attributes);
+                }
                 is_found
             }
             _ => false,

@@ -163,10 +163,8 @@ impl Store {
         if hidden::is_hidden(directory.id, name) {
             return Ok(None);
         }
-        if let Some(found) = found {
-            return Ok(Some((found, true)));
-        }
-        if let Some(Ok(found)) = self.look_up_at_hand(directory.id, name) {
+        let at_hand = self.look_up_at_hand(directory.id, name).and_then(Result::ok);
+        if let Some(found) = at_hand.or(found) {
             return Ok(Some((found, true)));
         }
         if index < LOOKED_UP_COUNT_MAX {

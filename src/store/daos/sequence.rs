@@ -80,9 +80,11 @@ impl Sequence {
         self.last = Some((directory, name.into()));
     }
 
-    /// The names that will be asked for next, up to `count_max` of them: none while there is no order.
+    /// The names that will be asked for next, up to `count_max` of them, and few where the order is young: none while there
+    /// is no order.
     pub fn next(&self, count_max: usize) -> Vec<Box<[u8]>> {
         let Some((directory, last)) = self.last.as_ref().filter(|_| self.row >= ROW_MIN) else { return Vec::new() };
+        let count_max = count_max.min(1 << self.row.min(16));
         if let Some(numbers) = &self.numbers {
             let indices = 1..=i64::try_from(count_max).unwrap_or(0);
             return indices.map_while(|index| numbers.moved(last, index)).collect();

@@ -110,7 +110,9 @@ CASE(dots) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[PATH_MAX];
         snprintf(path, sizeof path, "%s/%s", getenv("P"), names[i]);
-        say("stat %s: %s %o", names[i], stat(path, &st) ? strerrorname_np(errno) : "there", st.st_mode);
+        memset(&st, 0, sizeof st);
+        const char *told = stat(path, &st) ? strerrorname_np(errno) : "there";
+        say("stat %s: %s %o", names[i], told, st.st_mode);
         int fd = open(path, O_RDONLY);
         exists("  open", fd);
         if (fd >= 0) close(fd);
@@ -215,7 +217,8 @@ CASE(symlinks) {
     char target[PATH_MAX];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         say("%s: stat %s", names[i], stat(p(names[i]), &st) ? strerrorname_np(errno) : "ok");
-        say("  lstat %s %o", lstat(p(names[i]), &st) ? strerrorname_np(errno) : "ok", st.st_mode);
+        const char *told = lstat(p(names[i]), &st) ? strerrorname_np(errno) : "ok";
+        say("  lstat %s %o", told, st.st_mode);
         ssize_t length = readlink(p(names[i]), target, sizeof target);
         say("  readlink %.*s", length < 0 ? 20 : (int)length, length < 0 ? strerrorname_np(errno) : target);
         int fd = open(p(names[i]), O_RDONLY | O_NOFOLLOW);

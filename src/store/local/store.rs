@@ -199,6 +199,10 @@ impl Store {
         self.recover_allocation()?;
         header.names_lock.lock.reset();
         header.allocation_lock.lock.reset();
+        if self.record(ROOT).is_none_or(|root| root.kind().is_none()) {
+            // Whoever made the store was killed while it made the root, whose number was given back.
+            return self.make_root();
+        }
         self.sweep_orphans()
     }
 }

@@ -1,7 +1,8 @@
 //! What is, and what is not, a store.
 
+use super::super::store::{ROOT, Store};
 use super::super::{LocalContainer, OpenError};
-use super::fixture;
+use super::{Fixture, fixture};
 use crate::ground::Errno;
 use crate::ground::mounts::MountOptions;
 use crate::store::{Container, Kind, NewNode};
@@ -97,4 +98,20 @@ fn many_open_at_once() {
     });
     let container = LocalContainer::open(&path, &options()).unwrap();
     assert_eq!(container.attributes(container.root()).unwrap().size_bytes, 40 + 8 * 20);
+}
+
+#[test]
+fn a_store_whose_maker_was_killed_at_its_root_is_made_to_the_end() {
+    let Fixture { directory, container } = fixture();
+    drop(container);
+    let path = directory.path().join("store");
+    {
+        let store = Store::open(&path, &MountOptions::default()).unwrap();
+        // As a recovery leaves it that has given back what the dead had taken.
+        store.free_node(ROOT);
+    }
+    let container = LocalContainer::open(&path, &MountOptions::default()).unwrap();
+    let fixture = Fixture { directory, container };
+    let found = fixture.make_file("f");
+    assert_eq!(fixture.container.lookup(fixture.container.root(), b"f"), Ok(found));
 }

@@ -70,7 +70,7 @@ for w in a b c d; do (for i in $(seq 50); do /bin/echo "$w $i"; done) >> "$P/log
 
 ### background_and_traps
 { sleep 0.1; echo done; } > "$P/bg" & wait $!; cat "$P/bg"; trap 'echo trapped >> "$P/trap"' USR1; kill -USR1 $$; cat "$P/trap"; (trap 'echo exit >> "$P/exit"' EXIT; exit 3); echo $?; cat "$P/exit"
-trap 'echo end; cat "$P/trap"' EXIT; coproc cat "$P/trap"; cat <&"${COPROC[0]}"; exec > "$P/last"; echo redirected for good; exec > /dev/stderr; cat "$P/last"
+trap 'echo end; cat "$P/trap"' EXIT; coproc { cat "$P/trap"; read -r; }; read -r line <&"${COPROC[0]}"; echo "$line"; p=$COPROC_PID; exec {COPROC[1]}>&-; wait $p; exec > "$P/last"; echo redirected for good; exec > /dev/stderr; cat "$P/last"
 
 ### tests_and_builtins
 echo x > "$P/f"; mkdir "$P/d"; ln -s f "$P/l"; ln -s none "$P/dangling"; : > "$P/empty"; for t in -e -f -d -L -s -r -w -x -h -p -S -b -c -u -g -k -O -G; do for n in f d l dangling empty none; do test $t "$P/$n" && echo "$t $n"; done; done

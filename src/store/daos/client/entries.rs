@@ -151,7 +151,9 @@ impl Operation<Sought> {
         let library = mounted.library;
         Self::begin(mounted, sought, |sought, event| {
             sought.key = key_of(sought.name.as_bytes());
-            sought.iov = key_of(&sought.bytes);
+            // Written to by the library: not by way of a shared reference, as keys are.
+            let bytes = &raw mut sought.bytes;
+            sought.iov = d_iov_t { iov_buf: bytes.cast(), iov_buf_len: ENTRY_BYTES, iov_len: ENTRY_BYTES };
             sought.what.iod_recxs = &raw mut sought.range;
             sought.list.sg_iovs = &raw mut sought.iov;
             let (key, what, list) = (&raw mut sought.key, &raw mut sought.what, &raw mut sought.list);

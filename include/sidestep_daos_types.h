@@ -83,10 +83,25 @@ typedef struct {
 	daos_recx_t *iod_recxs;
 } daos_iod_t;
 
-/** Where records lie; always null here. */
-struct daos_iom;
-/** Where records lie; always null here. */
-typedef struct daos_iom daos_iom_t;
+/** Which records of the ranges that are read there are. */
+typedef struct {
+	/** 1 a single value, 2 an array of records. */
+	uint32_t iom_type;
+	/** Room in `iom_recxs`; 0, with null there, has the library make it. */
+	uint32_t iom_nr;
+	/** How many ranges there are. */
+	uint32_t iom_nr_out;
+	/** 1: all of them are wanted, not only the outermost. */
+	uint32_t iom_flags;
+	/** Bytes of a record. */
+	uint64_t iom_size;
+	/** The lowest range. */
+	daos_recx_t iom_recx_lo;
+	/** The highest range. */
+	daos_recx_t iom_recx_hi;
+	/** All of them; who asked frees them with `free`. */
+	daos_recx_t *iom_recxs;
+} daos_iom_t;
 
 /** What an array tells of itself. */
 typedef struct {

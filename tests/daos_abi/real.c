@@ -24,7 +24,6 @@
 #define daos_key_t our_key
 #define daos_recx_t our_recx
 #define daos_iod_t our_key_iod
-#define daos_iom our_iom_tag
 #define daos_iom_t our_iom
 #define daos_array_stbuf_t our_array_stat
 #define daos_space our_space
@@ -54,7 +53,6 @@
 #undef daos_key_t
 #undef daos_recx_t
 #undef daos_iod_t
-#undef daos_iom
 #undef daos_iom_t
 #undef daos_array_stbuf_t
 #undef daos_space
@@ -114,11 +112,18 @@ SAME_FIELD(our_key_iod, daos_iod_t, iod_type);
 SAME_FIELD(our_key_iod, daos_iod_t, iod_size);
 SAME_FIELD(our_key_iod, daos_iod_t, iod_nr);
 SAME_FIELD(our_key_iod, daos_iod_t, iod_recxs);
+SAME_SIZE(our_iom, daos_iom_t);
+SAME_FIELD(our_iom, daos_iom_t, iom_type);
+SAME_FIELD(our_iom, daos_iom_t, iom_nr);
+SAME_FIELD(our_iom, daos_iom_t, iom_nr_out);
+SAME_FIELD(our_iom, daos_iom_t, iom_flags);
+SAME_FIELD(our_iom, daos_iom_t, iom_recx_hi);
+SAME_FIELD(our_iom, daos_iom_t, iom_recxs);
 SAME_SIZE(our_array_stat, daos_array_stbuf_t);
 SAME_FIELD(our_array_stat, daos_array_stbuf_t, st_size);
 SAME_FIELD(our_array_stat, daos_array_stbuf_t, st_max_epoch);
 _Static_assert(DAOS_IOD_ARRAY == 2 && DAOS_OO_RO == 2 && DAOS_OO_RW == 4 && DAOS_COND_PUNCH == 1 &&
-		       DAOS_COND_DKEY_FETCH == 8,
+		       DAOS_COND_DKEY_FETCH == 8 && DAOS_IOMF_DETAIL == 1,
 	       "objects and keys");
 SAME_SIZE(our_pool_info, daos_pool_info_t);
 SAME_FIELD(our_pool_info, daos_pool_info_t, pi_ntargets);

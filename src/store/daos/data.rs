@@ -1,6 +1,7 @@
 //! Bytes of an open file: lists of ranges, cut into calls that a server can take, made again where they fail in passing,
 //! and given up when the mount's patience ends.
 
+use super::chunk_reads;
 use super::client::handle::Handle;
 use super::client::mounted::Mounted;
 use super::client::operation::Operation;
@@ -86,7 +87,10 @@ fn one_call(
     for attempt in 0.. {
         mounted.count(1);
         match copied::transfer(mounted, handle, direction, extents, &patience) {
-            Ok(count) => return Ok(if direction == Direction::Read { count } else { bytes }),
+            Ok(count) => {
+                note_end(handle, extents, count);
+                return Ok(if direction == Direction::Read { count } else { bytes });
+            }
             Err(Failed::GivenUp(error)) => return Err(error),
             Err(Failed::Told(error)) if is_transient(error) => match patience.pause(attempt) {
                 Ok(()) => {}
@@ -128,10 +132,26 @@ pub fn begin(mounted: &Arc<Mounted>, handle: &Arc<Handle>, direction: Direction,
         None
     } else {
         mounted.count(1);
+        let is_read = direction == Direction::Read;
+        let object = is_read.then(|| chunk_reads::choose(mounted, handle, &extents)).flatten();
         // SAFETY: the caller's word that the memory stays, for good if the transfer is given up on.
-        Some(unsafe { Operation::transfer(mounted, handle, direction, &extents) }?)
+        Some(unsafe {
+            match object {
+                None => Operation::transfer(mounted, handle, direction, &extents),
+                Some(object) => Operation::read_chunk(mounted, handle, &object, &extents),
+            }
+        }?)
     };
     Ok(Begun { mounted: mounted.clone(), handle: handle.clone(), direction, extents, operation })
+}
+
+/// All bytes of `extents` were moved, or only the first `count`: the file has at least so many.
+fn note_end(handle: &Handle, extents: &[Extent], count: usize) {
+    if let Some(last) = extents.last()
+        && count == bytes_of(extents)
+    {
+        handle.chunk_reads.note_end(last.offset + last.segment.len() as u64);
+    }
 }
 
 fn bytes_of(extents: &[Extent]) -> usize {
@@ -150,7 +170,14 @@ impl Transfer for Begun {
         if let Some(mut operation) = self.operation.take() {
             match operation.wait(&self.mounted.patience()) {
                 Ok(()) if self.direction == Direction::Write => return Ok(bytes),
-                Ok(()) => return Ok(usize::try_from(operation.byte_count()).unwrap_or(bytes)),
+                Ok(()) => match operation.byte_count() {
+                    Some(count) => {
+                        let count = usize::try_from(count).unwrap_or(bytes);
+                        note_end(&self.handle, &self.extents, count);
+                        return Ok(count);
+                    }
+                    None => self.handle.chunk_reads.give_up(),
+                },
                 Err(error) if operation.is_lost() || !is_transient(error) => return Err(error),
                 Err(_) => {}
             }

@@ -19,7 +19,6 @@ use crate::ground::{Errno, Result};
 use crate::store::{Attributes, Found, Kind, TICKET_BYTES_MAX, Timestamp};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Bytes that libdfs writes down of an open node, and what is where in them (2.4 to 2.8).
 const TICKET_BYTES: usize = 344;
@@ -30,39 +29,17 @@ const PARENT_AT: usize = 32;
 const CHUNK_BYTES_AT: usize = 48;
 const NAME_AT: usize = 88;
 
-/// How often a comparison is made that others may have disturbed, who changed the name meanwhile.
-const COMPARISONS_COUNT_MAX: u32 = 4;
-
-/// Whether what is read here is what libdfs says.
-#[derive(Default)]
-pub struct Agreement {
-    /// 0 until it is known; then [`AGREED`] or [`REFUSED`].
-    state: AtomicU32,
-    comparisons: AtomicU32,
-}
-
-const AGREED: u32 = 1;
-const REFUSED: u32 = 2;
-
 impl Store {
     /// Whether entries may be read here.
     pub fn agrees_on_entries(&self) -> bool {
-        self.agreement.state.load(Ordering::Acquire) == AGREED
+        self.agreement.is_reached()
     }
 
     /// libdfs has just found a file: if it is the first, holds what is read here against that. One message, once.
     pub fn compare_entry(&self, parent: &Known, name: &Name, handle: &Handle) {
-        if self.agreement.state.load(Ordering::Acquire) != 0 || handle.mode().map(kind_of) != Ok(Kind::File) {
-            return;
+        if !self.agreement.is_settled() && handle.mode().map(kind_of) == Ok(Kind::File) {
+            self.agreement.note(self.mounted.has_entries().then(|| self.compare(parent, name, handle)));
         }
-        let agrees = self.mounted.has_entries().then(|| self.compare(parent, name, handle));
-        let is_last = self.agreement.comparisons.fetch_add(1, Ordering::Relaxed) + 1 >= COMPARISONS_COUNT_MAX;
-        let state = match agrees {
-            Some(Ok(true)) => AGREED,
-            Some(_) if !is_last => return,
-            _ => REFUSED,
-        };
-        self.agreement.state.store(state, Ordering::Release);
     }
 
     fn compare(&self, parent: &Known, name: &Name, handle: &Handle) -> Result<bool> {

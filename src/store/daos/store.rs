@@ -1,5 +1,6 @@
 //! A mounted container and what this process knows of it; look-ups.
 
+use super::agreement::Agreement;
 use super::ahead::Ahead;
 use super::board::Board;
 use super::client::bounded;
@@ -8,7 +9,6 @@ use super::client::mounted::Mounted;
 use super::client::names::Name;
 use super::confirm::Told;
 use super::entrance;
-use super::entries::Agreement;
 use super::error::is_transient;
 use super::hidden;
 use super::listing::Listings;

@@ -1,7 +1,7 @@
 //! Made of `include/sidestep_daos.h` by `build.rs`: change it there, and then
 //! `SIDESTEP_WRITE_BINDINGS=1 cargo check --features bindgen`.
 //!
-//! Declarations: ac9451a16ed52303.
+//! Declarations: 1cb9bb4be5e14f92.
 #![allow(unsafe_code, non_camel_case_types, clippy::pedantic)]
 
 use core::ffi::{c_char, c_int, c_void};
@@ -90,14 +90,27 @@ pub struct daos_iod_t {
     /// The ranges.
     pub iod_recxs: *mut daos_recx_t,
 }
-/// Where records lie; always null here.
+/// Which records of the ranges that are read there are.
 #[repr(C)]
-#[derive(Debug)]
-pub struct daos_iom {
-    _unused: [u8; 0],
+#[derive(Debug, Copy, Clone)]
+pub struct daos_iom_t {
+    /// 1 a single value, 2 an array of records.
+    pub iom_type: u32,
+    /// Room in `iom_recxs`; 0, with null there, has the library make it.
+    pub iom_nr: u32,
+    /// How many ranges there are.
+    pub iom_nr_out: u32,
+    /// 1: all of them are wanted, not only the outermost.
+    pub iom_flags: u32,
+    /// Bytes of a record.
+    pub iom_size: u64,
+    /// The lowest range.
+    pub iom_recx_lo: daos_recx_t,
+    /// The highest range.
+    pub iom_recx_hi: daos_recx_t,
+    /// All of them; who asked frees them with `free`.
+    pub iom_recxs: *mut daos_recx_t,
 }
-/// Where records lie; always null here.
-pub type daos_iom_t = daos_iom;
 /// What an array tells of itself.
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]

@@ -140,13 +140,15 @@ impl Mounted {
     /// # Errors
     /// The library's.
     pub fn size(&self, file: &Handle) -> Result<u64> {
-        let (library, dfs, file) = (self.library, self.dfs(), file.as_ptr());
+        let (library, dfs, node) = (self.library, self.dfs(), file.as_ptr());
         self.count(1);
-        self.bounded(move || {
+        let size = self.bounded(move || {
             let mut size = 0;
-            of_dfs(dfs_call!(library, dfs_get_size(dfs, file, &raw mut size)))?;
+            of_dfs(dfs_call!(library, dfs_get_size(dfs, node, &raw mut size)))?;
             Ok(size)
-        })?
+        })??;
+        file.chunk_reads.note_end(size);
+        Ok(size)
     }
 
     /// Sets a file's size. One message for each of its targets.

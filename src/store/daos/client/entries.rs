@@ -28,7 +28,7 @@ const KEY: &[u8] = b"DFS_INODE";
 const ENTRY_BYTES: usize = 88;
 
 /// `DAOS_TX_NONE`.
-const NO_TRANSACTION: daos_handle_t = daos_handle_t { cookie: 0 };
+pub(super) const NO_TRANSACTION: daos_handle_t = daos_handle_t { cookie: 0 };
 
 /// What a directory says of one of its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,10 @@ impl Object {
         of_daos(daos_call!(library, daos_obj_open(mounted.container, id, mode, &raw mut handle, none)))?;
         Ok(Self { handle, library })
     }
+
+    pub(super) fn handle(&self) -> daos_handle_t {
+        self.handle
+    }
 }
 
 impl Drop for Object {
@@ -99,7 +103,7 @@ impl Drop for Object {
     }
 }
 
-fn key_of(bytes: &[u8]) -> daos_key_t {
+pub(super) fn key_of(bytes: &[u8]) -> daos_key_t {
     d_iov_t { iov_buf: bytes.as_ptr().cast_mut().cast(), iov_buf_len: bytes.len(), iov_len: bytes.len() }
 }
 
@@ -251,6 +255,14 @@ impl Mounted {
         Object::open(self, id, !self.is_read_only)
     }
 
+    /// Opens a file's object, to be read. No message.
+    ///
+    /// # Errors
+    /// The library's.
+    pub fn open_file(&self, file: &Handle) -> Result<Object> {
+        Object::open(self, file.object()?, false)
+    }
+
     /// Takes a name away, and of a file its object too: two messages under way at once.
     ///
     /// # Errors
@@ -280,7 +292,9 @@ impl Mounted {
             daos_call!(library, daos_array_stat(array, NO_TRANSACTION, &raw mut measured.told, event))
         })?;
         operation.wait(&self.patience())?;
-        operation.subject().map(|measured| (measured.told.st_size, measured.told.st_max_epoch)).ok_or(Errno::IO)
+        let told = operation.subject().map(|measured| measured.told).ok_or(Errno::IO)?;
+        file.chunk_reads.note_end(told.st_size);
+        Ok((told.st_size, told.st_max_epoch))
     }
 
     /// When an epoch was. No message.

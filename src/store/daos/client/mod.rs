@@ -10,12 +10,13 @@
 //! | [`names`] | look-up, open, make, remove, move, list |
 //! | [`attributes`] | stat, set, extended attributes |
 //! | [`operation`] | operations under way, each on an event |
-//! | [`transfer`] | reads and writes |
+//! | [`transfer`], [`chunk`] | reads and writes; short reads of one chunk |
 //! | [`entries`] | directories as objects: entries read and taken away, many at a time |
 //! | [`bounded`], [`fiber`] | calls about names that end when patience does |
 
 pub mod attributes;
 pub mod bounded;
+pub mod chunk;
 pub mod entries;
 mod fiber;
 pub mod handle;

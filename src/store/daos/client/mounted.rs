@@ -5,6 +5,7 @@ use super::bounded::bounded;
 use super::{daos_call, dfs_call, session};
 use crate::ground::mounts::MountOptions;
 use crate::ground::{Errno, Result, waiting};
+use crate::store::daos::agreement::Agreement;
 use crate::store::daos::bindings::{
     daos_cont_info_t, daos_event_t, daos_handle_t, daos_pool_info_t, dfs_attr_t, dfs_t,
 };
@@ -89,6 +90,8 @@ pub struct Mounted {
     pub times: ConnectTimes,
     /// Calls of the library so far that are messages, for whoever counts.
     pub messages: AtomicU64,
+    /// Whether a chunk may be read past libdfs.
+    pub chunk_agreement: Agreement,
 }
 
 impl Mounted {
@@ -212,6 +215,7 @@ impl Mounted {
             container_chunk_bytes,
             times,
             messages: AtomicU64::new(0),
+            chunk_agreement: Agreement::default(),
         })
     }
 

@@ -1,14 +1,16 @@
 //! Reads and writes of an open file, each a list of ranges in one call.
 #![allow(unsafe_code)]
 
+use super::chunk::ChunkRead;
 use super::dfs_call;
+use super::entries::Object;
 use super::handle::Handle;
 use super::mounted::Mounted;
 use super::operation::{Operation, Subject};
 use crate::ground::{Errno, Result};
 use crate::store::Extent;
 use crate::store::daos::bindings::{d_iov_t, d_sg_list_t, daos_range_t, dfs_iod_t};
-use crate::store::daos::error::of_dfs;
+use crate::store::daos::error::{of_daos, of_dfs};
 use std::sync::Arc;
 
 /// Which way bytes go.
@@ -23,17 +25,45 @@ pub enum Direction {
 /// Ranges of a file, and pieces of memory.
 pub struct Ranges {
     iovs: Vec<d_iov_t>,
-    ranges: Vec<daos_range_t>,
     list: d_sg_list_t,
-    iod: dfs_iod_t,
-    byte_count: u64,
+    call: Call,
     // Open for as long as the library uses it.
     _handle: Arc<Handle>,
 }
 
+/// What the library is asked to do with them.
+enum Call {
+    /// To move the ranges of an array.
+    Array {
+        /// Those.
+        ranges: Vec<daos_range_t>,
+        /// The same, as the library has it.
+        iod: dfs_iod_t,
+        /// Bytes that were read.
+        byte_count: u64,
+    },
+    /// To read a part of a chunk.
+    Chunk(ChunkRead),
+}
+
 impl Subject for Ranges {
     fn outcome(number: i32) -> Result<()> {
-        of_dfs(number)
+        // libdfs's numbers are an errno's, libdaos's are below zero.
+        if number < 0 { of_daos(number) } else { of_dfs(number) }
+    }
+}
+
+impl Ranges {
+    fn new(handle: &Arc<Handle>, extents: &[Extent], call: Call) -> Result<Self> {
+        let iov = |extent: &Extent| d_iov_t {
+            iov_buf: extent.segment.as_ptr().cast(),
+            iov_buf_len: extent.segment.len(),
+            iov_len: extent.segment.len(),
+        };
+        let iovs: Vec<d_iov_t> = extents.iter().map(iov).collect();
+        let iovs_count = u32::try_from(iovs.len()).map_err(|_| Errno::INVAL)?;
+        let list = d_sg_list_t { sg_nr: iovs_count, sg_nr_out: 0, sg_iovs: std::ptr::null_mut() };
+        Ok(Self { iovs, list, call, _handle: handle.clone() })
     }
 }
 
@@ -51,12 +81,6 @@ impl Operation<Ranges> {
         direction: Direction,
         extents: &[Extent],
     ) -> Result<Self> {
-        let iov = |extent: &Extent| d_iov_t {
-            iov_buf: extent.segment.as_ptr().cast(),
-            iov_buf_len: extent.segment.len(),
-            iov_len: extent.segment.len(),
-        };
-        let iovs: Vec<d_iov_t> = extents.iter().map(iov).collect();
         // Segments that follow one another in the file are one range of it.
         let mut ranges: Vec<daos_range_t> = Vec::new();
         for extent in extents {
@@ -67,21 +91,16 @@ impl Operation<Ranges> {
             }
         }
         let offset = ranges.first().ok_or(Errno::INVAL)?.rg_idx;
-        let iovs_count = u32::try_from(iovs.len()).map_err(|_| Errno::INVAL)?;
-        let subject = Ranges {
-            list: d_sg_list_t { sg_nr: iovs_count, sg_nr_out: 0, sg_iovs: std::ptr::null_mut() },
-            iod: dfs_iod_t { iod_nr: ranges.len() as u64, iod_rgs: std::ptr::null_mut() },
-            iovs,
-            ranges,
-            byte_count: 0,
-            _handle: handle.clone(),
-        };
+        let iod = dfs_iod_t { iod_nr: ranges.len() as u64, iod_rgs: std::ptr::null_mut() };
+        let subject = Ranges::new(handle, extents, Call::Array { ranges, iod, byte_count: 0 })?;
         let (library, dfs, node) = (mounted.library, mounted.dfs(), handle.as_ptr());
         Self::begin(mounted, subject, |subject, event| {
             subject.list.sg_iovs = subject.iovs.as_mut_ptr();
-            subject.iod.iod_rgs = subject.ranges.as_mut_ptr();
-            let (list, iod, count) = (&raw mut subject.list, &raw mut subject.iod, &raw mut subject.byte_count);
-            match (direction, subject.ranges.len()) {
+            let list = &raw mut subject.list;
+            let Call::Array { ranges, iod, byte_count } = &mut subject.call else { return libc::EINVAL };
+            iod.iod_rgs = ranges.as_mut_ptr();
+            let (iod, count) = (&raw mut *iod, &raw mut *byte_count);
+            match (direction, ranges.len()) {
                 (Direction::Read, 1) => dfs_call!(library, dfs_read(dfs, node, list, offset, count, event)),
                 (Direction::Read, _) => dfs_call!(library, dfs_readx(dfs, node, iod, list, count, event)),
                 (Direction::Write, 1) => dfs_call!(library, dfs_write(dfs, node, list, offset, event)),
@@ -90,8 +109,37 @@ impl Operation<Ranges> {
         })
     }
 
-    /// Bytes that were read, once it has ended.
-    pub fn byte_count(&self) -> u64 {
-        self.subject().map_or(0, |ranges| ranges.byte_count)
+    /// Begins to read `extents`, which are one range within a chunk of the file.
+    ///
+    /// # Errors
+    /// What the library says before it has begun.
+    ///
+    /// # Safety
+    /// As [`Operation::transfer`].
+    pub unsafe fn read_chunk(
+        mounted: &Arc<Mounted>,
+        handle: &Arc<Handle>,
+        object: &Arc<Object>,
+        extents: &[Extent],
+    ) -> Result<Self> {
+        let offset = extents.first().ok_or(Errno::INVAL)?.offset;
+        let bytes = extents.iter().map(|extent| extent.segment.len() as u64).sum();
+        let read = ChunkRead::new(object, handle.chunk_bytes()?, offset, bytes);
+        let subject = Ranges::new(handle, extents, Call::Chunk(read))?;
+        let library = mounted.library;
+        Self::begin(mounted, subject, |subject, event| {
+            subject.list.sg_iovs = subject.iovs.as_mut_ptr();
+            let list = &raw mut subject.list;
+            let Call::Chunk(read) = &mut subject.call else { return libc::EINVAL };
+            read.launch(library, list, event)
+        })
+    }
+
+    /// Bytes that were read, once it has ended; `None` where only libdfs can tell, because a chunk has not all of them.
+    pub fn byte_count(&self) -> Option<u64> {
+        self.subject().and_then(|ranges| match &ranges.call {
+            Call::Array { byte_count, .. } => Some(*byte_count),
+            Call::Chunk(read) => read.is_whole().then(|| ranges.iovs.iter().map(|iov| iov.iov_len as u64).sum()),
+        })
     }
 }

@@ -14,7 +14,7 @@ use sidestep::store::daos::bindings::{d_sg_list_t, daos_event_t, dfs_iod_t, dfs_
 use std::ffi::c_int;
 
 /// The memory of a list.
-unsafe fn segments(list: *mut d_sg_list_t) -> Answer<Vec<Segment>> {
+pub unsafe fn segments(list: *mut d_sg_list_t) -> Answer<Vec<Segment>> {
     // SAFETY: null or a list, by the caller's word.
     let Some(list) = (unsafe { list.as_ref() }) else { return Ok(Vec::new()) };
     let mut segments = Vec::with_capacity(list.sg_nr as usize);
@@ -108,7 +108,7 @@ unsafe fn read(
 }
 
 /// The first half of a transfer.
-fn half(ranges: &[Range], segments: &[Segment]) -> (Vec<Range>, Vec<Segment>) {
+pub fn half(ranges: &[Range], segments: &[Segment]) -> (Vec<Range>, Vec<Segment>) {
     let Some((offset, length)) = ranges.first().copied() else { return (Vec::new(), Vec::new()) };
     let Some(segment) = segments.first() else { return (Vec::new(), Vec::new()) };
     let length = length.min(segment.len() as u64) / 2;

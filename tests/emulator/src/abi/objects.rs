@@ -1,6 +1,7 @@
 //! Objects past libdfs: a directory's entries as it lays them out, an array's size.
 #![allow(unsafe_code)]
 
+use super::chunks;
 use super::events::{Announced, Sent, Transfer, transfer_as, with_event};
 use super::memory::{check_out, daos_here, dfs_here, some_object};
 use crate::array::Array;
@@ -25,19 +26,19 @@ const ENTRY_KEY: &[u8] = b"DFS_INODE";
 const ENTRY_BYTES: usize = 88;
 
 /// The kind of value that an entry is: an array of bytes.
-const IOD_ARRAY: u32 = 2;
+pub const IOD_ARRAY: u32 = 2;
 
 /// An open object.
 struct Opened {
     container: Arc<Container>,
     oid: Oid,
+    /// A file's.
+    array: Option<Arc<Array>>,
 }
 
-impl Opened {
-    /// Whether it is a file's, by the type in its id.
-    fn is_array(&self) -> bool {
-        self.oid.hi >> 56 == 13
-    }
+/// Whether it is a file's, by the type in its id.
+fn is_array(oid: Oid) -> bool {
+    oid.hi >> 56 == 13
 }
 
 /// A client's object.
@@ -47,7 +48,7 @@ unsafe fn opened<'a>(handle: daos_handle_t) -> Answer<&'a Opened> {
 }
 
 /// The bytes of a key.
-unsafe fn bytes<'a>(key: *const d_iov_t) -> Answer<&'a [u8]> {
+pub unsafe fn bytes<'a>(key: *const d_iov_t) -> Answer<&'a [u8]> {
     // SAFETY: the caller's word.
     unsafe {
         let key = key.as_ref().filter(|key| !key.iov_buf.is_null()).ok_or(Der::INVAL)?;
@@ -70,7 +71,9 @@ pub unsafe extern "C" fn daos_obj_open(
     daos_here(Call::daos_obj_open, || {
         check_out(handle)?;
         let container = pool::container(container.cookie)?;
-        let opened = Box::new(Opened { container, oid: Oid { lo: object.lo, hi: object.hi } });
+        let oid = Oid { lo: object.lo, hi: object.hi };
+        let array = is_array(oid).then(|| Arc::new(Array::of_object(container.clone(), oid)));
+        let opened = Box::new(Opened { container, oid, array });
         // SAFETY: the caller's word.
         unsafe { handle.write(daos_handle_t { cookie: Box::into_raw(opened).expose_provenance() as u64 }) };
         Ok(())
@@ -118,7 +121,7 @@ fn entry(record: &Record) -> [u8; ENTRY_BYTES] {
     entry
 }
 
-/// Reads an entry: the one thing that is read here past libdfs.
+/// Reads an entry, or a part of a file's chunk: what is read here past libdfs.
 ///
 /// # Safety
 /// As libdaos has it.
@@ -131,9 +134,14 @@ pub unsafe extern "C" fn daos_obj_fetch(
     count: c_uint,
     what: *mut daos_iod_t,
     memory: *mut d_sg_list_t,
-    _maps: *mut daos_iom_t,
+    maps: *mut daos_iom_t,
     event: *mut daos_event_t,
 ) -> c_int {
+    // SAFETY: the caller's word.
+    if let Ok(Some(array)) = unsafe { opened(object) }.map(|opened| opened.array.clone()) {
+        // SAFETY: the caller's word.
+        return unsafe { chunks::fetch(&array, (key, what, memory, maps), event) };
+    }
     transfer_as(Call::daos_obj_fetch, event, Trouble::for_daos, |wire| {
         // SAFETY: the caller's word.
         let opened = unsafe {
@@ -180,9 +188,8 @@ pub unsafe extern "C" fn daos_obj_punch(
     with_event(Call::daos_obj_punch, event, |wire| {
         // SAFETY: the caller's word.
         let opened = unsafe { opened(object)? };
-        if opened.is_array() {
-            let chunk_bytes = opened.container.chunk_bytes;
-            return Array::open(opened.container.clone(), opened.oid, chunk_bytes).remove(wire);
+        if let Some(array) = &opened.array {
+            return array.remove(wire);
         }
         opened.container.punch_directory(wire, opened.oid)
     })

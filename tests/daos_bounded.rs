@@ -12,12 +12,17 @@ fn run(verb: &str) -> (TempDir, Output) {
     let base = tempfile::tempdir_in("/dev/shm").expect("tmpfs is writable");
     let vanished = base.path().join("vanished");
     let store = base.path().join("store");
+    let options = match verb {
+        "signal" => "timeout=30",
+        "write" => "timeout=1&consistency=strict",
+        _ => "timeout=1",
+    };
     std::fs::create_dir(&store).expect("tmpfs is writable");
     let output = Command::new(build::program("bounded_calls"))
         .args([verb, "/bounded"])
         .arg(&vanished)
         .env("LD_PRELOAD", build::library())
-        .env("SIDESTEP_MOUNTS", format!("/bounded=daos:tank/c1?timeout={}", if verb == "signal" { 30 } else { 1 }))
+        .env("SIDESTEP_MOUNTS", format!("/bounded=daos:tank/c1?{options}"))
         .env("SIDESTEP_LIBDFS", build::emulator())
         .env("SIDESTEP_EMULATOR_STORE", &store)
         .env("SIDESTEP_EMULATOR_CREATE", "1")
@@ -57,4 +62,9 @@ fn a_signal_ends_the_wait_after_a_second() {
 #[test]
 fn what_was_left_while_a_file_was_made_keeps_nobody_from_making_others() {
     succeeds("create");
+}
+
+#[test]
+fn a_long_write_that_was_given_up_on_does_not_come_over_the_next() {
+    succeeds("write");
 }

@@ -41,11 +41,11 @@ impl CachedFile {
         let window = opening.window_bytes.load(Ordering::Relaxed);
         if opening.run.load(Ordering::Relaxed) < RUN_MIN {
             opening.ahead_blocks.store(0, Ordering::Relaxed);
-            opening.pace.forget();
+            opening.read_pace.forget();
             return;
         }
         let is_long = end - offset >= block;
-        if !is_long && window < block || self.shared.is_forking() || is_long && !opening.pace.step() {
+        if !is_long && window < block || self.shared.is_forking() || is_long && !opening.read_pace.step(true) {
             return;
         }
         let bound = AHEAD_BYTES_MAX.min(self.shared.descriptor_bytes / AHEAD_SHARE) / block;

@@ -327,6 +327,15 @@ impl Frame {
         self.touched.add_bytes(start, end) * u64::from(PAGE_BYTES)
     }
 
+    /// Has the kernel give `start..end` its memory at once. Where it can't (before Linux 5.14) each page gets it when it is
+    /// touched.
+    pub fn populate(&self, start: u32, end: u32) {
+        const POPULATE_WRITE: i32 = 23;
+        debug_assert!(start <= end && end as usize <= self.capacity());
+        // SAFETY: within our own mapping, of which it changes no byte.
+        let _ = unsafe { kernel::advise(self.buffer.add(start as usize), (end - start) as usize, POPULATE_WRITE) };
+    }
+
     /// What [`touch`](Self::touch) would cost.
     pub fn cost_of(&self, start: u32, end: u32) -> u64 {
         self.touched.lacking(start, end) * u64::from(PAGE_BYTES)

@@ -20,6 +20,9 @@ const WINDOW_BYTES_MIN: u64 = 32 << 10;
 /// By how much a window grows with each read of a row that misses.
 const WINDOW_GROWTH: u64 = 4;
 
+/// For so many bytes at most pages are made while a message is under way, which takes about as long.
+const PREPARED_BYTES_MAX: u32 = 64 << 10;
+
 /// Bytes of a block in a frame that is no block's.
 #[derive(Clone, Copy)]
 pub struct Arrived {
@@ -60,6 +63,18 @@ impl Load {
         let Arrived { frame, first, start, end } = self.fetched;
         let offset = file.start_of(self.index) + u64::from(start);
         Extent { offset, segment: frame.segment(start - first, end - first) }
+    }
+
+    /// Makes sure that the block has memory for what comes, if there is a block: then it will be copied to there.
+    pub fn prepare(&self, file: &CachedFile, state: &mut State) {
+        let Arrived { start, end, .. } = self.fetched;
+        let Some(frame) = state.blocks.get(&self.index).map(|block| block.frame) else { return };
+        if end - start <= PREPARED_BYTES_MAX
+            && frame.cost_of(start, end) != 0
+            && file.extend(state, self.index, frame, start, end)
+        {
+            frame.populate(start, end);
+        }
     }
 
     /// Sets to zero what a reader may see of the memory behind the end of the file. The rest is left alone: it may have

@@ -27,7 +27,9 @@ pub struct Opening {
     /// Blocks to be asked for ahead of the reader.
     pub ahead_blocks: AtomicU64,
     /// How fast its long reads in a row go.
-    pub pace: Pace,
+    pub read_pace: Pace,
+    /// How fast its long writes go.
+    pub write_pace: Pace,
     /// Equal pieces that it reads at equal distances.
     pub stride: Stride,
     /// Where its last write that no hit could take ended.
@@ -53,7 +55,8 @@ impl Opening {
             run: AtomicU32::new(0),
             window_bytes: AtomicU64::new(0),
             ahead_blocks: AtomicU64::new(0),
-            pace: Pace::default(),
+            read_pace: Pace::default(),
+            write_pace: Pace::default(),
             stride: Stride::default(),
             write_end: AtomicU64::new(0),
             ascents: AtomicU32::new(0),

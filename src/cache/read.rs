@@ -214,9 +214,14 @@ impl CachedFile {
         COUNTERS.misses.add(1);
         COUNTERS.messages_read.add(1);
         let ticket = state.begin_message(low, high);
-        let read = || match &loads {
-            // Memory of our own, which stays if nobody hears of the transfer again.
-            Some(_) => self.remote.begin_read(&extents)?.wait(),
+        // Memory of our own, which stays if nobody hears of the transfer again.
+        let begun = loads.as_ref().map(|_| self.remote.begin_read(&extents));
+        if let (Some(loads), Some(Ok(_))) = (&loads, &begun) {
+            // While it is on its way, pages that will be written to are made: a fault behind it would be waited for.
+            loads.iter().for_each(|load| load.prepare(self, &mut state));
+        }
+        let read = || match begun {
+            Some(begun) => begun?.wait(),
             None => self.remote.read_extents(&extents),
         };
         let outcome = if holds_on {

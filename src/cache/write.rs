@@ -20,7 +20,8 @@ const PIECES_MAX: usize = 512;
 /// Bytes that a file gathers before they go out, full blocks apart, which go at once.
 const DIRTY_BYTES_MAX: u64 = 16 << 20;
 
-/// A longer write goes past the cache. A shorter one gains by it: the program goes on while its bytes are on their way.
+/// A longer write goes past the cache. A shorter one of a block or more may gain by it, because the program goes on while
+/// its bytes are on their way, or lose by being copied: see [`super::pace`].
 const GATHERED_BYTES_MAX: u64 = 16 << 20;
 
 impl CachedFile {
@@ -37,8 +38,8 @@ impl CachedFile {
         let quiet = Quiet::enter();
         let mut state = self.lock(&quiet)?;
         opening.take_failure()?;
-        let is_large = end - offset > GATHERED_BYTES_MAX;
-        if is_large || self.shared.is_strict(opening) || !flusher::is_running(&self.shared) {
+        let is_direct = self.shared.is_strict(opening) || !flusher::is_running(&self.shared);
+        if is_direct || self.is_faster_direct(opening, end - offset) {
             return self.write_through(&quiet, state, span, segments);
         }
         COUNTERS.gathered_writes.add(1);
@@ -57,6 +58,19 @@ impl CachedFile {
             let _ = self.write_back(&mut state, None);
         }
         Ok(done)
+    }
+
+    /// Whether a write of so many bytes had better go past the cache.
+    fn is_faster_direct(&self, opening: &Opening, bytes: u64) -> bool {
+        if bytes > GATHERED_BYTES_MAX || bytes < u64::from(self.block_bytes) {
+            return bytes > GATHERED_BYTES_MAX;
+        }
+        let were_direct = &self.shared.are_long_writes_direct;
+        let is_direct = !opening.write_pace.step(!were_direct.load(Ordering::Relaxed));
+        if let Some(is_cached) = opening.write_pace.faster() {
+            were_direct.store(!is_cached, Ordering::Relaxed);
+        }
+        is_direct
     }
 
     fn write_part(&self, state: &mut State, opening: &Opening, span: Span<'_>, (index, from, to): Part) -> Result<()> {

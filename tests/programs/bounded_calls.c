@@ -206,12 +206,42 @@ static void in_create(void)
     }
 }
 
+enum { LONG = 1 << 20 };
+
+// The mount is strict here: a long write goes from this memory.
+static void in_write(void)
+{
+    static char memory[LONG];
+    int file = open("d/9", O_RDWR);
+    insist(file >= 0, "open");
+    vanish();
+    for (int i = 0; i < 2; i++) {
+        double start = now();
+        memset(memory, 'a' + i, LONG);
+        insist(pwrite(file, memory, LONG, 0) == -1 && errno == ETIMEDOUT && now() - start < 1.9, "a long write");
+    }
+    // Both were left, and this is what they would write now.
+    memset(memory, 'c', LONG);
+    come_back();
+    char *other = malloc(LONG);
+    insist(other && memset(other, 'd', LONG) && pwrite(file, other, LONG, 0) == LONG, "the next write");
+    // What was to come would have come by now.
+    usleep(100000);
+    insist(pread(file, memory, LONG, 0) == LONG && !memcmp(memory, other, LONG), "what was written last is there");
+    insist(close(file) == 0, "close");
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 4)
         return 2;
     vanished = argv[3];
     prepare(argv[2]);
+    if (!strcmp(argv[1], "write")) {
+        in_write();
+        insist_on_all();
+        return 0;
+    }
     vanish();
     if (!strcmp(argv[1], "names")) {
         for (int number = 0; number < COUNT; number++)

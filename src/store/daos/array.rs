@@ -2,7 +2,7 @@
 
 use super::client::handle::Handle;
 use super::client::transfer::Direction;
-use super::data;
+use super::data::{self, Memory};
 use super::entrance;
 use super::object::{ObjectId, ROOT};
 use super::store::Store;
@@ -76,9 +76,9 @@ impl DaosArray {
         segments.iter().map(follow).collect()
     }
 
-    fn write(&self, extents: &[Extent]) -> Result<()> {
+    fn write(&self, extents: &[Extent], memory: Memory) -> Result<()> {
         let _entered = entrance::enter()?;
-        let outcome = data::transfer(&self.store.mounted, &self.handle, Direction::Write, extents);
+        let outcome = data::transfer(&self.store.mounted, &self.handle, Direction::Write, extents, memory);
         self.note_changed();
         outcome.map(drop)
     }
@@ -100,7 +100,7 @@ impl DaosArray {
         }
         let zero = [0u8];
         let last = Extent { offset: end - 1, segment: Segment::of_slice(&zero) };
-        data::transfer(mounted, &self.handle, Direction::Write, &[last]).map(drop)
+        data::transfer(mounted, &self.handle, Direction::Write, &[last], Memory::Own).map(drop)
     }
 
     fn grow(&self, size_bytes: u64) -> Result<()> {
@@ -117,9 +117,9 @@ impl DaosArray {
         };
         let mut byte = [0u8];
         let extent = Extent { offset: last, segment: Segment::of_slice_mut(&mut byte) };
-        data::transfer(mounted, &self.handle, Direction::Read, &[extent])?;
+        data::transfer(mounted, &self.handle, Direction::Read, &[extent], Memory::Own)?;
         self.store.retry(|| mounted.set_size(&self.handle, last))?;
-        data::transfer(mounted, &self.handle, Direction::Write, &[extent]).map(drop)
+        data::transfer(mounted, &self.handle, Direction::Write, &[extent], Memory::Own).map(drop)
     }
 }
 
@@ -170,7 +170,7 @@ impl ArrayObject for DaosArray {
         self.for_change()?;
         let bytes = total_bytes(segments);
         end_of(offset, bytes as u64)?;
-        self.write(&Self::extents(offset, segments))?;
+        self.write(&Self::extents(offset, segments), Memory::Applications)?;
         Ok(bytes)
     }
 
@@ -237,13 +237,13 @@ impl RemoteArray for DaosArray {
     fn read_extents(&self, extents: &[Extent]) -> Result<usize> {
         self.check_file()?;
         let _entered = entrance::enter()?;
-        data::transfer(&self.store.mounted, &self.handle, Direction::Read, extents)
+        data::transfer(&self.store.mounted, &self.handle, Direction::Read, extents, Memory::Applications)
     }
 
     fn write_extents(&self, extents: &[Extent]) -> Result<()> {
         self.for_change()?;
         check_ends(extents)?;
-        self.write(extents)
+        self.write(extents, Memory::Own)
     }
 
     fn begin_read(&self, extents: &[Extent]) -> Result<Box<dyn Transfer>> {

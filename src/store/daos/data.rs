@@ -9,6 +9,7 @@ use super::client::transfer::{Direction, Ranges};
 use super::copied::{self, Failed};
 use super::entrance;
 use super::error::is_transient;
+use super::straight;
 use crate::ground::{Errno, Result};
 use crate::store::{Extent, Transfer};
 use std::sync::Arc;
@@ -37,6 +38,15 @@ fn call_bytes_max(handle: &Handle, extents: &[Extent]) -> usize {
     bytes.min(CALL_BYTES_MAX)
 }
 
+/// Whose memory the bytes are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// The application's: it stays what it is for as long as its call lasts.
+    Applications,
+    /// The cache's, or on the stack: it is used again.
+    Own,
+}
+
 /// Moves `extents` in as few calls as possible; the bytes that were read, or that there were to write.
 ///
 /// # Errors
@@ -46,11 +56,13 @@ pub fn transfer(
     handle: &Arc<Handle>,
     direction: Direction,
     extents: &[Extent],
+    memory: Memory,
 ) -> Result<usize> {
+    let one_call = |extents: &[Extent], bytes| one_call(mounted, handle, direction, extents, (memory, bytes));
     let bytes = bytes_of(extents);
     let has_empty = || extents.iter().any(|extent| extent.segment.is_empty());
     if bytes != 0 && bytes <= SHORT_BYTES && extents.len() <= CALL_EXTENTS_MAX && !has_empty() {
-        return one_call(mounted, handle, direction, extents, bytes);
+        return one_call(extents, bytes);
     }
     let call_bytes_max = call_bytes_max(handle, extents);
     let mut moved = 0;
@@ -64,14 +76,14 @@ pub fn transfer(
             call_bytes += segment.len();
             done += segment.len();
             if call_bytes == call_bytes_max || call.len() == CALL_EXTENTS_MAX {
-                moved += one_call(mounted, handle, direction, &call, call_bytes)?;
+                moved += one_call(&call, call_bytes)?;
                 call.clear();
                 call_bytes = 0;
             }
         }
     }
     if !call.is_empty() {
-        moved += one_call(mounted, handle, direction, &call, call_bytes)?;
+        moved += one_call(&call, call_bytes)?;
     }
     Ok(moved)
 }
@@ -81,9 +93,24 @@ fn one_call(
     handle: &Arc<Handle>,
     direction: Direction,
     extents: &[Extent],
-    bytes: usize,
+    (memory, bytes): (Memory, usize),
 ) -> Result<usize> {
     let patience = mounted.patience();
+    if direction == Direction::Write {
+        mounted.left_writes.end(&patience)?;
+        if memory == Memory::Applications && straight::is_for(extents) {
+            mounted.count(1);
+            match straight::write(mounted, handle, extents, &patience) {
+                Ok(()) => {
+                    note_end(handle, extents, bytes);
+                    return Ok(bytes);
+                }
+                Err(Failed::GivenUp(error)) => return Err(error),
+                // Whatever it was, of the memory perhaps, which not every network takes: once more, by a copy.
+                Err(Failed::Told(_)) => {}
+            }
+        }
+    }
     for attempt in 0.. {
         mounted.count(1);
         match copied::transfer(mounted, handle, direction, extents, &patience) {
@@ -127,8 +154,9 @@ unsafe impl Send for Begun {}
 pub fn begin(mounted: &Arc<Mounted>, handle: &Arc<Handle>, direction: Direction, extents: &[Extent]) -> Result<Begun> {
     let extents: Vec<Extent> = extents.iter().filter(|extent| !extent.segment.is_empty()).copied().collect();
     let is_one_call = bytes_of(&extents) <= call_bytes_max(handle, &extents) && extents.len() <= CALL_EXTENTS_MAX;
-    let operation = if extents.is_empty() || !is_one_call {
-        // Nothing to do, or more than one call: done by `wait`.
+    let has_to_wait = direction == Direction::Write && mounted.left_writes.are_any();
+    let operation = if extents.is_empty() || !is_one_call || has_to_wait {
+        // Nothing to do, or more than one call, or others have to end first: done by `wait`.
         None
     } else {
         mounted.count(1);
@@ -182,7 +210,7 @@ impl Transfer for Begun {
                 Err(_) => {}
             }
         }
-        transfer(&self.mounted, &self.handle, self.direction, &self.extents)
+        transfer(&self.mounted, &self.handle, self.direction, &self.extents, Memory::Own)
     }
 }
 

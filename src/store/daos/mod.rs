@@ -5,7 +5,8 @@
 //! 1. [`container::DaosContainer`] enters the libraries ([`entrance`]): signals blocked, forks kept waiting.
 //! 2. [`store::Store`] looks the name up: in what it knows ([`nodes`]), or by a message ([`client`]).
 //! 3. [`array::DaosArray`] has libdfs's handle; [`data`] makes one call of a list of ranges, an application's bytes by way
-//!    of our own memory ([`copied`]), and waits for it for as long as the mount's `timeout=` says ([`patience`]).
+//!    of our own memory ([`copied`]), or, of a long write, from theirs ([`straight`]), and waits for it for as long as the
+//!    mount's `timeout=` says ([`patience`], [`crowd`]).
 //!
 //! | file | what |
 //! |---|---|
@@ -33,6 +34,7 @@ mod client;
 mod confirm;
 pub mod container;
 mod copied;
+mod crowd;
 mod data;
 mod destructors;
 mod entrance;
@@ -53,6 +55,7 @@ mod sequence;
 mod stand_in;
 mod stat;
 mod store;
+mod straight;
 mod turns;
 
 pub use client::mounted::ConnectTimes;

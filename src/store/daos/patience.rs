@@ -1,8 +1,8 @@
 //! How long a call waits, and what makes it stop earlier.
 
+use super::crowd::Crowd;
 pub use crate::ground::kernel::monotonic as now;
 use crate::ground::{Errno, Result, kernel, signals, waiting};
-use std::sync::atomic::{AtomicI64, Ordering};
 
 /// A call that has waited longer than this looks for a signal that wants to end the program: signals are blocked inside
 /// the library, and a Ctrl-C is not to wait for a dead server's whole `timeout=`.
@@ -14,17 +14,8 @@ const SPIN_NANOSECONDS: i64 = 2_000_000;
 /// And so long where others wait for this processor: one of them may be the engine that is to answer.
 const CROWDED_SPIN_NANOSECONDS: i64 = 20_000;
 
-/// Between two looks of one wait so much time goes by only when somebody else had the processor.
-const GAP_NANOSECONDS: i64 = 700_000;
-
-/// How long a processor counts as crowded after that.
-const CROWDED_NANOSECONDS: i64 = 100_000_000;
-
-/// When a wait that spins last looked at the clock, in this process.
-static LAST_LOOK: AtomicI64 = AtomicI64::new(0);
-
-/// Until when processors count as crowded.
-static CROWDED_UNTIL: AtomicI64 = AtomicI64::new(0);
+/// What the waits of this process have met.
+static CROWD: Crowd = Crowd::new();
 
 /// How long one poll sleeps after that, in microseconds.
 const SLEEP_MICROSECONDS: i64 = 1000;
@@ -61,11 +52,11 @@ impl Patience {
     pub fn next(&self) -> Result<i64> {
         let now = now();
         let waited = now - self.start;
-        if waited < SPIN_NANOSECONDS && (waited < CROWDED_SPIN_NANOSECONDS || !self.is_crowded(now)) {
-            LAST_LOOK.store(now, Ordering::Relaxed);
+        if waited < SPIN_NANOSECONDS && (waited < CROWDED_SPIN_NANOSECONDS || !CROWD.is_here(self.start, now)) {
+            CROWD.note_look(now);
             return Ok(0);
         }
-        LAST_LOOK.store(0, Ordering::Relaxed);
+        CROWD.note_sleep();
         if waited > self.limit_nanoseconds {
             return Err(Errno::TIMEDOUT);
         }
@@ -73,15 +64,6 @@ impl Patience {
             return Err(Errno::INTR);
         }
         Ok(SLEEP_MICROSECONDS)
-    }
-
-    /// Whether this process has lately lost its processor while it waited.
-    fn is_crowded(&self, now: i64) -> bool {
-        let last = LAST_LOOK.load(Ordering::Relaxed);
-        if last >= self.start && now - last > GAP_NANOSECONDS {
-            CROWDED_UNTIL.store(now + CROWDED_NANOSECONDS, Ordering::Relaxed);
-        }
-        now < CROWDED_UNTIL.load(Ordering::Relaxed)
     }
 
     /// Waits a little before the `attempt`th look at what another thread or process of this node has: 20 us, twice as long

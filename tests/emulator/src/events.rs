@@ -42,6 +42,7 @@ unsafe impl Send for Event {}
 struct Tasks {
     running: Vec<(Event, Task)>,
     completed: Vec<Event>,
+    were_servers_gone: bool,
 }
 
 struct Queue {
@@ -112,7 +113,12 @@ fn progress(queue: &Queue) -> bool {
         return true;
     }
     if wire::are_servers_gone() {
+        tasks.were_servers_gone = true;
         return false;
+    }
+    if std::mem::take(&mut tasks.were_servers_gone) {
+        // What was on its way is sent again, and nobody says in which order: in the one that shows most.
+        tasks.running.reverse();
     }
     let now = Instant::now();
     let soon = task::soon(now);

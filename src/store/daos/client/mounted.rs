@@ -15,6 +15,7 @@ use crate::store::daos::library::{self, Library};
 use crate::store::daos::lock::Lock;
 use crate::store::daos::open_error::{OpenError, Step};
 use crate::store::daos::patience::{self, Patience};
+use crate::store::daos::straight::LeftWrites;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -92,6 +93,8 @@ pub struct Mounted {
     pub messages: AtomicU64,
     /// Whether a chunk may be read past libdfs.
     pub chunk_agreement: Agreement,
+    /// Writes of the application's memory that nobody waits for any more.
+    pub left_writes: LeftWrites,
 }
 
 impl Mounted {
@@ -216,6 +219,7 @@ impl Mounted {
             times,
             messages: AtomicU64::new(0),
             chunk_agreement: Agreement::default(),
+            left_writes: LeftWrites::new(),
         })
     }
 
@@ -262,6 +266,7 @@ impl Mounted {
     /// In a fork child, before anything else.
     pub fn after_fork_in_child(&self) {
         self.remounting.free_in_child();
+        self.left_writes.after_fork_in_child();
     }
 
     /// How handles are opened: as the mount is.

@@ -110,22 +110,27 @@ impl<S: Subject> Operation<S> {
     /// # Errors
     /// The operation's own; `ETIMEDOUT` or `EINTR` where patience ended first, and it was given up on.
     pub fn wait(&mut self, patience: &Patience) -> Result<()> {
+        self.wait_or_leave(patience).unwrap_or_else(|error| {
+            self.outcome = Some(Err(error));
+            self.lose();
+            entrance::note_given_up();
+            Err(error)
+        })
+    }
+
+    /// Waits for the end; what it came to.
+    ///
+    /// # Errors
+    /// `ETIMEDOUT` or `EINTR` where patience ended first. It is under way then, and its memory in use.
+    pub fn wait_or_leave(&mut self, patience: &Patience) -> Result<Result<()>> {
         loop {
             let next = patience.next();
             // One look in any case: what went before may have taken the time, and the answer be there.
             if self.poll(next.unwrap_or(0)) {
                 waiting::answered();
-                return self.outcome.unwrap_or(Err(Errno::IO));
+                return Ok(self.outcome.unwrap_or(Err(Errno::IO)));
             }
-            match next {
-                Ok(_) => {}
-                Err(error) => {
-                    self.outcome = Some(Err(error));
-                    self.lose();
-                    entrance::note_given_up();
-                    return Err(error);
-                }
-            }
+            next?;
         }
     }
 

@@ -29,7 +29,8 @@
 //!    Everything else goes as lists of ranges, as many blocks in one call as fit: when the file is closed, at `fsync`,
 //!    before fork, exec and exit, when 512 pieces or 16 MiB were gathered, when memory is needed, and when it is a second
 //!    old ([`flusher`]).
-//! 4. A write of a block or more goes from the application's memory to the store before it returns.
+//! 4. A write of a block or more goes from the application's memory to the store before it returns, where that turns out
+//!    to be faster ([`pace`]); one of more than 16 MiB always does.
 //!
 //! # The rules
 //!

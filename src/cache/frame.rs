@@ -330,10 +330,11 @@ impl Frame {
     /// Has the kernel give `start..end` its memory at once. Where it can't (before Linux 5.14) each page gets it when it is
     /// touched.
     pub fn populate(&self, start: u32, end: u32) {
-        const POPULATE_WRITE: i32 = 23;
         debug_assert!(start <= end && end as usize <= self.capacity());
         // SAFETY: within our own mapping, of which it changes no byte.
-        let _ = unsafe { kernel::advise(self.buffer.add(start as usize), (end - start) as usize, POPULATE_WRITE) };
+        let _ = unsafe {
+            kernel::advise(self.buffer.add(start as usize), (end - start) as usize, libc::MADV_POPULATE_WRITE)
+        };
     }
 
     /// What [`touch`](Self::touch) would cost.

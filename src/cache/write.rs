@@ -65,12 +65,12 @@ impl CachedFile {
         if bytes > GATHERED_BYTES_MAX || bytes < u64::from(self.block_bytes) {
             return bytes > GATHERED_BYTES_MAX;
         }
-        let were_direct = &self.shared.are_long_writes_direct;
-        let is_direct = !opening.write_pace.step(!were_direct.load(Ordering::Relaxed));
+        let were_cached = &self.shared.are_long_writes_cached;
+        let is_cached = opening.write_pace.step(were_cached.load(Ordering::Relaxed));
         if let Some(is_cached) = opening.write_pace.faster() {
-            were_direct.store(!is_cached, Ordering::Relaxed);
+            were_cached.store(is_cached, Ordering::Relaxed);
         }
-        is_direct
+        !is_cached
     }
 
     fn write_part(&self, state: &mut State, opening: &Opening, span: Span<'_>, (index, from, to): Part) -> Result<()> {

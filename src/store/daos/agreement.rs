@@ -27,6 +27,11 @@ impl Agreement {
         self.state.load(Ordering::Acquire) == REACHED
     }
 
+    /// Whether libdfs is to make all calls.
+    pub fn is_refused(&self) -> bool {
+        self.state.load(Ordering::Acquire) == REFUSED
+    }
+
     /// Whether nothing is to be compared any more.
     pub fn is_settled(&self) -> bool {
         self.state.load(Ordering::Acquire) != 0
@@ -59,9 +64,9 @@ mod tests {
         assert!(agreement.is_reached());
         let agreement = Agreement::default();
         (0..COMPARISONS_COUNT_MAX).for_each(|_| agreement.note(Some(Ok(false))));
-        assert!(agreement.is_settled() && !agreement.is_reached());
+        assert!(agreement.is_settled() && agreement.is_refused() && !agreement.is_reached());
         let agreement = Agreement::default();
         agreement.note(None);
-        assert!(agreement.is_settled() && !agreement.is_reached());
+        assert!(agreement.is_settled() && agreement.is_refused() && !agreement.is_reached());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::client::handle::Handle;
 use super::client::transfer::Direction;
-use super::data::{self, Memory};
+use super::data;
 use super::entrance;
 use super::object::{ObjectId, ROOT};
 use super::store::Store;
@@ -76,13 +76,6 @@ impl DaosArray {
         segments.iter().map(follow).collect()
     }
 
-    fn write(&self, extents: &[Extent], memory: Memory) -> Result<()> {
-        let _entered = entrance::enter()?;
-        let outcome = data::transfer(&self.store.mounted, &self.handle, Direction::Write, extents, memory);
-        self.note_changed();
-        outcome.map(drop)
-    }
-
     /// Zeros a range without changing the size.
     fn zero(&self, offset: u64, length: u64) -> Result<()> {
         let size = self.size()?;
@@ -100,7 +93,7 @@ impl DaosArray {
         }
         let zero = [0u8];
         let last = Extent { offset: end - 1, segment: Segment::of_slice(&zero) };
-        data::transfer(mounted, &self.handle, Direction::Write, &[last], Memory::Own).map(drop)
+        data::transfer(mounted, &self.handle, Direction::Write, &[last]).map(drop)
     }
 
     fn grow(&self, size_bytes: u64) -> Result<()> {
@@ -117,9 +110,9 @@ impl DaosArray {
         };
         let mut byte = [0u8];
         let extent = Extent { offset: last, segment: Segment::of_slice_mut(&mut byte) };
-        data::transfer(mounted, &self.handle, Direction::Read, &[extent], Memory::Own)?;
+        data::transfer(mounted, &self.handle, Direction::Read, &[extent])?;
         self.store.retry(|| mounted.set_size(&self.handle, last))?;
-        data::transfer(mounted, &self.handle, Direction::Write, &[extent], Memory::Own).map(drop)
+        data::transfer(mounted, &self.handle, Direction::Write, &[extent]).map(drop)
     }
 }
 
@@ -170,8 +163,10 @@ impl ArrayObject for DaosArray {
         self.for_change()?;
         let bytes = total_bytes(segments);
         end_of(offset, bytes as u64)?;
-        self.write(&Self::extents(offset, segments), Memory::Applications)?;
-        Ok(bytes)
+        let _entered = entrance::enter()?;
+        let outcome = data::write(&self.store.mounted, &self.handle, &Self::extents(offset, segments));
+        self.note_changed();
+        outcome
     }
 
     fn append(&self, segments: &[Segment]) -> Result<(u64, usize)> {
@@ -237,13 +232,16 @@ impl RemoteArray for DaosArray {
     fn read_extents(&self, extents: &[Extent]) -> Result<usize> {
         self.check_file()?;
         let _entered = entrance::enter()?;
-        data::transfer(&self.store.mounted, &self.handle, Direction::Read, extents, Memory::Applications)
+        data::transfer(&self.store.mounted, &self.handle, Direction::Read, extents)
     }
 
     fn write_extents(&self, extents: &[Extent]) -> Result<()> {
         self.for_change()?;
         check_ends(extents)?;
-        self.write(extents, Memory::Own)
+        let _entered = entrance::enter()?;
+        let outcome = data::transfer(&self.store.mounted, &self.handle, Direction::Write, extents);
+        self.note_changed();
+        outcome.map(drop)
     }
 
     fn begin_read(&self, extents: &[Extent]) -> Result<Box<dyn Transfer>> {

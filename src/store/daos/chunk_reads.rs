@@ -14,8 +14,18 @@ use std::sync::Arc;
 /// A longer read does not feel what libdfs does around it.
 const SHORT_BYTES_MAX: u64 = 64 << 10;
 
-/// The file's object, if `extents` are one short range within a chunk, of which every byte is expected to be there.
-pub fn choose(mounted: &Arc<Mounted>, handle: &Arc<Handle>, extents: &[Extent]) -> Option<Arc<Object>> {
+/// The file's object, if `extents` are to be read, and one short range within a chunk, of which every byte is expected to
+/// be there.
+pub fn choose(
+    mounted: &Arc<Mounted>,
+    handle: &Arc<Handle>,
+    direction: Direction,
+    extents: &[Extent],
+) -> Option<Arc<Object>> {
+    let agreement = &mounted.chunk_agreement;
+    if direction == Direction::Write || agreement.is_refused() {
+        return None;
+    }
     let start = extents.first()?.offset;
     let mut end = start;
     for extent in extents {
@@ -29,17 +39,14 @@ pub fn choose(mounted: &Arc<Mounted>, handle: &Arc<Handle>, extents: &[Extent]) 
     if !is_short || !reads.is_expected(end) || !is_in_one_chunk(handle, start, end) {
         return None;
     }
-    let agreement = &mounted.chunk_agreement;
-    if agreement.is_settled() && !agreement.is_reached() {
-        return None;
-    }
-    let object = mounted.has_entries().then(|| reads.object(|| mounted.open_file(handle)).ok()).flatten()?;
+    let object = reads.object(|| mounted.open_file(handle)).ok()?;
     if !agreement.is_settled() {
-        let agrees = compare(mounted, handle, object, start, (end - start) as usize);
-        if agrees != Ok(true) {
+        let compare = || compare(mounted, handle, object, start, (end - start) as usize);
+        let agrees = mounted.has_entries().then(compare);
+        if agrees != Some(Ok(true)) {
             reads.give_up();
         }
-        agreement.note(Some(agrees));
+        agreement.note(agrees);
     }
     agreement.is_reached().then(|| object.clone())
 }

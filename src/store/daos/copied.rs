@@ -61,8 +61,7 @@ pub fn transfer(
 ) -> std::result::Result<usize, Failed> {
     let bytes: usize = extents.iter().map(|extent| extent.segment.len()).sum();
     if bytes <= PIECE_BYTES {
-        let is_read = direction == Direction::Read;
-        let object = is_read.then(|| chunk_reads::choose(mounted, handle, extents)).flatten();
+        let object = chunk_reads::choose(mounted, handle, direction, extents);
         if object.is_some() {
             if let Some(count) = one_piece(mounted, handle, direction, extents, object.as_ref(), patience)? {
                 return Ok(count);
@@ -148,12 +147,7 @@ impl Piece {
             rest = behind;
         }
         // SAFETY: the memory is ours, and left alone for good if the operation is given up on.
-        let operation = unsafe {
-            match object {
-                None => Operation::transfer(mounted, handle, direction, &own_extents),
-                Some(object) => Operation::read_chunk(mounted, handle, object, &own_extents),
-            }
-        }?;
+        let operation = unsafe { Operation::transfer(mounted, handle, direction, &own_extents, object) }?;
         Ok(Self { operation, extents, memory })
     }
 

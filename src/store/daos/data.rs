@@ -38,15 +38,6 @@ fn call_bytes_max(handle: &Handle, extents: &[Extent]) -> usize {
     bytes.min(CALL_BYTES_MAX)
 }
 
-/// Whose memory the bytes are in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memory {
-    /// The application's: it stays what it is for as long as its call lasts.
-    Applications,
-    /// The cache's, or on the stack: it is used again.
-    Own,
-}
-
 /// Moves `extents` in as few calls as possible; the bytes that were read, or that there were to write.
 ///
 /// # Errors
@@ -56,9 +47,21 @@ pub fn transfer(
     handle: &Arc<Handle>,
     direction: Direction,
     extents: &[Extent],
-    memory: Memory,
 ) -> Result<usize> {
-    let one_call = |extents: &[Extent], bytes| one_call(mounted, handle, direction, extents, (memory, bytes));
+    cut(handle, extents, |extents, bytes| one_call(mounted, handle, direction, extents, bytes))
+}
+
+/// Writes `extents`, whose memory is the application's and stays what it is for as long as its call lasts: from there, where
+/// they are long.
+///
+/// # Errors
+/// As [`transfer`].
+pub fn write(mounted: &Arc<Mounted>, handle: &Arc<Handle>, extents: &[Extent]) -> Result<usize> {
+    cut(handle, extents, |extents, bytes| one_write(mounted, handle, extents, bytes))
+}
+
+/// Cuts `extents` into as few calls as possible; what they come to together.
+fn cut(handle: &Handle, extents: &[Extent], one_call: impl Fn(&[Extent], usize) -> Result<usize>) -> Result<usize> {
     let bytes = bytes_of(extents);
     let has_empty = || extents.iter().any(|extent| extent.segment.is_empty());
     if bytes != 0 && bytes <= SHORT_BYTES && extents.len() <= CALL_EXTENTS_MAX && !has_empty() {
@@ -88,28 +91,34 @@ pub fn transfer(
     Ok(moved)
 }
 
+fn one_write(mounted: &Arc<Mounted>, handle: &Arc<Handle>, extents: &[Extent], bytes: usize) -> Result<usize> {
+    if straight::is_for(extents) {
+        let patience = mounted.patience();
+        mounted.left_writes.end(&patience)?;
+        mounted.count(1);
+        match straight::write(mounted, handle, extents, &patience) {
+            Ok(()) => {
+                note_end(handle, extents, bytes);
+                return Ok(bytes);
+            }
+            Err(Failed::GivenUp(error)) => return Err(error),
+            // Whatever it was, of the memory perhaps, which not every network takes: once more, by a copy.
+            Err(Failed::Told(_)) => {}
+        }
+    }
+    one_call(mounted, handle, Direction::Write, extents, bytes)
+}
+
 fn one_call(
     mounted: &Arc<Mounted>,
     handle: &Arc<Handle>,
     direction: Direction,
     extents: &[Extent],
-    (memory, bytes): (Memory, usize),
+    bytes: usize,
 ) -> Result<usize> {
     let patience = mounted.patience();
     if direction == Direction::Write {
         mounted.left_writes.end(&patience)?;
-        if memory == Memory::Applications && straight::is_for(extents) {
-            mounted.count(1);
-            match straight::write(mounted, handle, extents, &patience) {
-                Ok(()) => {
-                    note_end(handle, extents, bytes);
-                    return Ok(bytes);
-                }
-                Err(Failed::GivenUp(error)) => return Err(error),
-                // Whatever it was, of the memory perhaps, which not every network takes: once more, by a copy.
-                Err(Failed::Told(_)) => {}
-            }
-        }
     }
     for attempt in 0.. {
         mounted.count(1);
@@ -160,15 +169,9 @@ pub fn begin(mounted: &Arc<Mounted>, handle: &Arc<Handle>, direction: Direction,
         None
     } else {
         mounted.count(1);
-        let is_read = direction == Direction::Read;
-        let object = is_read.then(|| chunk_reads::choose(mounted, handle, &extents)).flatten();
+        let object = chunk_reads::choose(mounted, handle, direction, &extents);
         // SAFETY: the caller's word that the memory stays, for good if the transfer is given up on.
-        Some(unsafe {
-            match object {
-                None => Operation::transfer(mounted, handle, direction, &extents),
-                Some(object) => Operation::read_chunk(mounted, handle, &object, &extents),
-            }
-        }?)
+        Some(unsafe { Operation::transfer(mounted, handle, direction, &extents, object.as_ref()) }?)
     };
     Ok(Begun { mounted: mounted.clone(), handle: handle.clone(), direction, extents, operation })
 }
@@ -210,7 +213,7 @@ impl Transfer for Begun {
                 Err(_) => {}
             }
         }
-        transfer(&self.mounted, &self.handle, self.direction, &self.extents, Memory::Own)
+        transfer(&self.mounted, &self.handle, self.direction, &self.extents)
     }
 }
 

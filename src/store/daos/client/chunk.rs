@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::daos_call;
-use super::entries::{NO_TRANSACTION, Object, key_of};
+use super::entries::{NO_TRANSACTION, Object, bytes_under, key_of};
 use crate::store::daos::bindings::{d_iov_t, d_sg_list_t, daos_event_t, daos_iod_t, daos_iom_t, daos_recx_t};
 use crate::store::daos::library::Library;
 use once_cell::race::OnceBox;
@@ -30,24 +30,17 @@ pub struct ChunkRead {
 impl ChunkRead {
     /// Of `bytes` bytes from `offset` on, all in one chunk.
     pub fn new(object: &Arc<Object>, chunk_bytes: u64, offset: u64, bytes: u64) -> Self {
-        const RECORDS: u32 = 2;
         const ALL: u32 = 1;
+        let what = bytes_under(KEY);
         let range = daos_recx_t { rx_idx: offset % chunk_bytes, rx_nr: bytes };
         let nothing = daos_recx_t { rx_idx: 0, rx_nr: 0 };
         Self {
             chunk: (offset / chunk_bytes + 1).to_ne_bytes(),
             chunk_key: key_of(&[]),
-            what: daos_iod_t {
-                iod_name: key_of(KEY),
-                iod_type: RECORDS,
-                iod_size: 1,
-                iod_flags: 0,
-                iod_nr: 1,
-                iod_recxs: std::ptr::null_mut(),
-            },
+            what,
             range,
             there: daos_iom_t {
-                iom_type: RECORDS,
+                iom_type: what.iod_type,
                 iom_nr: 0,
                 iom_nr_out: 0,
                 iom_flags: ALL,

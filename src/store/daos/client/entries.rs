@@ -107,6 +107,19 @@ pub(super) fn key_of(bytes: &[u8]) -> daos_key_t {
     d_iov_t { iov_buf: bytes.as_ptr().cast_mut().cast(), iov_buf_len: bytes.len(), iov_len: bytes.len() }
 }
 
+/// Records of a byte that are to be read under a key; the one range of them is set when they stay where they are.
+pub(super) fn bytes_under(key: &[u8]) -> daos_iod_t {
+    const RECORDS: u32 = 2;
+    daos_iod_t {
+        iod_name: key_of(key),
+        iod_type: RECORDS,
+        iod_size: 1,
+        iod_flags: 0,
+        iod_nr: 1,
+        iod_recxs: std::ptr::null_mut(),
+    }
+}
+
 /// An entry that is asked for.
 pub struct Sought {
     name: Name,
@@ -132,20 +145,12 @@ impl Operation<Sought> {
     /// What the library says before it has begun.
     pub fn seek(mounted: &Arc<Mounted>, directory: &Arc<Object>, name: &Name) -> Result<Self> {
         const IF_THERE: u64 = 8;
-        const RECORDS: u32 = 2;
         let nothing = || d_iov_t { iov_buf: std::ptr::null_mut(), iov_buf_len: 0, iov_len: 0 };
         let sought = Sought {
             name: name.clone(),
             bytes: [0; ENTRY_BYTES],
             key: nothing(),
-            what: daos_iod_t {
-                iod_name: key_of(KEY),
-                iod_type: RECORDS,
-                iod_size: 1,
-                iod_flags: 0,
-                iod_nr: 1,
-                iod_recxs: std::ptr::null_mut(),
-            },
+            what: bytes_under(KEY),
             range: daos_recx_t { rx_idx: 0, rx_nr: ENTRY_BYTES as u64 },
             iov: nothing(),
             list: d_sg_list_t { sg_nr: 1, sg_nr_out: 0, sg_iovs: std::ptr::null_mut() },

@@ -68,7 +68,8 @@ impl Ranges {
 }
 
 impl Operation<Ranges> {
-    /// Begins to read or write `extents`; none of them is empty, and there is at least one.
+    /// Begins to read or write `extents`; none of them is empty, and there is at least one. If the file's object is given
+    /// they are read, and one range within a chunk.
     ///
     /// # Errors
     /// What the library says before it has begun.
@@ -80,6 +81,7 @@ impl Operation<Ranges> {
         handle: &Arc<Handle>,
         direction: Direction,
         extents: &[Extent],
+        object: Option<&Arc<Object>>,
     ) -> Result<Self> {
         // Segments that follow one another in the file are one range of it.
         let mut ranges: Vec<daos_range_t> = Vec::new();
@@ -90,48 +92,29 @@ impl Operation<Ranges> {
                 _ => ranges.push(daos_range_t { rg_idx: extent.offset, rg_len: length }),
             }
         }
-        let offset = ranges.first().ok_or(Errno::INVAL)?.rg_idx;
+        let first = *ranges.first().ok_or(Errno::INVAL)?;
         let iod = dfs_iod_t { iod_nr: ranges.len() as u64, iod_rgs: std::ptr::null_mut() };
-        let subject = Ranges::new(handle, extents, Call::Array { ranges, iod, byte_count: 0 })?;
+        let call = match object {
+            None => Call::Array { ranges, iod, byte_count: 0 },
+            Some(object) => Call::Chunk(ChunkRead::new(object, handle.chunk_bytes()?, first.rg_idx, first.rg_len)),
+        };
+        let subject = Ranges::new(handle, extents, call)?;
         let (library, dfs, node) = (mounted.library, mounted.dfs(), handle.as_ptr());
         Self::begin(mounted, subject, |subject, event| {
             subject.list.sg_iovs = subject.iovs.as_mut_ptr();
-            let list = &raw mut subject.list;
-            let Call::Array { ranges, iod, byte_count } = &mut subject.call else { return libc::EINVAL };
+            let (list, offset) = (&raw mut subject.list, first.rg_idx);
+            let (ranges, iod, count) = match &mut subject.call {
+                Call::Array { ranges, iod, byte_count } => (ranges, iod, &raw mut *byte_count),
+                Call::Chunk(read) => return read.launch(library, list, event),
+            };
             iod.iod_rgs = ranges.as_mut_ptr();
-            let (iod, count) = (&raw mut *iod, &raw mut *byte_count);
+            let iod = &raw mut *iod;
             match (direction, ranges.len()) {
                 (Direction::Read, 1) => dfs_call!(library, dfs_read(dfs, node, list, offset, count, event)),
                 (Direction::Read, _) => dfs_call!(library, dfs_readx(dfs, node, iod, list, count, event)),
                 (Direction::Write, 1) => dfs_call!(library, dfs_write(dfs, node, list, offset, event)),
                 (Direction::Write, _) => dfs_call!(library, dfs_writex(dfs, node, iod, list, event)),
             }
-        })
-    }
-
-    /// Begins to read `extents`, which are one range within a chunk of the file.
-    ///
-    /// # Errors
-    /// What the library says before it has begun.
-    ///
-    /// # Safety
-    /// As [`Operation::transfer`].
-    pub unsafe fn read_chunk(
-        mounted: &Arc<Mounted>,
-        handle: &Arc<Handle>,
-        object: &Arc<Object>,
-        extents: &[Extent],
-    ) -> Result<Self> {
-        let offset = extents.first().ok_or(Errno::INVAL)?.offset;
-        let bytes = extents.iter().map(|extent| extent.segment.len() as u64).sum();
-        let read = ChunkRead::new(object, handle.chunk_bytes()?, offset, bytes);
-        let subject = Ranges::new(handle, extents, Call::Chunk(read))?;
-        let library = mounted.library;
-        Self::begin(mounted, subject, |subject, event| {
-            subject.list.sg_iovs = subject.iovs.as_mut_ptr();
-            let list = &raw mut subject.list;
-            let Call::Chunk(read) = &mut subject.call else { return libc::EINVAL };
-            read.launch(library, list, event)
         })
     }
 

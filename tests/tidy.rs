@@ -228,6 +228,30 @@ fn unsafe_is_where_it_is_allowed() {
 }
 
 #[test]
+fn a_stores_files_are_opened_in_one_place() {
+    const CALLS: &[&str] = &[
+        "Low::open(",
+        "openat(",
+        "statat(",
+        "unlinkat(",
+        "mkdirat(",
+        "renameat(",
+        "accessat(",
+        "chmodat(",
+        "fs::File::",
+    ];
+    none(about_rust(|file, line| {
+        let is_bound = file.path.starts_with("src/store/local/")
+            && !file.path.starts_with("src/store/local/tests")
+            && file.path != "src/store/local/store_directory.rs";
+        // The store's own path is the user's, symlinks and all; /proc is the kernel's.
+        let by_path = line.code.contains("rustix::fs::CWD");
+        let call = CALLS.iter().find(|call| is_bound && !by_path && line.code.contains(**call))?;
+        Some(format!("{call}...): what is in a store is opened by `StoreDirectory`"))
+    }));
+}
+
+#[test]
 fn each_unsafe_block_says_why_it_holds() {
     let mut complaints = Vec::new();
     for file in rust() {

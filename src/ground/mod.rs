@@ -1,5 +1,6 @@
 //! What every layer stands on: configuration, our own kernel calls, guards, clocks, diagnostics.
 
+pub mod beneath;
 pub mod buffer;
 pub mod diagnostics;
 pub mod entries;

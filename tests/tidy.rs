@@ -65,6 +65,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/daos/library.rs",
     "src/store/daos/lock.rs",
     "src/store/daos/straight.rs",
+    "src/store/local/intents.rs",
     "src/store/local/layout.rs",
     "src/store/local/numbers.rs",
     "src/store/local/object.rs",

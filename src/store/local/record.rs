@@ -10,7 +10,9 @@
 //! * **Zeros**: the bytes from `dirty_end` on are zero. What lies between the size and `dirty_end` is cleared by whoever
 //!   makes the file grow over it.
 
+use super::CHUNK_BYTES_RANGE;
 use super::shared_lock::SharedLock;
+use super::store::SLOT_BYTES;
 use crate::store::{Attributes, Kind, NodeId, Timestamp};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
@@ -39,6 +41,9 @@ pub const OBJECT_BEGUN: u32 = 32;
 
 /// The slot came with the record from the node before: nothing of this node has been written to it.
 pub const SLOT_BLANK: u32 = 64;
+
+/// All of them.
+const FLAGS_KNOWN: u32 = HAS_OBJECT | HELD | ORPHAN | TRIM | STANDS_IN | OBJECT_BEGUN | SLOT_BLANK;
 
 /// One node.
 #[repr(C, align(128))]
@@ -80,7 +85,7 @@ pub struct Record {
     /// Of a directory: how many names it has.
     pub entries: AtomicU32,
     padding: AtomicU32,
-    /// The next free record, while this one is free.
+    /// The next free record, while this one is free. While it is a file's, the lanes of its intents.
     pub next_free: AtomicU64,
     spare: AtomicU64,
 }
@@ -127,6 +132,29 @@ impl Record {
         }
     }
 
+    /// Whether its words can be those of a node: what is derived from them decides lengths and places.
+    #[inline]
+    pub fn is_plausible(&self) -> bool {
+        let flags = self.flags.load(Ordering::Acquire);
+        let extent = self.extent();
+        let fits = match self.kind() {
+            // A slot's file ends within it; only a move to objects lets it grow on.
+            Some(Kind::File) => {
+                CHUNK_BYTES_RANGE.contains(&self.chunk_bytes())
+                    && (flags & HAS_OBJECT != 0
+                        || self.slot.load(Ordering::Acquire) == 0
+                        || extent.size() <= SLOT_BYTES
+                        // Both change while somebody writes: the flag comes before the size.
+                        || self.has(HAS_OBJECT))
+            }
+            Some(Kind::Directory | Kind::Symlink) => flags & (HAS_OBJECT | OBJECT_BEGUN) == 0,
+            None => false,
+        };
+        fits && flags & !FLAGS_KNOWN == 0
+            && self.dense_end.load(Ordering::Relaxed) <= SIZE_BYTES_MAX
+            && self.dirty_end.load(Ordering::Relaxed) <= SIZE_BYTES_MAX
+    }
+
     /// Permission bits.
     pub fn mode(&self) -> u32 {
         self.kind_mode.load(Ordering::Relaxed) & 0o7777
@@ -148,6 +176,12 @@ impl Record {
     #[inline(always)]
     pub fn extent(&self) -> Extent {
         Extent(self.extent.load(Ordering::Acquire))
+    }
+
+    /// The lanes of a file's intents, see `intents`.
+    #[inline(always)]
+    pub fn intents(&self) -> &AtomicU64 {
+        &self.next_free
     }
 
     /// The chunk size of a file.

@@ -78,6 +78,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/local/store.rs",
     "src/store/local/tests/processes.rs",
     "src/store/local/tree.rs",
+    "src/store/local/tree_pages.rs",
     "src/store/local/window.rs",
     "src/store/local/write.rs",
     "tests/daos/fork.rs",

@@ -60,7 +60,7 @@ pub const OPENING_BYTE: u64 = 0;
 pub const PATIENCE_MILLISECONDS: u32 = 10_000;
 
 /// The chunk size of new files of a new store, unless the mount says otherwise: DAOS's own.
-const CHUNK_BYTES_DEFAULT: u64 = 1 << 20;
+pub const CHUNK_BYTES_DEFAULT: u64 = 1 << 20;
 
 const PRIVATE_DIRECTORY: Mode = Mode::from_raw_mode(0o700);
 

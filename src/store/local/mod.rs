@@ -49,6 +49,7 @@ mod stand_in;
 mod store;
 mod store_directory;
 mod tree;
+mod tree_pages;
 mod window;
 mod write;
 

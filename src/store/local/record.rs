@@ -13,6 +13,7 @@
 use super::CHUNK_BYTES_RANGE;
 use super::shared_lock::SharedLock;
 use super::store::SLOT_BYTES;
+use crate::ground::kernel;
 use crate::store::{Attributes, Kind, NodeId, Timestamp};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
@@ -118,6 +119,26 @@ impl Extent {
     pub fn with_size(self, size_bytes: u64) -> Self {
         Self::new(self.truncations(), size_bytes)
     }
+}
+
+/// The record of a root that lost its own: a directory of whoever mends it. What it counts is put right by who counts.
+pub fn root_image() -> [u8; RECORD_BYTES] {
+    let mut image = [0; RECORD_BYTES];
+    let mut put = |offset: usize, bytes: &[u8]| image[offset..offset + bytes.len()].copy_from_slice(bytes);
+    put(std::mem::offset_of!(Record, kind_mode), &((Kind::Directory as u32) << 16 | 0o755).to_ne_bytes());
+    put(std::mem::offset_of!(Record, uid), &rustix::process::geteuid().as_raw().to_ne_bytes());
+    put(std::mem::offset_of!(Record, gid), &rustix::process::getegid().as_raw().to_ne_bytes());
+    put(std::mem::offset_of!(Record, links), &2u32.to_ne_bytes());
+    let now = kernel::now().to_ne_bytes();
+    for offset in [
+        std::mem::offset_of!(Record, accessed),
+        std::mem::offset_of!(Record, modified),
+        std::mem::offset_of!(Record, changed),
+        std::mem::offset_of!(Record, born),
+    ] {
+        put(offset, &now);
+    }
+    image
 }
 
 impl Record {

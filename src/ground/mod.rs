@@ -3,8 +3,10 @@
 pub mod buffer;
 pub mod diagnostics;
 pub mod entries;
+pub mod fault_handler;
 pub mod file_size_limit;
 pub mod guard;
+pub mod guarded_copy;
 pub mod kernel;
 pub mod mounts;
 pub mod parked;

@@ -222,7 +222,7 @@ impl ObjectFiles {
                     && let Some(start) = self.window(store, file, piece, rest.len())
                 {
                     // SAFETY: mapped memory that has its space, of the part's length.
-                    unsafe { rest.fill_from(start) };
+                    unsafe { rest.fill_from(start) }?;
                     done += rest.len();
                     continue;
                 }
@@ -231,7 +231,7 @@ impl ObjectFiles {
                     None => 0,
                 };
                 if count == 0 {
-                    rest.zero();
+                    rest.zero()?;
                 }
                 done += if count == 0 { rest.len() } else { count };
             }
@@ -262,9 +262,14 @@ impl ObjectFiles {
                     && let Some(start) = self.window(store, file, piece, rest.len())
                 {
                     // SAFETY: mapped memory that has its space, of the part's length.
-                    unsafe {
+                    let copied = unsafe {
                         window::touch(start, rest.len());
-                        rest.copy_to(start);
+                        rest.copy_to(start)
+                    };
+                    match copied {
+                        Ok(()) => {}
+                        Err(errno) if at + done == 0 => return Err(errno),
+                        Err(_) => return Ok(done),
                     }
                     done += rest.len();
                     continue;

@@ -264,7 +264,7 @@ impl ObjectFiles {
                     && let Some(start) = self.window(store, file, piece, rest.len())
                 {
                     // SAFETY: mapped memory that has its space, of the part's length.
-                    unsafe { rest.fill_from(start) };
+                    unsafe { rest.fill_from(start) }?;
                     done += rest.len();
                     continue;
                 }
@@ -276,7 +276,7 @@ impl ObjectFiles {
                     if offset + ((at + done) as u64) < dense_end {
                         return Err(self.lost(store, piece.target));
                     }
-                    rest.zero();
+                    rest.zero()?;
                 }
                 done += if count == 0 { rest.len() } else { count };
             }
@@ -311,9 +311,14 @@ impl ObjectFiles {
                     && let Some(start) = self.window(store, file, piece, rest.len())
                 {
                     // SAFETY: mapped memory that has its space, of the part's length.
-                    unsafe {
+                    let copied = unsafe {
                         window::touch(start, rest.len());
-                        rest.copy_to(start);
+                        rest.copy_to(start)
+                    };
+                    match copied {
+                        Ok(()) => {}
+                        Err(errno) if at + done == 0 => return Err(errno),
+                        Err(_) => return Ok(done),
                     }
                     done += rest.len();
                     continue;

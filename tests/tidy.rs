@@ -32,6 +32,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/ground/file_size_limit.rs",
     "src/ground/guard.rs",
     "src/ground/kernel.rs",
+    "src/ground/room.rs",
     "src/ground/signals.rs",
     "src/ground/standby.rs",
     "src/ground/threads.rs",

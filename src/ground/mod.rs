@@ -8,6 +8,7 @@ pub mod guard;
 pub mod kernel;
 pub mod mounts;
 pub mod parked;
+pub mod room;
 pub mod signals;
 pub mod standby;
 pub mod threads;

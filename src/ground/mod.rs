@@ -1,6 +1,7 @@
 //! What every layer stands on: configuration, our own kernel calls, guards, clocks, diagnostics.
 
 pub mod buffer;
+pub mod descriptor_links;
 pub mod diagnostics;
 pub mod entries;
 pub mod fault_handler;
@@ -9,6 +10,7 @@ pub mod guard;
 pub mod guarded_copy;
 pub mod kernel;
 pub mod mounts;
+pub mod own_thread;
 pub mod parked;
 pub mod signals;
 pub mod standby;

@@ -66,6 +66,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/daos/lock.rs",
     "src/store/daos/straight.rs",
     "src/store/local/layout.rs",
+    "src/store/local/log/append.rs",
     "src/store/local/numbers.rs",
     "src/store/local/object.rs",
     "src/store/local/open_node.rs",

@@ -4,7 +4,7 @@
 //! at `i / targets` chunks from the start. With one target the object file is the file.
 #![allow(unsafe_code)]
 
-use super::record::Record;
+use super::record::{OBJECTS_KNOWN, Record};
 use super::store::Store;
 use super::window::{self, COPY_BYTES_MAX, Windows};
 use crate::ground::buffer::Segment;
@@ -97,9 +97,20 @@ pub fn host_size(store: &Store, target: u32, node: u64, generation: u32) -> u64 
     stat.map_or(0, |stat| stat.st_size.cast_unsigned())
 }
 
+/// The path of the directory of an object file below the store's directory.
+pub fn directory(target: u32, node: u64) -> String {
+    format!("targets/{target}/{:02x}", node & 0xff)
+}
+
+/// Which node and generation an object file's name says: `NODE.GENERATION`, both hexadecimal.
+pub fn parse_name(name: &str) -> Option<(u64, u32)> {
+    let (node, generation) = name.split_once('.')?;
+    Some((u64::from_str_radix(node, 16).ok()?, u32::from_str_radix(generation, 16).ok()?))
+}
+
 /// The path of an object file below the store's directory.
 fn path(target: u32, node: u64, generation: u32) -> String {
-    format!("targets/{target}/{:02x}/{node:x}.{generation:x}", node & 0xff)
+    format!("{}/{node:x}.{generation:x}", directory(target, node))
 }
 
 /// Removes a node's object files.
@@ -152,8 +163,18 @@ impl ObjectFiles {
     fn open(&self, store: &Store, target: u32, make: bool) -> Result<Option<i32>> {
         let path = path(target, self.node, self.generation);
         let access = if store.is_frozen() { OFlags::RDONLY } else { OFlags::RDWR };
-        let flags = if make { access | OFlags::CREATE } else { access };
-        let open = || Low::open(store.root(), path.as_str(), flags, Mode::from_raw_mode(0o600));
+        let open_with = |flags| Low::open(store.root(), path.as_str(), flags, Mode::from_raw_mode(0o600));
+        let record = store.record(self.node).filter(|record| record.has(OBJECTS_KNOWN));
+        if make
+            && let Some(record) = record
+            && open_with(access).is_err()
+        {
+            // One more: the host does not know it for good before the next sync.
+            record.flags.fetch_and(!OBJECTS_KNOWN, Ordering::SeqCst);
+            open_with(access | OFlags::CREATE).ok();
+            record.flags.fetch_and(!OBJECTS_KNOWN, Ordering::SeqCst);
+        }
+        let open = || open_with(if make { access | OFlags::CREATE } else { access });
         let file = match open() {
             Err(Errno::NOENT) if !make => return Ok(None),
             Err(Errno::NOENT) => {

@@ -203,15 +203,6 @@ impl Tree {
         // SAFETY: an open environment.
         unsafe { ffi::mdb_reader_check(self.raw, &mut dead) };
     }
-
-    /// Waits until everything committed is on stable storage.
-    ///
-    /// # Errors
-    /// As msync(2).
-    pub fn sync(&self) -> Result<()> {
-        // SAFETY: an open environment.
-        check(unsafe { ffi::mdb_env_sync(self.raw, 1) })
-    }
 }
 
 impl Drop for Tree {

@@ -1,8 +1,9 @@
 //! A new checkpoint, and a log that begins anew.
 
 use super::super::key::{self, Key, KeyOf};
-use super::super::layout::CHECKPOINTS;
+use super::super::layout::{CHECKPOINTS, LOG};
 use super::super::store::Store;
+use super::super::store_directory::Refusal;
 use super::append::LOG_SEGMENT_BYTES;
 use super::checkpoint_file::CheckpointWriter;
 use super::entry::NameThere;
@@ -11,7 +12,7 @@ use crate::ground::guard::Quiet;
 use crate::ground::kernel::Low;
 use crate::ground::{Errno, Result};
 use crate::store::Kind;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,7 +31,7 @@ impl Store {
     pub fn open_spare_checkpoint(&self) -> Result<Low> {
         let spare = 1 - self.header().log.current.load(Ordering::Relaxed) % 2;
         let flags = OFlags::RDWR | OFlags::CREATE;
-        Low::open(self.root(), CHECKPOINTS[spare as usize], flags, Mode::from_raw_mode(0o600))
+        self.directory().open(CHECKPOINTS[spare as usize], flags).map_err(Refusal::errno)
     }
 
     /// Writes all names to the checkpoint file whose turn is next, and begins a new log. The names lock is held, and its
@@ -103,7 +104,7 @@ impl Store {
         state.names_bytes.store(checkpoint_bytes, Ordering::Relaxed);
         state.checkpoint_at.store(checkpoint_at(checkpoint_bytes), Ordering::Relaxed);
         let spare = CHECKPOINTS[(1 - current) as usize];
-        let spare = rustix::fs::statat(self.root(), spare, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
+        let spare = self.directory().stat(spare);
         // Blocks and not the size: what has no space yet is given it when it is needed.
         let spare_bytes = spare.map_or(0, |stat| stat.st_blocks.min(stat.st_size / 512).cast_unsigned() * 512);
         state.spare_bytes.store(spare_bytes, Ordering::Relaxed);
@@ -117,12 +118,12 @@ impl Store {
         let is_same = |kept: &AtomicU64, now: u64| now != 0 && kept.load(Ordering::Relaxed) == now;
         header.log.is_on()
             && !(is_same(&header.boot, host::boot_number())
-                && is_same(&header.log.mount, host::mount_number(self.root())))
+                && is_same(&header.log.mount, host::mount_number(self.directory().as_fd())))
     }
 
     /// Keeps in which run of the kernel and on which mount the store is right.
     pub fn clear_doubt(&self) {
-        self.header().log.mount.store(host::mount_number(self.root()), Ordering::Relaxed);
+        self.header().log.mount.store(host::mount_number(self.directory().as_fd()), Ordering::Relaxed);
         self.header().boot.store(host::boot_number(), Ordering::Release);
     }
 
@@ -134,7 +135,7 @@ impl Store {
     pub fn settle_log(&self) -> Result<()> {
         let header = self.header();
         let state = &header.log;
-        let wanted = !host::is_in_memory(self.root());
+        let wanted = !host::is_in_memory(self.directory().as_fd());
         if wanted && !state.is_on() {
             self.measure_log()?;
             if state.start.load(Ordering::Relaxed) == 0 {
@@ -165,7 +166,7 @@ impl Store {
     /// As open(2).
     pub fn measure_log(&self) -> Result<()> {
         let flags = OFlags::RDWR | OFlags::CREATE;
-        let file = Low::open(self.root(), super::super::layout::LOG, flags, Mode::from_raw_mode(0o600))?;
+        let file = self.directory().open(LOG, flags).map_err(Refusal::errno)?;
         let stat = rustix::fs::fstat(file.as_fd())?;
         let has = stat.st_blocks.min(stat.st_size / 512).cast_unsigned() * 512;
         self.header().log.allocated.store(has / LOG_SEGMENT_BYTES as u64 * LOG_SEGMENT_BYTES as u64, Ordering::Relaxed);

@@ -11,6 +11,9 @@ use crate::store::Kind;
 use rustix::fs::fdatasync;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+/// Where hashes start from: from 0 or 1 all hashes are 0.
+const KEY: u64 = 0x5163_7465_702d_6e6d;
+
 const MAGIC: [u8; 16] = *b"Sidestep names\n\0";
 
 /// Bytes before the names.
@@ -69,7 +72,7 @@ impl<'a> CheckpointWriter<'a> {
         for (place, word) in head[16..].chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }
-        let sum = key::hash(position, &head[..16 + words.len() * 8]);
+        let sum = key::hash(KEY ^ position, &head[..16 + words.len() * 8]);
         head[16 + words.len() * 8..][..8].copy_from_slice(&sum.to_le_bytes());
         write_all(self.file, &head, 0)?;
         if durably {
@@ -93,7 +96,7 @@ fn write_all(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<()> {
 
 /// The hash of pieces one after another: each begins with that of those before.
 fn hash_of(before: u64, piece: &[u8]) -> u64 {
-    key::hash(before ^ 0x5163_7465_702d_6e6d, piece)
+    key::hash(KEY ^ before, piece)
 }
 
 /// A checkpoint that proved itself.
@@ -117,7 +120,7 @@ impl Checkpoint {
         let word =
             |index: usize| head[16 + index * 8..].first_chunk().map_or(0, |bytes: &[u8; 8]| u64::from_le_bytes(*bytes));
         let [position, own, bytes, hash, sum] = std::array::from_fn(word);
-        let is_sound = sum == key::hash(position, &head[..16 + (HEAD_WORDS - 1) * 8])
+        let is_sound = sum == key::hash(KEY ^ position, &head[..16 + (HEAD_WORDS - 1) * 8])
             && own == store
             && bytes <= size.saturating_sub(HEAD_BYTES as u64);
         if !is_sound {

@@ -12,6 +12,9 @@ const MOUNT_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 /// File systems that live in memory: nothing of them survives a cut of power.
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
+/// Where these numbers' hashes start from: from 0 or 1 all hashes are 0.
+const KEY: u64 = 0x5163_7465_702d_686f;
+
 /// A number for this run of the host's kernel; 0 where it can't be had.
 pub fn boot_number() -> u64 {
     let mut text = [0; 36];
@@ -21,7 +24,7 @@ pub fn boot_number() -> u64 {
         kernel::read_at(file.as_fd().as_raw_fd(), &segment, 0)
     });
     // Not known is another one each time: what is to be done then does no harm.
-    if read.is_ok() { key::hash(1, &text) | 1 } else { 0 }
+    if read.is_ok() { key::hash(KEY, &text) | 1 } else { 0 }
 }
 
 /// A number for the mount that a directory lies on; 0 where it can't be had. Before Linux 6.8 the number of a mount that is
@@ -33,13 +36,29 @@ pub fn mount_number(directory: BorrowedFd<'_>) -> u64 {
             && told.stx_mask & which.bits() != 0
         {
             let device = u64::from(told.stx_dev_major) << 32 | u64::from(told.stx_dev_minor);
-            return key::hash(device, &told.stx_mnt_id.to_ne_bytes()) | 1;
+            return key::hash(KEY ^ device, &told.stx_mnt_id.to_ne_bytes()) | 1;
         }
     }
-    rustix::fs::fstat(directory).map_or(0, |stat| key::hash(stat.st_dev, b"device") | 1)
+    rustix::fs::fstat(directory).map_or(0, |stat| key::hash(KEY ^ stat.st_dev, b"device") | 1)
 }
 
 /// Whether a directory's file system lives in memory.
 pub fn is_in_memory(directory: BorrowedFd<'_>) -> bool {
     rustix::fs::fstatfs(directory).is_ok_and(|told| IN_MEMORY.contains(&(told.f_type.cast_unsigned() & 0xffff_ffff)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_the_same_each_time_and_say_something() {
+        let [one, other] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+        let open = |path: &std::path::Path| std::fs::File::open(path).unwrap();
+        let (boot, mount) = (boot_number(), mount_number(open(one.path()).as_fd()));
+        assert!(boot > 1 && mount > 1 && boot != mount);
+        assert_eq!((boot_number(), mount_number(open(other.path()).as_fd())), (boot, mount));
+        assert_ne!(mount_number(open(std::path::Path::new("/proc")).as_fd()), mount);
+        assert!(is_in_memory(open(std::path::Path::new("/dev/shm")).as_fd()));
+    }
 }

@@ -6,11 +6,11 @@ use super::super::object;
 use super::super::open_node::OpenNode;
 use super::super::record::{HAS_OBJECT, OBJECTS_KNOWN};
 use super::super::store::{SLOT_BYTES, Store};
+use super::super::store_directory::Refusal;
 use super::entry::Logged;
-use crate::ground::kernel::{self, Low};
+use crate::ground::kernel;
 use crate::ground::{Errno, Result};
 use crate::store::Kind;
-use rustix::fs::{Mode, OFlags};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
@@ -71,8 +71,7 @@ impl Store {
         for (target, _) in &files {
             let path = object::directory(*target, node.found.node.0);
             for directory in [path.as_str(), &format!("{TARGETS}/{target}")] {
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-                rustix::fs::fsync(Low::open(self.root(), directory, flags, Mode::empty())?.as_fd())?;
+                self.directory().sync_directory(directory).map_err(Refusal::errno)?;
             }
         }
         Ok(())

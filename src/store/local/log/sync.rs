@@ -2,6 +2,7 @@
 
 use super::super::layout::{self, NAMES, TARGETS};
 use super::super::store::Store;
+use super::super::store_directory::Refusal;
 use super::append::LOG_SEGMENT_BYTES;
 use crate::ground::guard::Quiet;
 use crate::ground::kernel::Low;
@@ -64,25 +65,22 @@ impl Store {
 
     /// Makes the store's own directories and files stable, once: they were made without waiting for it.
     fn anchor(&self) -> Result<()> {
-        let sync = |path: &str| {
-            let file = Low::open(self.root(), path, OFlags::RDONLY, Mode::empty())?;
-            rustix::fs::fsync(file.as_fd())
-        };
         for name in layout::FILES {
-            match sync(name) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno),
+            match self.directory().open(name, OFlags::RDONLY) {
+                Ok(file) => rustix::fs::fsync(file.as_fd())?,
+                Err(Refusal::Host(Errno::NOENT)) => {}
+                Err(refusal) => return Err(refusal.errno()),
             }
         }
+        let sync = |path: &str| self.directory().sync_directory(path).map_err(Refusal::errno);
         for target in 0..self.header().targets.load(Ordering::Relaxed) {
             sync(&format!("{TARGETS}/{target}"))?;
         }
-        for directory in [TARGETS, NAMES, ".", ".."] {
-            match sync(directory) {
-                // The directory above may be closed to us; then it is not we who made the store's.
-                Ok(()) | Err(Errno::ACCESS) => {}
-                Err(errno) => return Err(errno),
-            }
+        [TARGETS, NAMES, "."].into_iter().try_for_each(sync)?;
+        // The directory above may be closed to us: then it is not we who made the store's.
+        if let Ok(above) = Low::open(self.directory().as_fd(), "..", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+        {
+            rustix::fs::fsync(above.as_fd())?;
         }
         self.header().log.anchored.store(1, Ordering::Release);
         self.sync_header()

@@ -7,11 +7,11 @@ use super::super::record::{
     CONDEMNED, Extent, HAS_OBJECT, HELD, OBJECT_BEGUN, ORPHAN, RECORD_BYTES, Record, STANDS_IN,
 };
 use super::super::store::{NODES_COUNT_MAX, ROOT, SLOT_BYTES, Store};
+use super::super::store_directory::Refusal;
 use super::source::{NameKept, Source};
 use crate::ground::Result;
 use crate::ground::kernel;
 use crate::store::{Found, Kind};
-use rustix::fs::AtFlags;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
@@ -40,7 +40,7 @@ fn is_in_range(name: &NameKept, next: u64) -> bool {
 fn make_room(store: &Store, source: &Source) -> Result<u64> {
     let header = store.header();
     let pool = &header.names_lock.nodes;
-    let stat = rustix::fs::statat(store.root(), NODES, AtFlags::SYMLINK_NOFOLLOW)?;
+    let stat = store.directory().stat(NODES).map_err(Refusal::errno)?;
     let has = stat.st_size.cast_unsigned() / RECORD_BYTES as u64;
     let last = source.names.iter().map(|name| name.found.node.0).filter(|&node| node < NODES_COUNT_MAX).max();
     let next = has.max(last.unwrap_or(ROOT) + 1).max(ROOT + 1);

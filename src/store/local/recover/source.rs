@@ -7,10 +7,11 @@ use super::super::log::append::LOG_SEGMENT_BYTES;
 use super::super::log::checkpoint_file::{Checkpoint, read_all};
 use super::super::log::entry::{self, ENTRY_BYTES_MIN, NameThere};
 use super::super::store::Store;
+use super::super::store_directory::Refusal;
 use crate::ground::kernel::Low;
 use crate::ground::{Errno, Result};
 use crate::store::Found;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
@@ -150,9 +151,9 @@ impl Source {
 }
 
 fn open(store: &Store, name: &str) -> Result<Option<Low>> {
-    match Low::open(store.root(), name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK, Mode::empty()) {
-        Err(Errno::NOENT) => Ok(None),
-        opened => opened.map(Some),
+    match store.directory().open(name, OFlags::RDONLY) {
+        Err(Refusal::Host(Errno::NOENT)) => Ok(None),
+        opened => opened.map(Some).map_err(Refusal::errno),
     }
 }
 

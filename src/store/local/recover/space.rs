@@ -4,11 +4,11 @@ use super::super::layout::{SLOTS, STAND_INS, TARGETS};
 use super::super::object::{self, Placement};
 use super::super::record::{HAS_OBJECT, Record, SLOT_BLANK};
 use super::super::store::{ROOT, SLOT_BYTES, Store};
+use super::super::store_directory::Refusal;
 use super::source::Source;
-use crate::ground::kernel::Low;
 use crate::ground::{Errno, Result};
 use crate::store::Kind;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::AtFlags;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
@@ -50,7 +50,7 @@ pub fn mend(store: &Store, source: &Source) -> Result<()> {
 /// empty: whose bytes are in it can't be known.
 fn mend_slots(store: &Store) -> Result<()> {
     let pool = &store.header().allocation_lock.slots;
-    let stat = rustix::fs::statat(store.root(), SLOTS, AtFlags::SYMLINK_NOFOLLOW)?;
+    let stat = store.directory().stat(SLOTS).map_err(Refusal::errno)?;
     let has = stat.st_size.cast_unsigned() / SLOT_BYTES;
     let mut owners: HashMap<u64, Option<u64>> = HashMap::new();
     let mut last = 0;
@@ -114,10 +114,7 @@ fn mend_objects(store: &Store) -> Result<()> {
     let targets = store.header().targets.load(Ordering::Relaxed);
     for target in 0..targets {
         let path = format!("{TARGETS}/{target}");
-        match rustix::fs::mkdirat(store.root(), path.as_str(), Mode::from_raw_mode(0o700)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno),
-        }
+        store.directory().make_directory(&path).map_err(Refusal::errno)?;
         for directory in list(store, &path)? {
             for name in list(store, &format!("{path}/{directory}"))? {
                 let file = format!("{path}/{directory}/{name}");
@@ -131,7 +128,7 @@ fn mend_objects(store: &Store) -> Result<()> {
                 });
                 match owner {
                     Some((record, placement)) => {
-                        let stat = rustix::fs::statat(store.root(), file.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+                        let Ok(stat) = store.directory().stat(&file) else { continue };
                         let size = stat.st_size.cast_unsigned();
                         // What is there was perhaps written after the record: it is cleared when the file grows over it.
                         if size != 0 {
@@ -168,19 +165,21 @@ fn missing_objects(store: &Store, targets: u32) {
 }
 
 fn remove(store: &Store, path: &str, flags: AtFlags) -> Result<()> {
-    match rustix::fs::unlinkat(store.root(), path, flags) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
+    match store.directory().remove(path, flags) {
+        Err(Refusal::Host(Errno::NOENT)) | Ok(()) => Ok(()),
         // Something that is not ours: fsck tells of it.
-        Err(Errno::ISDIR | Errno::NOTDIR | Errno::NOTEMPTY) => Ok(()),
-        Err(errno) => Err(errno),
+        Err(Refusal::Host(Errno::ISDIR | Errno::NOTDIR | Errno::NOTEMPTY)) => Ok(()),
+        Err(refusal) => Err(refusal.errno()),
     }
 }
 
 fn list(store: &Store, path: &str) -> Result<Vec<String>> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-    let directory = match Low::open(store.root(), path, flags, Mode::empty()) {
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Vec::new()),
-        opened => opened?,
+    let directory = match store.directory().open_directory(path) {
+        Err(Refusal::Host(Errno::NOENT)) => return Ok(Vec::new()),
+        Err(Refusal::Host(errno)) => return Err(errno),
+        // Not ours: fsck tells of it.
+        Err(_) => return Ok(Vec::new()),
+        Ok(directory) => directory,
     };
     let mut buffer = Vec::with_capacity(8192);
     let mut entries = rustix::fs::RawDir::new(directory.as_fd(), buffer.spare_capacity_mut());

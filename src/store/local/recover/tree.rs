@@ -2,13 +2,14 @@
 
 use super::super::create::whereabouts;
 use super::super::key::{Key, entry_value};
-use super::super::layout::NAMES;
+use super::super::layout::{NAMES, TREE, TREE_LOCK};
 use super::super::store::{ROOT, Store};
+use super::super::store_directory::Refusal;
 use super::super::tree::MAP_BYTES_MIN;
 use super::source::Source;
 use crate::ground::{Errno, Result};
 use crate::store::{Kind, NodeId};
-use rustix::fs::{AtFlags, Mode};
+use rustix::fs::AtFlags;
 use std::sync::atomic::Ordering;
 
 /// Names that go to the tree in one transaction.
@@ -23,14 +24,11 @@ const BYTES_PER_NAME: u64 = 1024;
 /// As unlinkat(2).
 pub fn remove(store: &Store, source: &Source) -> Result<()> {
     store.header().names_map_bytes.store(map_bytes(source), Ordering::Relaxed);
-    match rustix::fs::mkdirat(store.root(), NAMES, Mode::from_raw_mode(0o700)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno),
-    }
-    for name in ["names/data.mdb", "names/lock.mdb"] {
-        match rustix::fs::unlinkat(store.root(), name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno),
+    store.directory().make_directory(NAMES).map_err(Refusal::errno)?;
+    for name in [TREE, TREE_LOCK] {
+        match store.directory().remove(name, AtFlags::empty()) {
+            Ok(()) | Err(Refusal::Host(Errno::NOENT)) => {}
+            Err(refusal) => return Err(refusal.errno()),
         }
     }
     Ok(())

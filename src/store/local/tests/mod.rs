@@ -5,6 +5,7 @@ mod data;
 mod full_disk;
 mod names;
 mod opening;
+mod power;
 mod processes;
 
 use super::LocalContainer;

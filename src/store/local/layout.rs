@@ -8,6 +8,7 @@
 //! recent            the names used or changed last
 //! log               the changes since the newer checkpoint
 //! checkpoint.0, .1  all names, at two moments
+//! intents           the short overwrites that are under way, made at the first one
 //! targets/T/HH/     object files, INO.GENERATION
 //! stand-ins/        directories for the kernel to stand in, INO.GENERATION
 //! ```
@@ -51,14 +52,29 @@ pub const LOG: &str = "log";
 pub const CHECKPOINTS: [&str; 2] = ["checkpoint.0", "checkpoint.1"];
 /// The files that have to be there after a cut of power. The tree and the recent names are made anew.
 pub const FILES: [&str; 7] = [LIVE, NODES, SLOTS, RECENT, LOG, CHECKPOINTS[0], CHECKPOINTS[1]];
+/// The short overwrites that are under way.
+pub const INTENTS: &str = "intents";
 /// The directory of targets.
 pub const TARGETS: &str = "targets";
 /// The directory of stand-ins.
 pub const STAND_INS: &str = "stand-ins";
 const HEADER_NEW: &str = "store.new";
 
-const OURS: [&str; 12] =
-    [LIVE, HEADER, HEADER_NEW, NAMES, NODES, SLOTS, RECENT, LOG, CHECKPOINTS[0], CHECKPOINTS[1], TARGETS, STAND_INS];
+const OURS: [&str; 13] = [
+    LIVE,
+    HEADER,
+    HEADER_NEW,
+    NAMES,
+    NODES,
+    SLOTS,
+    RECENT,
+    INTENTS,
+    LOG,
+    CHECKPOINTS[0],
+    CHECKPOINTS[1],
+    TARGETS,
+    STAND_INS,
+];
 
 /// The byte of `live` that is locked while the store is made or opened.
 pub const OPENING_BYTE: u64 = 0;
@@ -67,7 +83,7 @@ pub const OPENING_BYTE: u64 = 0;
 pub const PATIENCE_MILLISECONDS: u32 = 10_000;
 
 /// The chunk size of new files of a new store, unless the mount says otherwise: DAOS's own.
-const CHUNK_BYTES_DEFAULT: u64 = 1 << 20;
+pub const CHUNK_BYTES_DEFAULT: u64 = 1 << 20;
 
 const PRIVATE_DIRECTORY: Mode = Mode::from_raw_mode(0o700);
 

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::header::Header;
+use super::intents::Intents;
 use super::layout::{self, LOG, Layout, NODES, SLOTS};
 use super::log::append::{LOG_SEGMENT_BYTES, LOG_SEGMENTS_COUNT};
 use super::log::host;
@@ -10,7 +11,6 @@ use super::recent::Recent;
 use super::record::{RECORD_BYTES, Record};
 use super::recover::Recovery;
 use super::shared_file::SharedFile;
-use super::shared_lock::Acquired;
 use super::store_directory::StoreDirectory;
 use super::{OpenError, registry};
 use crate::ground::guard::Quiet;
@@ -43,6 +43,7 @@ pub struct Store {
     nodes: SharedFile,
     slots: SharedFile,
     log: SharedFile,
+    intents: Intents,
     layout: Layout,
     key: registry::StoreKey,
     may_recover: bool,
@@ -83,7 +84,8 @@ impl Store {
             let nodes = SharedFile::new(root, NODES, NODES_SEGMENT_BYTES, SEGMENTS_COUNT, writable);
             let slots = SharedFile::new(root, SLOTS, SLOTS_SEGMENT_BYTES, SEGMENTS_COUNT, writable);
             let log = SharedFile::new(root, LOG, LOG_SEGMENT_BYTES, LOG_SEGMENTS_COUNT, writable);
-            let store = Self { process, nodes, slots, log, layout, key, may_recover };
+            let intents = Intents::new(root);
+            let store = Self { process, nodes, slots, log, intents, layout, key, may_recover };
             store.process.make(&store)?;
             if store.record(ROOT).is_none_or(|root| root.kind() != Some(Kind::Directory)) {
                 let what = "it has no root directory".to_owned();
@@ -153,6 +155,12 @@ impl Store {
         &self.log
     }
 
+    /// The short overwrites that are under way.
+    #[inline(always)]
+    pub fn intents(&self) -> &Intents {
+        &self.intents
+    }
+
     /// A node's record, free or not; `None` for a number that was never used, or that cannot be mapped.
     #[inline]
     pub fn record(&self, node: u64) -> Option<&Record> {
@@ -187,9 +195,11 @@ impl Store {
     pub fn lock_record<'a>(&'a self, record: &'a Record) -> Result<RecordGuard<'a>> {
         let quiet = Quiet::enter();
         self.process.ready(self)?;
-        let acquired = record.lock.acquire(self.process.owner(), &|owner| self.process.is_dead(self, owner));
+        // A mark of change on a lock that nobody has is a dead owner's as well: that of the lock may be gone with the lone opening
+        // after, or the word is not as anybody left it.
+        record.lock.acquire(self.process.owner(), &|owner| self.process.is_dead(self, owner));
         let sequence = record.sequence.load(Ordering::Relaxed);
-        if acquired == Acquired::FromTheDead && sequence % 2 == 1 {
+        if sequence % 2 == 1 {
             // Every step of a layout change leaves the record whole: only the mark remains to be taken away.
             record.sequence.store(sequence.wrapping_add(1), Ordering::Release);
         }
@@ -239,6 +249,8 @@ impl Store {
             self.recent().reset(header.hash_key.load(Ordering::Relaxed));
         }
         let boot = host::boot_number();
+        // After another run of the kernel the images may be older than the lanes that lead to them.
+        self.recover_intents(header.boot.load(Ordering::Relaxed) == boot)?;
         let journal = &header.names_lock.journal;
         let is_amiss = header.names_lock.lock.owner() != 0
             || !journal.is_idle()

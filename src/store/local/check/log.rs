@@ -2,8 +2,10 @@
 
 use super::super::recover::Source;
 use super::census::{Census, Entry};
+use super::names::shown;
 use super::{Checker, Severity};
 use crate::ground::Result;
+use std::collections::HashMap;
 
 impl Checker<'_> {
     /// The checkpoint and the log together say the same as the tree.
@@ -17,19 +19,15 @@ impl Checker<'_> {
             let what = "neither checkpoint of the names can be read".to_owned();
             return self.find(Severity::Damage, what, mend);
         };
-        let logged = source.names.into_iter().map(|name| Entry {
-            directory: name.directory,
-            position: name.position,
-            name: name.name.into(),
-            found: Some(name.found),
-        });
-        let mut there: Vec<&Entry> = census.entries.iter().collect();
-        there.sort_by_key(|entry| (entry.directory, entry.position));
-        if logged.eq(there.into_iter().cloned()) {
-            return Ok(());
-        }
-        let what =
-            "the log of changes does not say what the tree of names has; a cut of power would lose names".to_owned();
+        let place = |entry: &Entry| (entry.directory, entry.position);
+        let logged = source.names.into_iter().map(Entry::from);
+        let mut logged: HashMap<_, _> = logged.map(|entry| (place(&entry), entry)).collect();
+        let unknown = census.entries.iter().find(|&entry| logged.remove(&place(entry)).as_ref() != Some(entry));
+        let what = match (unknown, logged.values().next()) {
+            (Some(entry), _) => format!("{} is not in the log of changes", shown(entry)),
+            (None, Some(entry)) => format!("{} is in the log of changes, and not in the tree", shown(entry)),
+            (None, None) => return Ok(()),
+        };
         self.find(Severity::Damage, what, mend)
     }
 }

@@ -14,6 +14,9 @@ pub const LOG_SEGMENT_BYTES: usize = 4 << 20;
 /// Segments that a log may have, where no checkpoint can be written: 1 GiB.
 pub const LOG_SEGMENTS_COUNT: usize = 256;
 
+/// The longest log.
+pub const LOG_BYTES_MAX: u64 = LOG_SEGMENT_BYTES as u64 * LOG_SEGMENTS_COUNT as u64;
+
 /// The log gets its space in steps of this at first, and of [`GROWTH_BYTES_MAX`] later.
 const GROWTH_BYTES_MIN: u64 = 256 << 10;
 const GROWTH_BYTES_MAX: u64 = 4 << 20;
@@ -162,9 +165,18 @@ impl Store {
         }
     }
 
-    /// Forgets the entry that was written.
+    /// Takes back the entry that was written behind the log's end, if there is one: a recovery would believe it. The names
+    /// lock is held.
     pub fn withdraw_entry(&self) {
-        self.header().log.next_end.store(0, Ordering::Release);
+        let state = &self.header().log;
+        state.next_end.store(0, Ordering::Release);
+        let offset = state.next_offset();
+        if state.is_on()
+            && offset + ENTRY_BYTES_MAX as u64 <= state.allocated.load(Ordering::Relaxed)
+            && let Ok(seal) = self.log_bytes(offset, entry::ENTRY_BYTES_MIN)
+        {
+            seal.fill(0);
+        }
     }
 
     /// Some bytes of the log, for the holder of the names lock, who alone writes there.

@@ -4,7 +4,7 @@ use super::super::key::{self, Key, KeyOf};
 use super::super::layout::{CHECKPOINTS, LOG};
 use super::super::store::Store;
 use super::super::store_directory::Refusal;
-use super::append::LOG_SEGMENT_BYTES;
+use super::append::{LOG_BYTES_MAX, LOG_SEGMENT_BYTES};
 use super::checkpoint_file::CheckpointWriter;
 use super::entry::NameThere;
 use super::{host, state::LogState};
@@ -181,6 +181,5 @@ impl LogState {
 
 /// The bytes of log after which the next checkpoint is due.
 fn checkpoint_at(checkpoint_bytes: u64) -> u64 {
-    let most = (LOG_SEGMENT_BYTES * super::append::LOG_SEGMENTS_COUNT) as u64 / 2;
-    (2 * checkpoint_bytes).clamp(LOG_BYTES_MIN, most)
+    (2 * checkpoint_bytes).clamp(LOG_BYTES_MIN, LOG_BYTES_MAX / 2)
 }

@@ -32,9 +32,9 @@ impl Store {
         }
         let last = state.condemned_last.load(Ordering::Relaxed);
         if last != node {
-            record.next_free.store(0, Ordering::Relaxed);
+            record.entries.store(0, Ordering::Relaxed);
             match self.record(last) {
-                Some(before) => before.next_free.store(node, Ordering::Release),
+                Some(before) => before.entries.store(node as u32, Ordering::Release),
                 None => state.condemned_first.store(node, Ordering::Release),
             }
             state.condemned_last.store(node, Ordering::Release);
@@ -66,7 +66,9 @@ impl Store {
         let state = &self.header().log;
         while state.drained.load(Ordering::Relaxed) < state.condemned_stable.load(Ordering::Acquire) {
             let node = state.condemned_first.load(Ordering::Relaxed);
-            let Some(record) = self.record(node) else {
+            // A list that leads elsewhere is damaged; what it had is found by fsck.
+            let condemned = self.record(node).filter(|record| record.has(CONDEMNED) && record.kind().is_some());
+            let Some(record) = condemned else {
                 state.condemned_first.store(0, Ordering::Relaxed);
                 state.condemned_last.store(0, Ordering::Relaxed);
                 state.condemned_bytes.store(0, Ordering::Relaxed);
@@ -93,7 +95,7 @@ impl Store {
     fn pop_condemned(&self, node: u64, record: &Record) {
         let state = &self.header().log;
         if state.condemned_first.load(Ordering::Relaxed) == node {
-            let next = record.next_free.load(Ordering::Acquire);
+            let next = u64::from(record.entries.load(Ordering::Acquire));
             state.condemned_first.store(next, Ordering::Release);
             if next == 0 {
                 state.condemned_last.store(0, Ordering::Release);
@@ -110,7 +112,7 @@ impl Store {
         }
         let (mut last, mut at, mut count) = (0, state.condemned_first.load(Ordering::Relaxed), 0);
         while let Some(record) = self.record(at).filter(|_| count < super::super::store::NODES_COUNT_MAX) {
-            (last, at, count) = (at, record.next_free.load(Ordering::Relaxed), count + 1);
+            (last, at, count) = (at, u64::from(record.entries.load(Ordering::Relaxed)), count + 1);
         }
         state.condemned_last.store(last, Ordering::Release);
     }

@@ -19,7 +19,7 @@ use super::OpenError;
 use super::layout;
 use super::store::Store;
 use crate::ground::Errno;
-pub use source::Source;
+pub use source::{NameKept, Source};
 use std::sync::atomic::Ordering;
 
 /// A recovery between its two halves: the tree is not open in the first one.
@@ -58,10 +58,9 @@ impl Recovery {
     /// `ENOSPC`; as fdatasync(2).
     pub fn finish(self, store: &Store) -> crate::ground::Result<()> {
         store.header().epoch.fetch_add(1, Ordering::AcqRel);
+        store.recover_intents(false)?;
         tree::fill(store, &self.source)?;
         let state = &store.header().log;
-        state.start.store(self.source.position_after, Ordering::Relaxed);
-        state.end.store(self.source.position_after, Ordering::Relaxed);
         // Nobody was promised anything of a new store: it gets to stable storage with the first sync.
         let is_new = self.source.names.is_empty() && state.anchored.load(Ordering::Relaxed) == 0;
         state.anchored.store(0, Ordering::Relaxed);

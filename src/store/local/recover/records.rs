@@ -195,6 +195,8 @@ impl LogState {
         for word in [&self.condemned_first, &self.condemned_last, &self.condemned_bytes, &self.next_end] {
             word.store(0, Ordering::Relaxed);
         }
-        self.drained.store(self.condemned.load(Ordering::Relaxed), Ordering::Relaxed);
+        for word in [&self.drained, &self.condemned_stable] {
+            word.store(self.condemned.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 }

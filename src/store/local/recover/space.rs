@@ -24,6 +24,9 @@ pub fn mend(store: &Store, source: &Source) -> Result<()> {
     state.current.store(source.current, Ordering::Relaxed);
     state.checkpointing.store(0, Ordering::Relaxed);
     state.switching.store(0, Ordering::Relaxed);
+    for word in [&state.start, &state.stable, &state.end] {
+        word.store(source.position_after, Ordering::Relaxed);
+    }
     state.forget_condemned();
     state.lock.reset();
     let journal = &header.names_lock.journal;

@@ -73,6 +73,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/daos/straight.rs",
     "src/store/local/intents.rs",
     "src/store/local/layout.rs",
+    "src/store/local/log/append.rs",
     "src/store/local/numbers.rs",
     "src/store/local/object.rs",
     "src/store/local/open_node.rs",

@@ -103,6 +103,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "tests/emulator/src/counters.rs",
     "tests/emulator/src/descriptors.rs",
     "tests/emulator/src/events.rs",
+    "tests/emulator/src/memory.rs",
     "tests/emulator/src/process.rs",
     "tests/emulator/src/shared_page.rs",
     "tests/emulator/src/task.rs",

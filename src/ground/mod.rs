@@ -1,6 +1,7 @@
 //! What every layer stands on: configuration, our own kernel calls, guards, clocks, diagnostics.
 
 pub mod buffer;
+pub mod clock;
 pub mod diagnostics;
 pub mod entries;
 pub mod file_size_limit;

@@ -8,7 +8,7 @@
 
 use super::calls::Class;
 use super::entry;
-use super::objects::Object;
+use super::objects::{LINKER, Object};
 use super::sites::{JUMP_BYTES, Site};
 use house::posix::descriptor::entries::{DESCRIPTORS_COUNT_MAX, ENTRIES};
 
@@ -37,9 +37,9 @@ pub fn bytes_max(count: usize) -> usize {
     SHARED_BYTES + count * (RECORD_BYTES + CODE_BYTES_MAX)
 }
 
-/// Writes the trampolines of `sites`, which will run at address `start`.
+/// Writes the trampolines of an object's `sites`, which will run at address `start`.
 /// Gives their bytes, and the address of each one.
-pub fn build(start: usize, sites: &[Site], objects: &[Object; 2]) -> (Vec<u8>, Vec<usize>) {
+pub fn build(start: usize, sites: &[Site], object: &Object) -> (Vec<u8>, Vec<usize>) {
     let mut code = Code { start, bytes: Vec::with_capacity(bytes_max(sites.len())) };
     code.bytes.extend_from_slice(&(entry::entry_address() as u64).to_le_bytes());
     code.bytes.extend_from_slice(&(entry::lookup_address() as u64).to_le_bytes());
@@ -49,7 +49,7 @@ pub fn build(start: usize, sites: &[Site], objects: &[Object; 2]) -> (Vec<u8>, V
         .enumerate()
         .map(|(index, site)| {
             let address = code.here();
-            code.trampoline(index, site, &objects[usize::from(site.object)]);
+            code.trampoline(index, site, object);
             address
         })
         .collect();
@@ -104,7 +104,12 @@ impl Code {
         let record = SHARED_BYTES + index * RECORD_BYTES;
         let address = |offset: u32| object.text.start + offset as usize;
         self.displaced(object, site, site.start..site.syscall);
-        let to_pass = self.test(site.class);
+        let class = match site.class {
+            // What the dynamic linker maps may be an object whose calls are to be seen.
+            Some(Class::Mapping) if object.name == LINKER => Some(Class::Always),
+            class => class,
+        };
+        let to_pass = self.test(class);
         // Not known to pass: to the entry or the look-up.
         self.put(&[0x48, 0x8d, 0x0d]); // lea rcx, [rip + record]
         self.displacement(self.start + record);

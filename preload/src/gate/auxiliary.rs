@@ -1,6 +1,6 @@
 //! The auxiliary vector: what the kernel told the dynamic linker when the program started.
 #![allow(unsafe_code)]
-#![allow(unsafe_code)]
+
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 /// The words of it that lead to the dynamic linker.

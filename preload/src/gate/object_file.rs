@@ -87,8 +87,8 @@ impl ObjectFile {
         let of_kind = |kind| segments.iter().filter(move |segment| segment.p_type == kind);
         let content = |segment: &Elf64_Phdr| read_at(&file, segment.p_offset, segment.p_filesz as usize);
 
-        let build_ids = of_kind(libc::PT_NOTE).filter_map(content).map(|notes| elf::build_id(&notes).to_vec());
-        let build_id = build_ids.filter(|id| !id.is_empty()).next().unwrap_or_default();
+        let mut build_ids = of_kind(libc::PT_NOTE).filter_map(content).map(|notes| elf::build_id(&notes).to_vec());
+        let build_id = build_ids.find(|id| !id.is_empty()).unwrap_or_default();
         let another = "the file of the C library is another than the one that is loaded";
         let text_segment = of_kind(libc::PT_LOAD).find(|segment| segment.p_flags & libc::PF_X != 0).ok_or(not_elf)?;
         let is_same_segment =
@@ -162,7 +162,10 @@ fn code(sections: &[u8], text: &Elf64_Phdr) -> Vec<Range<u32>> {
         })
         .collect();
     code.sort_by_key(|range| range.start);
-    if code.is_empty() { vec![0..text.p_filesz as u32] } else { code }
+    if code.is_empty() {
+        code.push(0..text.p_filesz as u32);
+    }
+    code
 }
 
 /// The search table of `.eh_frame_hdr` (LSB 4.1), which is at address `start`.

@@ -93,7 +93,7 @@ impl Object {
     pub unsafe fn loaded(name: &'static str, place: Place, section: Section) -> Option<Self> {
         const PAGE_BYTES: usize = 4096;
         let base = section.base();
-        if base == 0 || base % PAGE_BYTES != 0 {
+        if base == 0 || !base.is_multiple_of(PAGE_BYTES) {
             return None;
         }
         // SAFETY: by the caller's word.

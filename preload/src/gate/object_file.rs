@@ -152,9 +152,7 @@ fn code(sections: &[u8], text: &Elf64_Phdr) -> Vec<Range<u32>> {
     const EXECUTABLE: u64 = 4;
     let sections = (0..).step_by(size_of::<Elf64_Shdr>()).map_while(|offset| elf::at::<Elf64_Shdr>(sections, offset));
     let mut code: Vec<Range<u32>> = sections
-        .filter(|section| {
-            section.sh_type == PROGRAM_BITS && section.sh_flags & EXECUTABLE != 0
-        })
+        .filter(|section| section.sh_type == PROGRAM_BITS && section.sh_flags & EXECUTABLE != 0)
         .filter_map(|section| {
             let start = section.sh_addr.checked_sub(text.p_vaddr)?;
             let end = start.checked_add(section.sh_size).filter(|end| *end <= text.p_filesz)?;

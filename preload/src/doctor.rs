@@ -3,7 +3,7 @@
 
 use crate::gate;
 use crate::gate::cache::Outcome;
-use crate::gate::objects::{self, Object};
+use crate::gate::objects;
 use crate::gate::status::{Part, Status};
 use std::fmt::Write;
 
@@ -71,8 +71,8 @@ fn facts() -> String {
 fn changed_names(status: &Status) -> Vec<String> {
     let objects = objects::find().unwrap_or_default();
     let name = |object: &str, address: usize| {
-        let symbols = objects.iter().find(|found| found.name == object).and_then(Object::symbols);
-        let name = symbols.as_ref().and_then(|symbols| symbols.name_around(address));
+        let tables = objects.iter().find(|found| found.name == object).and_then(|found| found.tables);
+        let name = tables.as_ref().and_then(|tables| tables.name_around(address));
         name.map_or_else(|| format!("{address:#x}"), |name| name.to_string_lossy().into_owned())
     };
     status.parts.iter().flat_map(|part| part.changed.iter().map(|address| name(part.name, *address))).collect()

@@ -1,8 +1,7 @@
 //! The records of ELF that are read, from memory and from files (System V ABI, AMD64).
 #![allow(unsafe_code)]
 
-use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr, Elf64_Sym};
-use std::ffi::{CStr, c_char};
+use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr};
 
 /// What may be read from any bytes: integers only, no padding that matters.
 pub trait Record: Copy {}
@@ -10,7 +9,6 @@ pub trait Record: Copy {}
 impl Record for Elf64_Ehdr {}
 impl Record for Elf64_Phdr {}
 impl Record for Elf64_Shdr {}
-impl Record for Elf64_Sym {}
 impl Record for u32 {}
 impl Record for i32 {}
 
@@ -47,69 +45,6 @@ pub fn build_id(notes: &[u8]) -> &[u8] {
         start = content_end.next_multiple_of(4);
     }
     &[]
-}
-
-/// An entry of a dynamic section.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Dynamic {
-    tag: i64,
-    value: usize,
-}
-
-/// The dynamic section of a loaded object.
-#[derive(Clone, Copy)]
-pub struct Section {
-    base: usize,
-    start: *const Dynamic,
-}
-
-/// A table of strings.
-pub const DT_STRTAB: i64 = 5;
-/// A table of symbols.
-pub const DT_SYMTAB: i64 = 6;
-/// The object's own name.
-pub const DT_SONAME: i64 = 14;
-/// Where the dynamic linker tells a debugger of its link map.
-pub const DT_DEBUG: i64 = 21;
-/// A hash table of symbols.
-pub const DT_GNU_HASH: i64 = 0x6fff_fef5;
-
-impl Section {
-    /// The section at `start` in the object that is loaded at `base`.
-    ///
-    /// # Safety
-    /// It is one, ends in `DT_NULL`, and stays mapped while it is used; or `start` is 0, and it has no entries.
-    pub unsafe fn new(base: usize, start: usize) -> Self {
-        Self { base, start: start as *const Dynamic }
-    }
-
-    /// The value of an entry.
-    pub fn value(&self, tag: i64) -> Option<usize> {
-        if self.start.is_null() {
-            return None;
-        }
-        // SAFETY: by `new`'s contract.
-        let entries = (0..).map(|index| unsafe { self.start.add(index).read() });
-        entries.take_while(|entry| entry.tag != 0).find(|entry| entry.tag == tag).map(|entry| entry.value)
-    }
-
-    /// The address in an entry. The dynamic linker writes addresses over the offsets that most sections start with.
-    pub fn address(&self, tag: i64) -> Option<usize> {
-        self.value(tag).map(|value| if value < self.base { self.base + value } else { value })
-    }
-
-    /// The object's `DT_SONAME`.
-    pub fn name(&self) -> Option<&CStr> {
-        let (strings, offset) = (self.address(DT_STRTAB)?, self.value(DT_SONAME)?);
-        // SAFETY: by `new`'s contract the section is that of a loaded object, and names are in its table of strings.
-        Some(unsafe { CStr::from_ptr((strings + offset) as *const c_char) })
-    }
-
-    /// The object's load address.
-    pub fn base(&self) -> usize {
-        self.base
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 #![allow(unsafe_code)]
 
 use super::cache::Cache;
-use super::elf::{self, Section};
+use super::elf;
 use super::objects::{self, Object, Place};
 use super::status::Part;
 use super::text::Company;
@@ -96,8 +96,7 @@ fn base(file: i32, offset: u64, start: usize) -> Option<usize> {
 
 fn rewrite(name: &'static str, file: i32, base: usize) {
     // SAFETY: the dynamic linker maps a file's segments in their order, so those up to the executable one are there.
-    // Its dynamic section is not.
-    let object = unsafe { Object::loaded(name, Place::Open(file), Section::new(base, 0)) };
+    let object = unsafe { Object::loaded(name, Place::Open(file), base) };
     let mut part = object.as_ref().map(Part::of).unwrap_or_default();
     let rewritten = object.map(|object| super::rewrite(&object, &Cache::open(), Company::Alone, &mut part));
     // What the gate misses there the symbols may see.

@@ -1,7 +1,7 @@
 //! The system-call gate: the door that misses nothing in libc.
 //!
 //! 1. [`objects`] finds libc, ld.so and, in an old glibc, libpthread and the like in memory, by the dynamic linker's own
-//!    list ([`link_map`]).
+//!    list ([`crate::runtime::link_map`]).
 //! 2. [`cache`] has the list of an object's sites by build id, or [`sites`] decodes them from its file (8 ms, once per
 //!    libc). What memory has in another way than the file is left alone.
 //! 3. [`trampoline`] writes a piece of code for each site into a [`room`] within reach.
@@ -10,20 +10,17 @@
 //! 6. The same is done to what the dynamic linker loads later ([`late`]).
 #![allow(unsafe_code)]
 
-pub mod auxiliary;
 pub mod cache;
 pub mod calls;
 pub mod elf;
 pub mod entry;
 pub mod late;
-pub mod link_map;
 pub mod object_file;
 pub mod objects;
 pub mod records;
 pub mod room;
 pub mod sites;
 pub mod status;
-pub mod symbols;
 pub mod text;
 pub mod trampoline;
 
@@ -60,9 +57,9 @@ pub fn install(wanted: bool) -> &'static Status {
 /// Has the clocks read by libc's own function.
 fn read_clocks_as(objects: &[Object]) {
     let libc = objects.iter().find(|object| object.name == LIBC);
-    let function = libc.and_then(Object::symbols).and_then(|symbols| symbols.address(c"clock_gettime"));
+    let function = libc.and_then(|libc| libc.tables?.find(c"clock_gettime"));
     // SAFETY: libc's own function of that name, or null.
-    unsafe { clock::start(function.unwrap_or(0) as *mut ()) };
+    unsafe { clock::start(function.unwrap_or(std::ptr::null()).cast_mut()) };
 }
 
 fn rewrite_all(objects: &[Object], status: &mut Status) -> Result<(), &'static str> {

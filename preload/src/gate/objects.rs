@@ -1,9 +1,8 @@
 //! The objects of the C library that make system calls, as they lie in memory.
 #![allow(unsafe_code)]
 
-use super::elf::{self, Section};
-use super::link_map;
-use super::symbols::Symbols;
+use super::elf;
+use crate::runtime::{link_map, object};
 use libc::Elf64_Phdr;
 use std::ops::Range;
 use std::os::fd::RawFd;
@@ -40,19 +39,8 @@ pub struct Object {
     pub text_offset: u64,
     /// GNU build id; empty if there is none.
     pub build_id: Vec<u8>,
-    /// The functions that it exports.
-    section: Section,
-}
-
-// SAFETY: the section of an object that stays loaded is read by anybody.
-unsafe impl Send for Object {}
-// SAFETY: as above.
-unsafe impl Sync for Object {}
-
-impl std::fmt::Debug for Section {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{:#x}", self.base())
-    }
+    /// The names that it exports, once the dynamic linker has read them.
+    pub tables: Option<object::Object>,
 }
 
 /// Those that are loaded; libc and ld.so are always among them.
@@ -60,15 +48,15 @@ impl std::fmt::Debug for Section {
 /// # Errors
 /// Which of the two was not found.
 pub fn find() -> Result<Vec<Object>, &'static str> {
-    let loaded = link_map::read()?;
-    let found: Vec<_> = loaded
-        .into_iter()
-        .filter_map(|loaded| {
-            let name = named(loaded.section.name()?.to_bytes())?;
-            // SAFETY: the dynamic linker has it loaded there.
-            unsafe { Object::loaded(name, Place::Path(loaded.path), loaded.section) }
-        })
-        .collect();
+    let loaded = |map: &object::LinkMap| {
+        let tables = object::Object::of(map);
+        let name = named(tables.soname()?.to_bytes())?;
+        let place = Place::Path(map.name().to_bytes().to_vec());
+        // SAFETY: the dynamic linker has it loaded there.
+        let object = unsafe { Object::loaded(name, place, map.base()) }?;
+        Some(Object { tables: Some(tables), ..object })
+    };
+    let found: Vec<_> = link_map::all().filter_map(loaded).collect();
     let has = |name: &str| found.iter().any(|object| object.name == name);
     match (has(LIBC), has(LINKER)) {
         (true, true) => Ok(found),
@@ -86,13 +74,12 @@ pub fn named(path: &[u8]) -> Option<&'static str> {
 }
 
 impl Object {
-    /// The object whose first page is mapped at its section's base.
+    /// The object whose first page is mapped at `base`.
     ///
     /// # Safety
     /// All its segments up to the executable one are mapped, and stay so.
-    pub unsafe fn loaded(name: &'static str, place: Place, section: Section) -> Option<Self> {
+    pub unsafe fn loaded(name: &'static str, place: Place, base: usize) -> Option<Self> {
         const PAGE_BYTES: usize = 4096;
-        let base = section.base();
         if base == 0 || !base.is_multiple_of(PAGE_BYTES) {
             return None;
         }
@@ -115,7 +102,7 @@ impl Object {
             Some(elf::build_id(notes)).filter(|id| !id.is_empty())
         });
         let build_id = build_id.unwrap_or_default().to_vec();
-        Some(Self { name, place, text: range(text), text_offset: text.p_offset, build_id, section })
+        Some(Self { name, place, text: range(text), text_offset: text.p_offset, build_id, tables: None })
     }
 
     /// The executable segment's bytes.
@@ -124,10 +111,5 @@ impl Object {
     pub fn text_bytes(&self) -> &[u8] {
         // SAFETY: these objects stay mapped for ever, and their text is readable.
         unsafe { std::slice::from_raw_parts(self.text.start as *const u8, self.text.len()) }
-    }
-
-    /// The functions that it exports.
-    pub fn symbols(&self) -> Option<Symbols> {
-        Symbols::of(&self.section)
     }
 }

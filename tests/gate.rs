@@ -4,7 +4,7 @@ mod common;
 mod gate_support;
 
 use common::build;
-use gate_support::{Door, Place, compile, same_everywhere};
+use gate_support::{Door, Place, compile, initialised_before_us, same_everywhere};
 use std::path::Path;
 use std::process::Command;
 
@@ -179,9 +179,8 @@ fn a_library_that_starts_before_us_can_use_files() {
 fn threads_of_other_libraries_are_not_harmed() {
     let with_thread = |place: &Place, door: Door, kind: &str, program: &str| {
         let early = compile(place, "cc", "gate_early.c", &["-shared", "-fPIC"]);
-        let ours = if door == Door::None { String::new() } else { format!("{} ", build::library().display()) };
         let mut command = place.command(door, program);
-        command.env("LD_PRELOAD", format!("{ours}{}", early.display())).env("GATE_EARLY_THREAD", kind);
+        command.env("LD_PRELOAD", initialised_before_us(place, door, &early)).env("GATE_EARLY_THREAD", kind);
         command
     };
     for (kind, left_min, left_max) in [("asleep", 0, 20), ("running", 1, 60)] {

@@ -5,18 +5,16 @@ mod common;
 mod gate_support;
 
 use common::build;
-use gate_support::{Door, Facts, Place, compile};
-use std::path::PathBuf;
+use gate_support::{Door, Facts, Place, compile, initialised_before_us};
+use std::path::Path;
 use std::process::Command;
 
 const NAMES: &str = "rename,mkdir,unlinkat,pread";
 
 /// A command with libc patched before our constructor runs.
-fn patched(place: &Place, library: &PathBuf, program: &str) -> Command {
+fn patched(place: &Place, library: &Path, program: &str) -> Command {
     let mut command = place.command(Door::Gate, program);
-    // The first of the list is initialised last.
-    command.env("LD_PRELOAD", format!("{} {}", build::library().display(), library.display()));
-    command.env("GATE_PATCHED", NAMES);
+    command.env("LD_PRELOAD", initialised_before_us(place, Door::Gate, library)).env("GATE_PATCHED", NAMES);
     command
 }
 

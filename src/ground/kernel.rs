@@ -111,12 +111,29 @@ impl Low {
         rustix::fs::openat(directory, path, flags | OFlags::CLOEXEC, mode).map(|owned| Self(owned.into_raw_fd()))
     }
 
+    /// As [`Low::open`], of a path below `directory` that meets no symlink, and without waiting for anybody: not even a
+    /// FIFO's other end.
+    ///
+    /// # Errors
+    /// As openat(2); `ELOOP` or `ENOTDIR` for a symlink.
+    pub fn open_beneath(directory: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Result<Self> {
+        super::beneath::open(directory, path, flags, mode).map(|owned| Self(owned.into_raw_fd()))
+    }
+
     /// Moves it out of the application's way for good.
     ///
     /// # Errors
     /// `EMFILE`.
     pub fn park(self) -> Result<Parked> {
         park_copy(self.as_fd())
+    }
+
+    /// As an owner that closes it when dropped, for whoever hands it on.
+    pub fn into_owned(self) -> OwnedFd {
+        let number = self.0;
+        std::mem::forget(self);
+        // SAFETY: this number was owned here.
+        unsafe { OwnedFd::from_raw_fd(number) }
     }
 
     fn into_parked(self) -> Result<Parked> {

@@ -1,11 +1,14 @@
 //! What every layer stands on: configuration, our own kernel calls, guards, clocks, diagnostics.
 
+pub mod beneath;
 pub mod buffer;
 pub mod clock;
 pub mod diagnostics;
 pub mod entries;
+pub mod fault_handler;
 pub mod file_size_limit;
 pub mod guard;
+pub mod guarded_copy;
 pub mod kernel;
 pub mod mounts;
 pub mod parked;

@@ -16,4 +16,4 @@ void *__tls_get_addr(void *index) { return called() ? index : NULL; }
 const char *gnu_get_libc_release(void) { return called() ? "" : "stable"; }
 int dl_iterate_phdr(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data) { return visit ? called() : !data; }
 unsigned long getauxval(unsigned long type) { return (unsigned long)called() + type; }
-int clock_gettime(clockid_t clock, struct timespec *time) { return called() + clock + !time; }
+int clock_gettime(clockid_t clock, struct timespec *time) { return called() + clock + (int)time->tv_sec; }

@@ -3,6 +3,7 @@
 
 use crate::runtime::{self, block::Block};
 use crate::{cancellation, diagnostics, dispatch, doctor, doors, gate};
+use house::ground::room;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 // The first of all constructors (`-z initfirst`), but where another library claims that too, as libpthread does before
@@ -26,6 +27,12 @@ pub extern "C" fn start() {
         return;
     }
     runtime::bytes::start();
+    if !room::is_plenty() {
+        diagnostics::line(format_args!(
+            "not started: no memory is left for it (raise ulimit -v or ulimit -d, or set SIDESTEP=off)"
+        ));
+        return;
+    }
     runtime::environment::start(&block);
     // A panic must not cross into the dynamic linker; what was not done yet is left undone.
     let _ = std::panic::catch_unwind(|| {

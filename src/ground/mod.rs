@@ -12,6 +12,7 @@ pub mod guarded_copy;
 pub mod kernel;
 pub mod mounts;
 pub mod parked;
+pub mod room;
 pub mod signals;
 pub mod standby;
 pub mod threads;

@@ -25,6 +25,7 @@ pub mod loader;
 pub mod memory;
 pub mod object;
 pub mod program;
+pub mod signals;
 pub mod thread_local;
 pub mod unwind;
 

@@ -42,6 +42,9 @@ pub extern "C" fn start() {
             diagnostics::tell_panics();
             doors::fork::start();
             let status = gate::install(gate_is_wanted());
+            if status.is_whole() {
+                house::ground::fault_handler::start();
+            }
             if !status.is_whole() {
                 doors::widen();
                 tell_if_asked(status);

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::buffer::Segment;
-use super::{Errno, Result, clock, parked};
+use super::{Errno, Result, clock, descriptor_links, parked};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -385,7 +385,7 @@ pub fn wake_all(word: &AtomicU32) {
 pub fn each_open_descriptor(mut visit: impl FnMut(RawFd)) {
     use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(directory) = openat(CWD, "/proc/self/fd", flags, Mode::empty()) else { return };
+    let Ok(directory) = openat(CWD, descriptor_links::directory(), flags, Mode::empty()) else { return };
     let own = directory.as_raw_fd();
     let mut room = [std::mem::MaybeUninit::uninit(); 2048];
     let mut entries = RawDir::new(&directory, &mut room);

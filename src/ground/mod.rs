@@ -3,6 +3,7 @@
 pub mod beneath;
 pub mod buffer;
 pub mod clock;
+pub mod descriptor_links;
 pub mod diagnostics;
 pub mod entries;
 pub mod fault_handler;
@@ -11,6 +12,7 @@ pub mod guard;
 pub mod guarded_copy;
 pub mod kernel;
 pub mod mounts;
+pub mod own_thread;
 pub mod parked;
 pub mod room;
 pub mod signals;

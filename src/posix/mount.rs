@@ -1,10 +1,10 @@
 //! The mounts of this process: prefixes, and the containers behind them, connected on first touch.
 
 use super::{process, turn, working_directory};
-use crate::cache::CachedContainer;
+use crate::cache::{self, CachedContainer};
 use crate::ground::guard::{self, Quiet};
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
-use crate::ground::{Errno, Result, diagnostics, kernel, room, standby};
+use crate::ground::{Errno, Result, diagnostics, kernel, own_thread, room, standby};
 use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
 use crate::store::{Container, NodeId};
@@ -275,6 +275,14 @@ pub fn before_fork() {
     connected().for_each(|connected| connected.container.before_fork());
 }
 
+/// A thread of the program is about to end.
+pub fn thread_ends() {
+    if own_thread::may_be_last() {
+        standby::thread_ends();
+        cache::thread_ends();
+    }
+}
+
 /// After a fork, in the parent.
 pub fn after_fork_in_parent() {
     connected().for_each(|connected| connected.container.after_fork_in_parent());
@@ -282,6 +290,7 @@ pub fn after_fork_in_parent() {
 
 /// Tells every connected container that this is a fork child.
 pub fn after_fork_in_child() {
+    own_thread::after_fork_in_child();
     standby::after_fork_in_child();
     for mount in all() {
         mount.connecting.store(0, Ordering::Release);

@@ -21,6 +21,7 @@ int main(int count, char **arguments) {
     if (!ours || !fgets(line, sizeof line, ours)) return 3;
     fclose(ours);
     fputs(line, stdout);
-    printf("%d %d bytes\n", stat(path, &status), (int)status.st_size);
+    if (stat(path, &status)) return 4;
+    printf("%d bytes\n", (int)status.st_size);
     return 0;
 }

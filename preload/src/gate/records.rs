@@ -108,12 +108,8 @@ fn site(record: &[u8], text_bytes: usize) -> Option<(Site, &[u8])> {
         |at: usize| record.get(at..at + 4).map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap_or_default()));
     let site = Site {
         class: match record[0] {
-            1 => Some(Class::Descriptor),
-            2 => Some(Class::Mapping),
-            3 => Some(Class::Always),
-            4 => Some(Class::Making),
             u8::MAX => None,
-            _ => return None,
+            byte => Some(Class::of_byte(byte).filter(|class| *class != Class::Alone)?),
         },
         start: offset(8)?,
         syscall: offset(12)?,

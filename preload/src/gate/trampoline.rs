@@ -10,6 +10,7 @@ use super::calls::Class;
 use super::entry;
 use super::objects::{LINKER, Object};
 use super::sites::{JUMP_BYTES, Site};
+use house::ground::guard;
 use house::posix::descriptor::entries;
 
 /// Where a site goes on; read by the entry's assembly.
@@ -109,14 +110,10 @@ impl Code {
             Some(Class::Mapping) if object.name == LINKER => Some(Class::Always),
             class => class,
         };
-        let to_pass = self.test(class);
-        // Not known to pass: to the entry or the look-up.
-        self.put(&[0x48, 0x8d, 0x0d]); // lea rcx, [rip + record]
-        self.displacement(self.start + record);
-        self.put(&[0xff, 0x25]); // jmp [rip + shared]
-        self.displacement(self.start + if site.class.is_some() { 0 } else { 8 });
-        for field in to_pass {
-            self.bytes[field] = (self.bytes.len() - field - 1) as u8;
+        if class == Some(Class::Mask) {
+            self.forget_mask();
+        } else {
+            self.hand_over(class, record);
         }
         let (pass, done) = if site.stays_in_place() {
             let pass = if site.recheck.is_some() { self.here() } else { address(site.syscall) };
@@ -141,12 +138,32 @@ impl Code {
         }
     }
 
+    /// Goes to the entry or to the look-up, but for a descriptor that is known to pass.
+    fn hand_over(&mut self, class: Option<Class>, record: usize) {
+        let to_pass = self.test(class);
+        self.put(&[0x48, 0x8d, 0x0d]); // lea rcx, [rip + record]
+        self.displacement(self.start + record);
+        self.put(&[0xff, 0x25]); // jmp [rip + shared]
+        self.displacement(self.start + if class.is_some() { 0 } else { 8 });
+        for field in to_pass {
+            self.bytes[field] = (self.bytes.len() - field - 1) as u8;
+        }
+    }
+
+    /// The thread does not know its signal mask any more: one store to a word of its own.
+    fn forget_mask(&mut self) {
+        const { assert!(guard::MASK_IS_NOT_KNOWN == 0) };
+        self.put(&[0x64, 0x48, 0xc7, 0x04, 0x25]); // mov qword ptr fs:[distance], 0
+        self.put(&(guard::mask_word_distance() as i32).to_le_bytes());
+        self.put(&[0; 4]);
+    }
+
     /// The test for a descriptor that is not ours. Gives where the distances of its jumps to `pass` belong.
     fn test(&mut self, class: Option<Class>) -> Vec<usize> {
         match class {
             Some(Class::Descriptor) => self.put(&[0x89, 0xf9]),    // mov ecx, edi
             Some(Class::Mapping) => self.put(&[0x44, 0x89, 0xc1]), // mov ecx, r8d
-            Some(Class::Always | Class::Making | Class::Alone) | None => return Vec::new(),
+            Some(Class::Always | Class::Making | Class::Mask | Class::Alone) | None => return Vec::new(),
         }
         self.put(&[0x81, 0xf9]); // cmp ecx, the number of entries
         self.put(&(entries::table().len() as u32).to_le_bytes());

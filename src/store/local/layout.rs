@@ -6,6 +6,7 @@
 //! names/            the tree of names
 //! nodes  slots      the inode table, the inline slots
 //! recent            the names used or changed last
+//! intents           the short overwrites that are under way, made at the first one
 //! targets/T/HH/     object files, INO.GENERATION
 //! stand-ins/        directories for the kernel to stand in, INO.GENERATION
 //! ```
@@ -42,13 +43,15 @@ pub const NODES: &str = "nodes";
 pub const SLOTS: &str = "slots";
 /// The names used or changed last.
 pub const RECENT: &str = "recent";
+/// The short overwrites that are under way.
+pub const INTENTS: &str = "intents";
 /// The directory of targets.
 pub const TARGETS: &str = "targets";
 /// The directory of stand-ins.
 pub const STAND_INS: &str = "stand-ins";
 const HEADER_NEW: &str = "store.new";
 
-const OURS: [&str; 9] = [LIVE, HEADER, HEADER_NEW, NAMES, NODES, SLOTS, RECENT, TARGETS, STAND_INS];
+const OURS: [&str; 10] = [LIVE, HEADER, HEADER_NEW, NAMES, NODES, SLOTS, RECENT, INTENTS, TARGETS, STAND_INS];
 
 /// The byte of `live` that is locked while the store is made or opened.
 pub const OPENING_BYTE: u64 = 0;
@@ -57,7 +60,7 @@ pub const OPENING_BYTE: u64 = 0;
 pub const PATIENCE_MILLISECONDS: u32 = 10_000;
 
 /// The chunk size of new files of a new store, unless the mount says otherwise: DAOS's own.
-const CHUNK_BYTES_DEFAULT: u64 = 1 << 20;
+pub const CHUNK_BYTES_DEFAULT: u64 = 1 << 20;
 
 const PRIVATE_DIRECTORY: Mode = Mode::from_raw_mode(0o700);
 

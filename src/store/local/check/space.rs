@@ -9,7 +9,6 @@ use super::{Checker, Severity};
 use crate::ground::{Errno, Result};
 use crate::store::Kind;
 use rustix::fs::AtFlags;
-use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
 /// What a number is in use for.
@@ -190,18 +189,8 @@ fn parse(name: &str) -> Option<(u64, u32)> {
 }
 
 fn list(store: &Store, path: &str) -> Result<Vec<String>> {
-    let directory = match store.directory().open_directory(path) {
-        Err(Refusal::Host(Errno::NOENT)) => return Ok(Vec::new()),
-        opened => opened.map_err(Refusal::errno)?,
-    };
-    let mut buffer = Vec::with_capacity(8192);
-    let mut entries = rustix::fs::RawDir::new(directory.as_fd(), buffer.spare_capacity_mut());
-    let mut names = Vec::new();
-    while let Some(entry) = entries.next() {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name != "." && name != ".." {
-            names.push(name);
-        }
+    match store.directory().list(path) {
+        Err(Refusal::Host(Errno::NOENT)) => Ok(Vec::new()),
+        listed => listed.map_err(Refusal::errno),
     }
-    Ok(names)
 }

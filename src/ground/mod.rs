@@ -7,6 +7,7 @@ pub mod file_size_limit;
 pub mod guard;
 pub mod kernel;
 pub mod mounts;
+pub mod own_directory;
 pub mod parked;
 pub mod signals;
 pub mod standby;

@@ -8,7 +8,7 @@ use house::ground::{Errno, Result, diagnostics, guard, mounts};
 use house::posix::descriptor::{handover, table};
 use house::posix::path::{Place, Symlinks};
 use house::posix::permission::{self, Want};
-use house::posix::{credentials, limits, mount, process, report};
+use house::posix::{credentials, limits, mount, process, report, working_directory};
 use house::store::Kind;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -27,6 +27,7 @@ pub fn start() -> bool {
     process::start(become_new_process);
     report::start();
     environment::start(&configured);
+    working_directory::start();
     mount::start(configured);
     if environment::says_inherited() {
         handover::look_for_inherited();
@@ -187,6 +188,7 @@ pub fn before_exit() -> Verdict {
         report::tell();
         mount::flush();
         handover::before_exit();
+        mount::leave();
     }
     Verdict::Pass
 }

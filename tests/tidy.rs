@@ -29,9 +29,15 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/cache/hints.rs",
     "src/cache/lock.rs",
     "src/ground/buffer.rs",
+    "src/ground/fault_handler.rs",
+    "src/ground/entries.rs",
     "src/ground/file_size_limit.rs",
     "src/ground/guard.rs",
+    "src/ground/guarded_copy.rs",
+    "src/ground/guarded_copy/instructions.rs",
+    "src/ground/guarded_copy/tests.rs",
     "src/ground/kernel.rs",
+    "src/ground/room.rs",
     "src/ground/signals.rs",
     "src/ground/standby.rs",
     "src/ground/threads.rs",
@@ -65,6 +71,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/daos/library.rs",
     "src/store/daos/lock.rs",
     "src/store/daos/straight.rs",
+    "src/store/local/intents.rs",
     "src/store/local/layout.rs",
     "src/store/local/numbers.rs",
     "src/store/local/object.rs",
@@ -77,6 +84,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/local/store.rs",
     "src/store/local/tests/processes.rs",
     "src/store/local/tree.rs",
+    "src/store/local/tree_pages.rs",
     "src/store/local/window.rs",
     "src/store/local/write.rs",
     "tests/daos/fork.rs",
@@ -228,6 +236,30 @@ fn unsafe_is_where_it_is_allowed() {
 }
 
 #[test]
+fn a_stores_files_are_opened_in_one_place() {
+    const CALLS: &[&str] = &[
+        "Low::open(",
+        "openat(",
+        "statat(",
+        "unlinkat(",
+        "mkdirat(",
+        "renameat(",
+        "accessat(",
+        "chmodat(",
+        "fs::File::",
+    ];
+    none(about_rust(|file, line| {
+        let is_bound = file.path.starts_with("src/store/local/")
+            && !file.path.starts_with("src/store/local/tests")
+            && file.path != "src/store/local/store_directory.rs";
+        // The store's own path is the user's, symlinks and all; /proc is the kernel's.
+        let by_path = line.code.contains("rustix::fs::CWD");
+        let call = CALLS.iter().find(|call| is_bound && !by_path && line.code.contains(**call))?;
+        Some(format!("{call}...): what is in a store is opened by `StoreDirectory`"))
+    }));
+}
+
+#[test]
 fn each_unsafe_block_says_why_it_holds() {
     let mut complaints = Vec::new();
     for file in rust() {
@@ -244,6 +276,50 @@ fn each_unsafe_block_says_why_it_holds() {
         }
     }
     none(complaints);
+}
+
+/// The first thread may have ended before the others: then `/proc/self` has neither descriptors nor a working directory.
+#[test]
+fn links_of_descriptors_are_this_threads() {
+    let link = ["/proc/self", "/fd"].concat();
+    let others = [["/proc/self", "/cwd"].concat(), ["/proc/self", "/root"].concat(), ["/proc/self", "/ns"].concat()];
+    let is_inside = |file: &&File| file.path.starts_with("src/") || file.path.starts_with("preload/src/");
+    let is_free = |file: &File| {
+        ["src/ground/descriptor_links.rs", "src/posix/path/special.rs"].contains(&file.path.as_str())
+            || file.path.starts_with("src/command/")
+    };
+    let mut complaints = Vec::new();
+    for file in rust().iter().filter(is_inside).filter(|file| !is_free(file)) {
+        for (index, line) in file.text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            let names = |text: &&String| line.contains(text.as_str());
+            let found = std::iter::once(&link).chain(&others).find(names);
+            complaints.extend(found.map(|text| format!("{}:{}: {text} of the first thread", file.path, index + 1)));
+        }
+    }
+    none(complaints);
+}
+
+/// What the program passes is read and written by `arguments.rs` alone, whose copies find out what is not there.
+#[test]
+fn no_pointer_of_the_program_is_followed_past_the_guarded_copies() {
+    const FOLLOWING: &[&str] = &[
+        "read_unaligned",
+        "write_unaligned",
+        "read_volatile",
+        "write_volatile",
+        "copy_nonoverlapping",
+        "from_raw_parts",
+        "CStr::from_ptr",
+        "ptr::read",
+        "ptr::write",
+        "strlen",
+    ];
+    none(about_rust(|file, line| {
+        let is_meant = file.path.starts_with("preload/src/dispatch/") || file.path == "src/ground/buffer.rs";
+        let is_ours = line.code.contains("found.dli_fname") || line.code.contains("(target, length))");
+        let found = FOLLOWING.iter().find(|name| line.code.contains(**name))?;
+        (is_meant && !is_ours).then(|| format!("{found}: a copy that can't end early"))
+    }));
 }
 
 #[test]

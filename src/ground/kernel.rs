@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::buffer::Segment;
-use super::{Errno, Result, parked};
+use super::{Errno, Result, descriptor_links, parked};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -111,12 +111,29 @@ impl Low {
         rustix::fs::openat(directory, path, flags | OFlags::CLOEXEC, mode).map(|owned| Self(owned.into_raw_fd()))
     }
 
+    /// As [`Low::open`], of a path below `directory` that meets no symlink, and without waiting for anybody: not even a
+    /// FIFO's other end.
+    ///
+    /// # Errors
+    /// As openat(2); `ELOOP` or `ENOTDIR` for a symlink.
+    pub fn open_beneath(directory: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Result<Self> {
+        super::beneath::open(directory, path, flags, mode).map(|owned| Self(owned.into_raw_fd()))
+    }
+
     /// Moves it out of the application's way for good.
     ///
     /// # Errors
     /// `EMFILE`.
     pub fn park(self) -> Result<Parked> {
         park_copy(self.as_fd())
+    }
+
+    /// As an owner that closes it when dropped, for whoever hands it on.
+    pub fn into_owned(self) -> OwnedFd {
+        let number = self.0;
+        std::mem::forget(self);
+        // SAFETY: this number was owned here.
+        unsafe { OwnedFd::from_raw_fd(number) }
     }
 
     fn into_parked(self) -> Result<Parked> {
@@ -368,7 +385,7 @@ pub fn wake_all(word: &AtomicU32) {
 pub fn each_open_descriptor(mut visit: impl FnMut(RawFd)) {
     use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(directory) = openat(CWD, "/proc/self/fd", flags, Mode::empty()) else { return };
+    let Ok(directory) = openat(CWD, descriptor_links::directory(), flags, Mode::empty()) else { return };
     let own = directory.as_raw_fd();
     let mut room = [std::mem::MaybeUninit::uninit(); 2048];
     let mut entries = RawDir::new(&directory, &mut room);

@@ -1,14 +1,20 @@
 //! What every layer stands on: configuration, our own kernel calls, guards, clocks, diagnostics.
 
+pub mod beneath;
 pub mod buffer;
+pub mod descriptor_links;
 pub mod diagnostics;
 pub mod entries;
+pub mod fault_handler;
 pub mod file_size_limit;
 pub mod guard;
+pub mod guarded_copy;
 pub mod kernel;
 pub mod mounts;
 pub mod own_directory;
+pub mod own_thread;
 pub mod parked;
+pub mod room;
 pub mod signals;
 pub mod standby;
 pub mod threads;

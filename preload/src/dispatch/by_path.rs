@@ -1,7 +1,7 @@
 //! Calls on paths: to the operation where the path is ours, to the kernel where it is not, and for the second look
 //! where the kernel finds nothing.
 
-use super::arguments::{self, Start};
+use super::arguments::{self, Room, Start};
 use super::{Call, Verdict, fault};
 use crate::serve::kernel;
 use house::ground::{Errno, Result};
@@ -80,8 +80,8 @@ pub unsafe fn on_path_counted(
     mut operation: impl FnMut(Place<'_>) -> Result<i64>,
 ) -> Verdict {
     // A path that can't be read is the kernel's to refuse.
-    // SAFETY: by the caller's word.
-    let Ok(path) = (unsafe { arguments::path(call.arguments[place.path]) }) else { return Verdict::Pass };
+    let mut room = Room::new();
+    let Ok(path) = arguments::path(call.arguments[place.path], &mut room) else { return Verdict::Pass };
     let start = place.start(call);
     let begun = report::begin();
     let mut mount = usize::MAX;
@@ -182,16 +182,12 @@ pub enum Side<'a> {
     Host(Option<PathBuffer>),
 }
 
-/// One path of a two-path call.
-///
-/// # Safety
-/// As `on_path`.
+/// One path of a two-path call, which is copied to `room`.
 ///
 /// # Errors
 /// Those of the resolution under a prefix, `EFAULT`, `ENAMETOOLONG`.
-pub unsafe fn side(call: &Call, place: Where, looks_twice: bool) -> Result<Side<'static>> {
-    // SAFETY: by the caller's word.
-    let path = unsafe { arguments::path(call.arguments[place.path]) }?;
+pub fn side<'a>(call: &Call, place: Where, looks_twice: bool, room: &'a mut Room) -> Result<Side<'a>> {
+    let path = arguments::path(call.arguments[place.path], room)?;
     let start = place.start(call);
     let routed = match route(start.base(), path, place.rules)? {
         Route::Host if looks_twice => second_look(start.base(), path, place.rules)?.unwrap_or(Route::Host),
@@ -243,14 +239,13 @@ unsafe fn attempt(
     looks_twice: bool,
     operation: &impl Fn(&Place<'_>, &Place<'_>) -> Result<()>,
 ) -> Verdict {
-    // SAFETY: by the caller's word.
-    let first = match unsafe { side(call, from, looks_twice) } {
+    let (mut room, mut other) = (Room::new(), Room::new());
+    let first = match side(call, from, looks_twice, &mut room) {
         // A store that does not answer is not asked again.
         Err(error) => return Verdict::of::<i64>(Err(error)),
         Ok(first) => first,
     };
-    // SAFETY: by the caller's word.
-    let second = unsafe { side(call, to, looks_twice) };
+    let second = side(call, to, looks_twice, &mut other);
     match (first, second) {
         (Side::Host(first), Ok(Side::Host(second))) => {
             let mut moved = *call;
@@ -262,13 +257,12 @@ unsafe fn attempt(
             // SAFETY: by the caller's word.
             Verdict::Done(unsafe { kernel(&moved) })
         }
-        // SAFETY: by the caller's word.
-        (first, second) => Verdict::of_nothing(unsafe { between(call, which, (from, first), (to, second), operation) }),
+        (first, second) => Verdict::of_nothing(between(call, which, (from, first), (to, second), operation)),
     }
 }
 
 /// A call on two paths of which one at least is ours, or wrong: the kernel's order of what may be wrong with them.
-unsafe fn between(
+fn between(
     call: &Call,
     which: TwoPaths,
     (from, first): (Where, Side<'_>),
@@ -276,11 +270,9 @@ unsafe fn between(
     operation: &impl Fn(&Place<'_>, &Place<'_>) -> Result<()>,
 ) -> Result<()> {
     match (&first, which) {
-        // SAFETY: by the caller's word.
-        (Side::Host(path), TwoPaths::Rename) => unsafe { check_host_directory(call, from, path.as_ref()) }?,
+        (Side::Host(path), TwoPaths::Rename) => check_host_directory(call, from, path.as_ref())?,
         (Side::Host(path), TwoPaths::Link) => {
-            // SAFETY: by the caller's word.
-            unsafe { look_at_host(call, from, path.as_ref(), from.rules.follows_last()) }?;
+            look_at_host(call, from, path.as_ref(), from.rules.follows_last())?;
         }
         (Side::Ours(place), TwoPaths::Link) => drop(place.existing()?),
         (Side::Ours(_), TwoPaths::Rename) => {}
@@ -291,10 +283,8 @@ unsafe fn between(
         (_, Err(error)) => Err(error),
         (Side::Ours(from), Ok(Side::Ours(to))) => operation(&from, &to),
         (Side::Ours(place), Ok(Side::Host(path))) => {
-            // SAFETY: by the caller's word.
-            unsafe { check_host_directory(call, to, path.as_ref()) }?;
-            // SAFETY: by the caller's word.
-            if which == TwoPaths::Link && unsafe { look_at_host(call, to, path.as_ref(), false) }.is_ok() {
+            check_host_directory(call, to, path.as_ref())?;
+            if which == TwoPaths::Link && look_at_host(call, to, path.as_ref(), false).is_ok() {
                 return Err(Errno::EXIST);
             }
             // The prefix itself stands where a mount point would.
@@ -310,15 +300,14 @@ unsafe fn between(
 }
 
 /// A host path of a call, as the kernel would take it: a directory and a text.
-unsafe fn host_path(call: &Call, place: Where, path: Option<&PathBuffer>) -> Result<(u64, PathBuffer)> {
+fn host_path(call: &Call, place: Where, path: Option<&PathBuffer>) -> Result<(u64, PathBuffer)> {
     let directory = match (path, place.directory) {
         (None, Some(index)) => call.arguments[index],
         (Some(_), _) | (None, None) => libc::AT_FDCWD as u64,
     };
     let text = match path {
         Some(path) => path.clone(),
-        // SAFETY: by the caller's word.
-        None => PathBuffer::of(unsafe { arguments::path(call.arguments[place.path]) }?)?,
+        None => PathBuffer::of(arguments::path(call.arguments[place.path], &mut Room::new())?)?,
     };
     Ok((directory, text))
 }
@@ -338,9 +327,8 @@ fn stat_on_host(directory: u64, path: &PathBuffer, flags: i32) -> Result<()> {
 ///
 /// # Errors
 /// The kernel's, where it has not.
-unsafe fn look_at_host(call: &Call, place: Where, path: Option<&PathBuffer>, follows: bool) -> Result<()> {
-    // SAFETY: by the caller's word.
-    let (directory, text) = unsafe { host_path(call, place, path) }?;
+fn look_at_host(call: &Call, place: Where, path: Option<&PathBuffer>, follows: bool) -> Result<()> {
+    let (directory, text) = host_path(call, place, path)?;
     stat_on_host(directory, &text, if follows { 0 } else { libc::AT_SYMLINK_NOFOLLOW })
 }
 
@@ -348,9 +336,8 @@ unsafe fn look_at_host(call: &Call, place: Where, path: Option<&PathBuffer>, fol
 ///
 /// # Errors
 /// What the kernel says of that directory: `EBADF`, `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`.
-unsafe fn check_host_directory(call: &Call, place: Where, path: Option<&PathBuffer>) -> Result<()> {
-    // SAFETY: by the caller's word.
-    let (directory, mut text) = unsafe { host_path(call, place, path) }?;
+fn check_host_directory(call: &Call, place: Where, path: Option<&PathBuffer>) -> Result<()> {
+    let (directory, mut text) = host_path(call, place, path)?;
     let bytes = text.as_bytes();
     if bytes.is_empty() {
         return Err(Errno::NOENT);

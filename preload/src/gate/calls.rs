@@ -16,6 +16,8 @@ pub enum Class {
     Always = 3,
     /// It makes descriptors: ours only where a library under us makes them.
     Making = 4,
+    /// It changes the thread's signal mask: noted, and left to the kernel.
+    Mask = 5,
 }
 
 /// Call numbers from here on are not in the table. The highest that is known today is 472.
@@ -143,7 +145,9 @@ const ALWAYS: &[c_long] = &[
     SYS_clone3,
     SYS_execve,
     SYS_execveat,
+    SYS_exit,
     SYS_exit_group,
+    SYS_rt_sigaction,
 ];
 
 /// What makes descriptors by no path; [`makes_descriptors`] has those by path too.
@@ -183,6 +187,7 @@ pub static CLASSES: [u8; CALLS_COUNT] = {
         index += 1;
     }
     classes[SYS_mmap as usize] = Class::Mapping as u8;
+    classes[SYS_rt_sigprocmask as usize] = Class::Mask as u8;
     classes
 };
 
@@ -193,6 +198,7 @@ pub fn class(number: u64) -> Class {
         Some(2) => Class::Mapping,
         Some(3) => Class::Always,
         Some(4) => Class::Making,
+        Some(5) => Class::Mask,
         _ => Class::Alone,
     }
 }
@@ -211,5 +217,5 @@ pub fn makes_descriptors(number: u64) -> bool {
 /// The calls that create or end a process. They run in place, never from Rust: the child of a clone comes back on
 /// another stack, or on ours.
 pub fn runs_in_place(number: u64) -> bool {
-    [SYS_fork, SYS_vfork, SYS_clone, SYS_clone3, SYS_exit_group].contains(&(number as c_long))
+    [SYS_fork, SYS_vfork, SYS_clone, SYS_clone3, SYS_exit, SYS_exit_group].contains(&(number as c_long))
 }

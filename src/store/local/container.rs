@@ -117,7 +117,10 @@ impl Container for LocalContainer {
             total_bytes: host.f_blocks * host.f_frsize,
             free_bytes: host.f_bavail * host.f_frsize,
             total_nodes,
-            free_nodes: total_nodes.saturating_sub(next) + nodes.free_count.load(Ordering::Relaxed),
+            free_nodes: total_nodes
+                .saturating_sub(next)
+                .saturating_add(nodes.free_count.load(Ordering::Relaxed))
+                .min(total_nodes),
             id: self.store.header().id.load(Ordering::Relaxed),
         })
     }

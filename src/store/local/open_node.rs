@@ -1,6 +1,7 @@
 //! An open node.
 #![allow(unsafe_code)]
 
+use super::complaint::complain;
 use super::object::ObjectFiles;
 use super::record::{HAS_OBJECT, Record, TRIM};
 use super::store::{SLOT_BYTES, Store};
@@ -37,6 +38,9 @@ impl OpenNode {
         store.process().ready(&store)?;
         let gone = if even_unlinked { Errno::STALE } else { Errno::NOENT };
         let record = store.record(found.node.0).ok_or(gone)?;
+        if record.kind() == Some(found.kind) && !record.is_plausible() {
+            return Err(complain(&store, format_args!("the record of node {} cannot be", found.node.0)));
+        }
         if !store.count_open(record, found, even_unlinked) {
             return Err(gone);
         }
@@ -138,8 +142,12 @@ impl OpenNode {
     pub fn slot(&self) -> Result<*mut u8> {
         match self.record().slot.load(Ordering::Acquire) {
             0 => Ok(ptr::null_mut()),
-            slot if u64::from(slot) > self.store.header().allocation_lock.slots.next.load(Ordering::Relaxed) => {
-                Err(Errno::IO)
+            // Slot 0 is nobody's.
+            slot if slot == 1
+                || u64::from(slot) > self.store.header().allocation_lock.slots.next.load(Ordering::Relaxed) =>
+            {
+                let node = self.found.node.0;
+                Err(complain(&self.store, format_args!("file {node} has slot {}, which there is not", slot - 1)))
             }
             slot => self.store.slots().at(u64::from(slot - 1) * SLOT_BYTES),
         }
@@ -148,7 +156,7 @@ impl OpenNode {
     /// Waits until a layout change that is under way is over, or its author is found dead.
     #[cold]
     pub fn wait_for_layout(&self) -> Result<()> {
-        self.store.lock_record(self.record()).map(drop)
+        self.lock().map(drop)
     }
 
     /// At the last close: a slot that was left for object files goes back, and space beyond the size.
@@ -158,7 +166,7 @@ impl OpenNode {
         if !record.has(HAS_OBJECT) || !has_rest || self.store.open_count(record) != 1 {
             return;
         }
-        let Ok(guard) = self.store.lock_record(record) else { return };
+        let Ok(guard) = self.lock() else { return };
         // We alone: whoever opens it from now on sees that there is an object, and never looks at the slot.
         if self.store.open_count(record) == 1 && record.has(HAS_OBJECT) {
             // An error leaves space to the next last close, or to fsck.

@@ -9,10 +9,11 @@ use super::layout::LIVE;
 use super::process::HELD_BYTE;
 use super::record::{HELD, ORPHAN, Record};
 use super::store::Store;
+use super::store_directory::Refusal;
 use crate::ground::kernel::{self, RangeLock};
 use crate::ground::{Errno, Result};
 use crate::store::{Found, Kind};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
@@ -117,7 +118,7 @@ impl Store {
     /// `EMFILE`, `EROFS` on a read-only host.
     pub fn hold(&self, found: Found) -> Result<OwnedFd> {
         let record = self.record(found.node.0).ok_or(Errno::STALE)?;
-        let live = rustix::fs::openat(self.root(), LIVE, OFlags::RDONLY, Mode::empty())?;
+        let live = self.directory().open(LIVE, OFlags::RDONLY).map_err(Refusal::errno)?.into_owned();
         if self.is_frozen() {
             return Ok(live);
         }

@@ -21,7 +21,8 @@ impl OpenNode {
         let wanted = total_bytes(segments) as u64;
         loop {
             let sequence = record.sequence.load(Ordering::Acquire);
-            if sequence % 2 == 1 {
+            // On a read-only host nobody changes a layout: a mark is one that was left, and the record is whole.
+            if sequence % 2 == 1 && !self.store.is_frozen() {
                 self.wait_for_layout()?;
                 continue;
             }
@@ -39,6 +40,13 @@ impl OpenNode {
             // What was copied is what the file holds if nobody moved it meanwhile.
             fence(Ordering::Acquire);
             if record.sequence.load(Ordering::Relaxed) == sequence {
+                // A killed writer's half is not what the file holds.
+                if record.intents().load(Ordering::Relaxed) != 0
+                    && !self.store.is_frozen()
+                    && self.settle(None, offset, offset + length as u64)?
+                {
+                    continue;
+                }
                 if record.access_is_stale() && !self.store.is_frozen() {
                     record.accessed.store(kernel::now(), Ordering::Relaxed);
                 }
@@ -53,10 +61,10 @@ impl OpenNode {
         for_each_part(segments, length, |part, at| {
             let at = offset + at as u64;
             if slot.is_null() {
-                part.zero();
+                part.zero()?;
             } else if at + part.len() as u64 <= SLOT_BYTES {
                 // SAFETY: inside the slot, which stays mapped; its bytes may change meanwhile, as in any shared memory.
-                unsafe { part.fill_from(slot.wrapping_add(at as usize)) };
+                unsafe { part.fill_from(slot.wrapping_add(at as usize)) }?;
             }
             // Past the slot: the size is of a layout that came meanwhile, and the caller sees it.
             Ok(part.len())

@@ -10,7 +10,10 @@
 //! * **Zeros**: the bytes from `dirty_end` on are zero. What lies between the size and `dirty_end` is cleared by whoever
 //!   makes the file grow over it.
 
+use super::CHUNK_BYTES_RANGE;
 use super::shared_lock::SharedLock;
+use super::store::SLOT_BYTES;
+use crate::ground::kernel;
 use crate::store::{Attributes, Kind, NodeId, Timestamp};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
@@ -31,13 +34,17 @@ pub const HELD: u32 = 2;
 pub const ORPHAN: u32 = 4;
 /// The objects may have space beyond the size, to be given back at the last close.
 pub const TRIM: u32 = 8;
-// 16 was a directory's that had a stand-in in the store, before 0.2.
+/// A directory that had a stand-in in the store: version 0.1 set it, and nobody asks any more.
+const STANDS_IN: u32 = 16;
 
 /// Object files may exist, though the bytes are not there yet: a move to them was begun.
 pub const OBJECT_BEGUN: u32 = 32;
 
 /// The slot came with the record from the node before: nothing of this node has been written to it.
 pub const SLOT_BLANK: u32 = 64;
+
+/// All of them.
+const FLAGS_KNOWN: u32 = HAS_OBJECT | HELD | ORPHAN | TRIM | STANDS_IN | OBJECT_BEGUN | SLOT_BLANK;
 
 /// One node.
 #[repr(C, align(128))]
@@ -79,7 +86,7 @@ pub struct Record {
     /// Of a directory: how many names it has.
     pub entries: AtomicU32,
     padding: AtomicU32,
-    /// The next free record, while this one is free.
+    /// The next free record, while this one is free. While it is a file's, the lanes of its intents.
     pub next_free: AtomicU64,
     spare: AtomicU64,
 }
@@ -114,6 +121,26 @@ impl Extent {
     }
 }
 
+/// The record of a root that lost its own: a directory of whoever mends it. What it counts is put right by who counts.
+pub fn root_image() -> [u8; RECORD_BYTES] {
+    let mut image = [0; RECORD_BYTES];
+    let mut put = |offset: usize, bytes: &[u8]| image[offset..offset + bytes.len()].copy_from_slice(bytes);
+    put(std::mem::offset_of!(Record, kind_mode), &((Kind::Directory as u32) << 16 | 0o755).to_ne_bytes());
+    put(std::mem::offset_of!(Record, uid), &rustix::process::geteuid().as_raw().to_ne_bytes());
+    put(std::mem::offset_of!(Record, gid), &rustix::process::getegid().as_raw().to_ne_bytes());
+    put(std::mem::offset_of!(Record, links), &2u32.to_ne_bytes());
+    let now = kernel::now().to_ne_bytes();
+    for offset in [
+        std::mem::offset_of!(Record, accessed),
+        std::mem::offset_of!(Record, modified),
+        std::mem::offset_of!(Record, changed),
+        std::mem::offset_of!(Record, born),
+    ] {
+        put(offset, &now);
+    }
+    image
+}
+
 impl Record {
     /// What it is; `None` for a free one.
     #[inline]
@@ -124,6 +151,29 @@ impl Record {
             3 => Some(Kind::Symlink),
             _ => None,
         }
+    }
+
+    /// Whether its words can be those of a node: what is derived from them decides lengths and places.
+    #[inline]
+    pub fn is_plausible(&self) -> bool {
+        let flags = self.flags.load(Ordering::Acquire);
+        let extent = self.extent();
+        let fits = match self.kind() {
+            // A slot's file ends within it; only a move to objects lets it grow on.
+            Some(Kind::File) => {
+                CHUNK_BYTES_RANGE.contains(&self.chunk_bytes())
+                    && (flags & HAS_OBJECT != 0
+                        || self.slot.load(Ordering::Acquire) == 0
+                        || extent.size() <= SLOT_BYTES
+                        // Both change while somebody writes: the flag comes before the size.
+                        || self.has(HAS_OBJECT))
+            }
+            Some(Kind::Directory | Kind::Symlink) => flags & (HAS_OBJECT | OBJECT_BEGUN) == 0,
+            None => false,
+        };
+        fits && flags & !FLAGS_KNOWN == 0
+            && self.dense_end.load(Ordering::Relaxed) <= SIZE_BYTES_MAX
+            && self.dirty_end.load(Ordering::Relaxed) <= SIZE_BYTES_MAX
     }
 
     /// Permission bits.
@@ -147,6 +197,12 @@ impl Record {
     #[inline(always)]
     pub fn extent(&self) -> Extent {
         Extent(self.extent.load(Ordering::Acquire))
+    }
+
+    /// The lanes of a file's intents, see `intents`.
+    #[inline(always)]
+    pub fn intents(&self) -> &AtomicU64 {
+        &self.next_free
     }
 
     /// The chunk size of a file.

@@ -2,18 +2,19 @@
 #![allow(unsafe_code)]
 
 use super::header::Header;
+use super::intents::Intents;
 use super::layout::{self, Layout, NODES, SLOTS};
 use super::process::Process;
 use super::recent::Recent;
 use super::record::{RECORD_BYTES, Record};
 use super::shared_file::SharedFile;
-use super::shared_lock::Acquired;
+use super::store_directory::StoreDirectory;
 use super::{OpenError, registry};
 use crate::ground::guard::Quiet;
 use crate::ground::mounts::MountOptions;
 use crate::ground::{Errno, Result};
 use crate::store::{Kind, NodeId};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,6 +39,7 @@ pub struct Store {
     process: Process,
     nodes: SharedFile,
     slots: SharedFile,
+    intents: Intents,
     layout: Layout,
     key: registry::StoreKey,
 }
@@ -60,11 +62,12 @@ impl Store {
         let key = registry::key_of(layout.root.as_fd()).map_err(host)?;
         registry::open(key, || {
             let writable = !layout.frozen;
-            let root = layout.root.as_fd();
+            let root = layout.directory;
             let process = Process::new().map_err(host)?;
             let nodes = SharedFile::new(root, NODES, NODES_SEGMENT_BYTES, SEGMENTS_COUNT, writable);
             let slots = SharedFile::new(root, SLOTS, SLOTS_SEGMENT_BYTES, SEGMENTS_COUNT, writable);
-            let store = Self { process, nodes, slots, layout, key };
+            let intents = Intents::new(root);
+            let store = Self { process, nodes, slots, intents, layout, key };
             store.layout.check_lengths()?;
             store.process.make(&store)?;
             if store.record(ROOT).is_none_or(|root| root.kind() != Some(Kind::Directory)) {
@@ -100,10 +103,10 @@ impl Store {
         &self.layout.path
     }
 
-    /// Its directory on the host, open.
+    /// Its directory on the host, for whoever opens what is in it.
     #[inline]
-    pub fn root(&self) -> BorrowedFd<'_> {
-        self.layout.root.as_fd()
+    pub fn directory(&self) -> StoreDirectory {
+        self.layout.directory
     }
 
     /// Whether the host's file system is read-only.
@@ -120,6 +123,12 @@ impl Store {
     /// The slots' file.
     pub fn slots(&self) -> &SharedFile {
         &self.slots
+    }
+
+    /// The short overwrites that are under way.
+    #[inline(always)]
+    pub fn intents(&self) -> &Intents {
+        &self.intents
     }
 
     /// A node's record, free or not; `None` for a number that was never used, or that cannot be mapped.
@@ -156,9 +165,11 @@ impl Store {
     pub fn lock_record<'a>(&'a self, record: &'a Record) -> Result<RecordGuard<'a>> {
         let quiet = Quiet::enter();
         self.process.ready(self)?;
-        let acquired = record.lock.acquire(self.process.owner(), &|owner| self.process.is_dead(self, owner));
+        // A mark of change on a lock that nobody has is a dead owner's as well: that of the lock may be gone with the lone opening
+        // after, or the word is not as anybody left it.
+        record.lock.acquire(self.process.owner(), &|owner| self.process.is_dead(self, owner));
         let sequence = record.sequence.load(Ordering::Relaxed);
-        if acquired == Acquired::FromTheDead && sequence % 2 == 1 {
+        if sequence % 2 == 1 {
             // Every step of a layout change leaves the record whole: only the mark remains to be taken away.
             record.sequence.store(sequence.wrapping_add(1), Ordering::Release);
         }
@@ -191,6 +202,8 @@ impl Store {
             self.recent().reset(header.hash_key.load(Ordering::Relaxed));
         }
         let boot = boot_number();
+        // After another run of the kernel the images may be older than the lanes that lead to them.
+        self.recover_intents(header.boot.load(Ordering::Relaxed) == boot)?;
         let journal = &header.names_lock.journal;
         if header.names_lock.lock.owner() != 0 || !journal.is_idle() || header.boot.load(Ordering::Relaxed) != boot {
             self.recover_names()?;

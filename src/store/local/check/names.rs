@@ -42,6 +42,12 @@ impl Checker<'_> {
         }
         census.entries = good;
         census.index();
+        if !census.directories.contains_key(&ROOT) {
+            census.directories.insert(ROOT, (ROOT, Vec::new()));
+            self.find(Severity::Damage, "the root does not know that it is one".to_owned(), |store| {
+                store.change_tree(|writing| writing.put(&Key::of_directory(ROOT), &whereabouts(NodeId(ROOT), b"")))
+            })?;
+        }
         self.check_directories(census)?;
         self.check_reach(census)
     }

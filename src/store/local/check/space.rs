@@ -4,12 +4,11 @@ use super::super::layout::{STAND_INS, TARGETS};
 use super::super::object::Placement;
 use super::super::record::{HAS_OBJECT, OBJECT_BEGUN, Record};
 use super::super::store::{ROOT, Store};
+use super::super::store_directory::Refusal;
 use super::{Checker, Finding, Severity};
-use crate::ground::kernel::Low;
 use crate::ground::{Errno, Result};
 use crate::store::Kind;
-use rustix::fs::{AtFlags, Mode, OFlags};
-use std::os::fd::AsFd;
+use rustix::fs::AtFlags;
 use std::sync::atomic::Ordering;
 
 /// What a number is in use for.
@@ -123,7 +122,7 @@ impl Checker<'_> {
                 if owner.is_none() && !self.summary.others_live {
                     let file = format!("{path}/{directory}/{name}");
                     self.find(Severity::Leak, format!("object file {file} is nobody's"), |store| {
-                        rustix::fs::unlinkat(store.root(), file.as_str(), AtFlags::empty())
+                        store.directory().remove(&file, AtFlags::empty()).map_err(Refusal::errno)
                     })?;
                 }
             }
@@ -175,7 +174,7 @@ impl Checker<'_> {
                 continue;
             }
             self.find(Severity::Leak, format!("{path} stands for no directory"), |store| {
-                rustix::fs::unlinkat(store.root(), path.as_str(), AtFlags::REMOVEDIR)
+                store.directory().remove(&path, AtFlags::REMOVEDIR).map_err(Refusal::errno)
             })?;
         }
         Ok(())
@@ -195,18 +194,8 @@ fn parse(name: &str) -> Option<(u64, u32)> {
 }
 
 fn list(store: &Store, path: &str) -> Result<Vec<String>> {
-    let directory = match Low::open(store.root(), path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(Vec::new()),
-        opened => opened?,
-    };
-    let mut buffer = Vec::with_capacity(8192);
-    let mut entries = rustix::fs::RawDir::new(directory.as_fd(), buffer.spare_capacity_mut());
-    let mut names = Vec::new();
-    while let Some(entry) = entries.next() {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name != "." && name != ".." {
-            names.push(name);
-        }
+    match store.directory().list(path) {
+        Err(Refusal::Host(Errno::NOENT)) => Ok(Vec::new()),
+        listed => listed.map_err(Refusal::errno),
     }
-    Ok(names)
 }

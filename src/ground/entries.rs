@@ -18,6 +18,12 @@ pub const INHERITED: u32 = u32::MAX - 1;
 /// a thread that still calls has to wait for the end.
 pub const ENDING: u32 = u32::MAX - 2;
 
+/// The entry of a number that is set aside for a file that is being opened: for the application it is not open yet.
+pub const RESERVED: u32 = u32::MAX - 3;
+
+/// Entries from here on are not a description's.
+pub const SPECIAL_MIN: u32 = RESERVED;
+
 /// 0 for a descriptor that is none of our business. In `.bss`, so that untouched pages cost nothing.
 pub static ENTRIES: [AtomicU32; DESCRIPTORS_COUNT_MAX] = [const { AtomicU32::new(NOT_OURS) }; DESCRIPTORS_COUNT_MAX];
 

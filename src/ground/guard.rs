@@ -7,8 +7,9 @@
 
 use std::ffi::c_int;
 
-// Three words per thread: how many guards it holds, whether it may be a child on its parent's memory, and how often it
-// has begun something. In assembly, because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs
+// Seven words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
+// begun something, two for `change`, and a signal mask with whether it is kept.
+// In assembly, because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs
 // more than the rest of a door.
 std::arch::global_asm!(
     ".pushsection .tbss.sidestep_thread, \"awT\", @nobits",
@@ -16,12 +17,12 @@ std::arch::global_asm!(
     ".hidden sidestep_thread_words",
     ".globl sidestep_thread_words",
     ".type sidestep_thread_words, @object",
-    ".size sidestep_thread_words, 24",
-    "sidestep_thread_words: .zero 24",
+    ".size sidestep_thread_words, 56",
+    "sidestep_thread_words: .zero 56",
     ".popsection",
 );
 
-/// This thread's words: the guard depth, the vfork window, and the count of beginnings.
+/// This thread's words: the guard depth, the vfork window, the count of beginnings, and what [`changes`] tells.
 #[inline(always)]
 fn thread_words() -> *mut u64 {
     let address: usize;
@@ -80,6 +81,52 @@ pub fn set_vfork_window(open: bool) {
 pub fn in_vfork_window() -> bool {
     // SAFETY: this thread's own word.
     unsafe { thread_words().add(1).read() != 0 }
+}
+
+/// The changes of the descriptor tables that this thread is in, and where on its stack the first of them stands.
+#[inline(always)]
+pub fn changes() -> (u64, u64) {
+    // SAFETY: this thread's own words.
+    unsafe { (thread_words().add(3).read(), thread_words().add(4).read()) }
+}
+
+/// Sets what [`changes`] tells.
+#[inline(always)]
+pub fn set_changes(depth: u64, place: u64) {
+    // SAFETY: this thread's own words.
+    unsafe {
+        thread_words().add(4).write(place);
+        thread_words().add(3).write(depth);
+    }
+}
+
+/// Blocks all signals of this thread, from one of its calls to another, until [`release_signals`].
+pub fn hold_signals() {
+    let mask = set_signal_mask(u64::MAX);
+    // SAFETY: this thread's own words.
+    unsafe {
+        if thread_words().add(6).read() == 0 {
+            thread_words().add(5).write(mask);
+        }
+        thread_words().add(6).write(1);
+    }
+}
+
+/// Whether this thread is between [`hold_signals`] and [`release_signals`].
+pub fn holds_signals() -> bool {
+    // SAFETY: as above.
+    unsafe { thread_words().add(6).read() != 0 }
+}
+
+/// Ends what [`hold_signals`] began, if anything: the mask is as it was before.
+pub fn release_signals() {
+    // SAFETY: as above.
+    unsafe {
+        if thread_words().add(6).read() != 0 {
+            thread_words().add(6).write(0);
+            set_signal_mask(thread_words().add(5).read());
+        }
+    }
 }
 
 /// Whether this thread's calls on descriptors are not simply the application's: it may be a vfork child, or it runs a

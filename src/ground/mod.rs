@@ -1,10 +1,12 @@
 //! What every layer stands on: configuration, our own kernel calls, guards, clocks, diagnostics.
 
 pub mod buffer;
+pub mod change;
 pub mod diagnostics;
 pub mod entries;
 pub mod file_size_limit;
 pub mod guard;
+pub mod internal;
 pub mod kernel;
 pub mod mounts;
 pub mod parked;

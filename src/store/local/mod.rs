@@ -25,6 +25,7 @@ mod journal;
 mod key;
 mod layout;
 mod listing;
+mod memory;
 mod names;
 mod numbers;
 mod object;

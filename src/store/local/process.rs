@@ -19,7 +19,7 @@ use super::hint::Hint;
 use super::layout::{self, LIVE, NAMES, OPENING_BYTE};
 use super::store::Store;
 use super::tree::{Reader, Tree};
-use super::{OpenError, tree};
+use super::{OpenError, memory, tree};
 use crate::ground::file_size_limit;
 use crate::ground::guard::Quiet;
 use crate::ground::kernel::{self, Low, RangeLock};
@@ -372,5 +372,8 @@ fn open_tree(store: &Store, read_only: bool) -> Result<Tree> {
     let path = store.path().join(NAMES);
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
     let map_bytes = store.header().names_map_bytes.load(Ordering::Relaxed).max(tree::MAP_BYTES_MIN);
+    memory::take_along();
+    // What LMDB opens goes to a high number at once.
+    let _library = Quiet::enter_library();
     file_size_limit::without(|| Tree::open(&path, map_bytes, read_only))
 }

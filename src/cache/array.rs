@@ -155,11 +155,11 @@ impl CachedArray {
             frame.dirty.leave();
             return None;
         }
-        frame.write(from, segment);
+        let copied = frame.write(from, segment);
         // Before the bytes count as dirty: whoever stores them all then takes the note back.
         opening.note_write();
         let Some(seen) = frame.dirty.publish(from, to) else {
-            return Some(file.publish_late(opening, frame, index, from, to).map(|()| length));
+            return Some(file.publish_late(opening, frame, index, from, to).and(copied.map(|()| length)));
         };
         opening.note_write();
         file.note_written(offset + length as u64);
@@ -167,7 +167,7 @@ impl CachedArray {
         if seen.start() == 0 && seen.end() == file.block_bytes {
             file.send_full(index);
         }
-        Some(Ok(length))
+        Some(copied.map(|()| length))
     }
 
     /// Writes back for this description: what went wrong is told by the answer.

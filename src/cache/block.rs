@@ -4,6 +4,7 @@ use super::frame::{Frame, REFERENCED};
 use super::pages::PAGE_BYTES;
 use super::ranges::Ranges;
 use super::span::Span;
+use crate::ground::Result;
 use crate::store::Transfer;
 use std::sync::atomic::Ordering;
 
@@ -96,22 +97,30 @@ impl Block {
     }
 
     /// Copies `start..end`, all of it known, to where `span` has it. `at` is the block's first byte in the file.
-    pub fn copy_out(&self, at: u64, start: u32, end: u32, span: Span<'_>) {
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub fn copy_out(&self, at: u64, start: u32, end: u32, span: Span<'_>) -> Result<()> {
         for (from, piece) in span.pieces(at + u64::from(start), at + u64::from(end)) {
-            self.frame.copy_out((from - at) as u32, &piece);
+            self.frame.copy_out((from - at) as u32, &piece)?;
         }
         if self.frame.marks.load(Ordering::Relaxed) & REFERENCED == 0 {
             self.frame.marks.fetch_or(REFERENCED, Ordering::Relaxed);
         }
+        Ok(())
     }
 
     /// Lays the dirty bytes of `start..end` over what `span` has there.
-    pub fn lay_dirty_over(&self, at: u64, start: u32, end: u32, span: Span<'_>) {
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub fn lay_dirty_over(&self, at: u64, start: u32, end: u32, span: Span<'_>) -> Result<()> {
         for (low, high) in self.dirty().within(start, end) {
             for (from, piece) in span.pieces(at + u64::from(low), at + u64::from(high)) {
-                self.frame.copy_out((from - at) as u32, &piece);
+                self.frame.copy_out((from - at) as u32, &piece)?;
             }
         }
+        Ok(())
     }
 
     /// Takes over what is not known yet of the pages of `start..end` from another frame that has them from the store, its

@@ -277,22 +277,28 @@ impl Frame {
         }
         // SAFETY: within the buffer, whose bytes may change meanwhile as any file's may under a reader; it is never
         // unmapped. It does not overlap the application's memory.
-        unsafe { target.fill_from(self.buffer.add(start as usize)) };
+        let copied = unsafe { target.fill_from(self.buffer.add(start as usize)) };
         fence(Ordering::Acquire);
-        self.version.load(Ordering::Relaxed) == version
+        self.version.load(Ordering::Relaxed) == version && copied.is_ok()
     }
 
     /// Copies `source` to the block's bytes from `start` on. The caller is a writer of the frame's [`DirtyWord`], or
     /// has the file's lock.
+    ///
+    /// # Errors
+    /// `EFAULT` where the application takes its memory away meanwhile; a part of the bytes is changed.
     #[inline(always)]
-    pub fn write(&self, start: u32, source: &Segment) {
+    pub fn write(&self, start: u32, source: &Segment) -> Result<()> {
         debug_assert!(start as usize + source.len() <= self.capacity());
         // SAFETY: within the buffer; the application's memory does not overlap it.
         unsafe { source.copy_to(self.buffer.add(start as usize)) }
     }
 
     /// Copies known bytes to `target`, under the file's lock.
-    pub fn copy_out(&self, start: u32, target: &Segment) {
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub fn copy_out(&self, start: u32, target: &Segment) -> Result<()> {
         // SAFETY: within the buffer, which does not overlap the application's memory.
         unsafe { target.fill_from(self.buffer.add(start as usize)) }
     }
@@ -310,7 +316,8 @@ impl Frame {
     /// Sets `start..end` to zero, under the file's lock.
     pub fn zero(&self, start: u32, end: u32) {
         if start < end {
-            self.segment(start, end).zero();
+            // Memory of our own, which is there.
+            let _ = self.segment(start, end).zero();
         }
     }
 
@@ -393,7 +400,7 @@ mod tests {
         frame.own(7, 3);
         assert_eq!(frame.touch(0, 5000), 8192);
         assert_eq!((frame.touch(4000, 5000), frame.touch(8191, 8193)), (0, 4096));
-        frame.write(0, &Segment::of_slice(&[5; 5000]));
+        frame.write(0, &Segment::of_slice(&[5; 5000])).unwrap();
         let mut room = [0; 4096];
         let target = Segment::of_slice_mut(&mut room);
         assert!(!frame.read(7, 3, 0, &target), "nothing is known yet");

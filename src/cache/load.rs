@@ -10,6 +10,7 @@ use super::pages::PAGE_BYTES;
 use super::ranges::Ranges;
 use super::read::Part;
 use super::span::Span;
+use crate::ground::Result;
 use crate::store::Extent;
 use std::sync::atomic::Ordering;
 
@@ -87,15 +88,16 @@ impl Load {
     }
 
     /// Copies what was asked for to the reader, dirty bytes laid over.
-    pub fn copy_out(&self, file: &CachedFile, state: &State, span: Span<'_>) {
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub fn copy_out(&self, file: &CachedFile, state: &State, span: Span<'_>) -> Result<()> {
         let at = file.start_of(self.index);
         let (from, to) = self.asked;
         for (offset, piece) in span.pieces(at + u64::from(from), at + u64::from(to)) {
-            self.fetched.frame.copy_out((offset - at) as u32 - self.fetched.first, &piece);
+            self.fetched.frame.copy_out((offset - at) as u32 - self.fetched.first, &piece)?;
         }
-        if let Some(block) = state.blocks.get(&self.index) {
-            block.lay_dirty_over(at, from, to, span);
-        }
+        state.blocks.get(&self.index).map_or(Ok(()), |block| block.lay_dirty_over(at, from, to, span))
     }
 
     /// Makes what came part of the cache, if the file is still of that age.

@@ -81,7 +81,7 @@ impl CachedFile {
             let missing = if is_strict {
                 self.parts(offset, end).collect()
             } else {
-                let missing = self.copy_known(&mut state, opening, span, end);
+                let missing = self.copy_known(&mut state, opening, span, end)?;
                 self.read_ahead(&mut state, opening, offset, end);
                 self.read_stride_ahead(&mut state, opening, end);
                 missing
@@ -155,7 +155,10 @@ impl CachedFile {
     }
 
     /// Copies what is cached; the rest is told.
-    fn copy_known(&self, state: &mut State, opening: &Opening, span: Span<'_>, end: u64) -> Vec<Part> {
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    fn copy_known(&self, state: &mut State, opening: &Opening, span: Span<'_>, end: u64) -> Result<Vec<Part>> {
         let mut missing = Vec::new();
         let is_run = opening.run.load(Ordering::Relaxed) > 1 || opening.stride.pieces().is_some();
         for (index, from, to) in self.parts(span.start(), end) {
@@ -181,7 +184,7 @@ impl CachedFile {
                         marks.fetch_and(!AHEAD, Ordering::Relaxed);
                         COUNTERS.ahead_used_bytes.add(block.frame.valid_bytes());
                     }
-                    block.copy_out(self.start_of(index), from, to, span);
+                    block.copy_out(self.start_of(index), from, to, span)?;
                     self.hints.put(index, block.frame);
                 }
                 _ => {
@@ -190,7 +193,7 @@ impl CachedFile {
                 }
             }
         }
-        missing
+        Ok(missing)
     }
 
     /// Gets the missing parts from the store: into blocks where they are small, and past the cache into the
@@ -235,6 +238,8 @@ impl CachedFile {
         let is_lost = outcome.is_err_and(is_lost);
         let is_stale = state.end_message(ticket);
         let mut is_end_sure = true;
+        // What was fetched is known, also where the application's memory is not there to take it.
+        let mut told = Ok(());
         let fetched = match outcome {
             Ok(_) if is_stale => Ok(Fetched::Stale),
             Ok(count) => {
@@ -247,7 +252,7 @@ impl CachedFile {
                         match &loads {
                             Some(loads) => loads.iter().for_each(|load| load.zero_behind(self, seen.end)),
                             // Past the end of the file the application's memory is left alone.
-                            None => seen.zero_behind(&extents, self.own_end.load(Ordering::Acquire)),
+                            None => told = seen.zero_behind(&extents, self.own_end.load(Ordering::Acquire)),
                         }
                         Fetched::UpTo(seen.end.max(self.own_end.load(Ordering::Acquire)))
                     }
@@ -262,7 +267,7 @@ impl CachedFile {
         match loads {
             Some(loads) => {
                 if is_good {
-                    loads.iter().for_each(|load| load.copy_out(self, &state, span));
+                    told = loads.iter().try_for_each(|load| load.copy_out(self, &state, span));
                 }
                 for load in loads {
                     if is_good && is_end_sure {
@@ -277,13 +282,13 @@ impl CachedFile {
             None if is_good => {
                 for (index, from, to) in missing {
                     if let Some(block) = state.blocks.get(index) {
-                        block.lay_dirty_over(self.start_of(*index), *from, *to, span);
+                        told = told.and(block.lay_dirty_over(self.start_of(*index), *from, *to, span));
                     }
                 }
             }
             None => {}
         }
-        fetched.map(|fetched| (state, fetched))
+        told.and(fetched).map(|fetched| (state, fetched))
     }
 
     /// Compares what a read of bytes up to `high` saw of the end of the file with what is known of it. True: the store

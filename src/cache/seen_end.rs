@@ -1,5 +1,6 @@
 //! What a read tells of the end of the file.
 
+use crate::ground::Result;
 use crate::store::Extent;
 
 /// A read brought fewer bytes than it asked for.
@@ -29,12 +30,16 @@ impl SeenEnd {
     }
 
     /// Sets what `extents` have between the end and `limit` to zero: the read left it as it was.
-    pub fn zero_behind(&self, extents: &[Extent], limit: u64) {
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub fn zero_behind(&self, extents: &[Extent], limit: u64) -> Result<()> {
         for extent in extents {
             let place = |end: u64| end.saturating_sub(extent.offset).min(extent.segment.len() as u64) as usize;
             let (there, up_to) = (place(self.end), place(limit));
-            extent.segment.part(there, up_to.saturating_sub(there)).zero();
+            extent.segment.part(there, up_to.saturating_sub(there)).zero()?;
         }
+        Ok(())
     }
 }
 
@@ -58,7 +63,7 @@ mod tests {
         assert_eq!(SeenEnd::of(&extents, 20), Some(SeenEnd { end: 200, is_exact: false }));
         let seen = SeenEnd::of(&extents, 13).unwrap();
         assert_eq!(seen, SeenEnd { end: 113, is_exact: true });
-        seen.zero_behind(&extents, 115);
+        seen.zero_behind(&extents, 115).unwrap();
         assert_eq!(bytes.iter().filter(|byte| **byte == 7).count(), 28);
     }
 }

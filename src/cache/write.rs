@@ -84,9 +84,8 @@ impl CachedFile {
             self.note_written_through(state, low, low + written as u64);
             return if written as u64 == high - low { Ok(()) } else { Err(Errno::NOSPC) };
         };
-        for (offset, piece) in span.pieces(low, high) {
-            frame.write((offset - at) as u32, &piece);
-        }
+        // Memory that the program takes away while it is copied leaves some bytes changed: they count as written.
+        let copied = span.pieces(low, high).try_for_each(|(offset, piece)| frame.write((offset - at) as u32, &piece));
         let Some(block) = state.blocks.get_mut(&index) else { return Err(Errno::IO) };
         let before = block.others.len();
         block.soil(from, to);
@@ -100,7 +99,7 @@ impl CachedFile {
         if may_be_whole {
             self.send(state, index);
         }
-        Ok(())
+        copied
     }
 
     /// The frame of a block, with memory for `from..to` and some more for a writer that goes on.

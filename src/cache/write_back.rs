@@ -256,7 +256,8 @@ impl CachedFile {
             let copy = has_writers.then(|| {
                 let mut copy = vec![0; self.block_bytes as usize];
                 for (low, high) in ranges.iter() {
-                    block.frame.copy_out(low, &Segment::of_slice_mut(&mut copy[low as usize..high as usize]));
+                    // Memory of our own, which is there.
+                    let _ = block.frame.copy_out(low, &Segment::of_slice_mut(&mut copy[low as usize..high as usize]));
                 }
                 copy
             });

@@ -1,6 +1,7 @@
 //! The application's memory, as it was handed to us.
 #![allow(unsafe_code)]
 
+use super::guarded_copy::{self, Fault};
 use super::{Errno, Result};
 
 /// A piece of the application's memory: where a read goes to, or where a write comes from.
@@ -71,35 +72,53 @@ impl Segment {
 
     /// Copies `self.len()` bytes from `source` into the application's memory.
     ///
+    /// # Errors
+    /// `EFAULT` where that is not there, `EIO` where the source is a window on a file that was cut: with a part copied.
+    ///
     /// # Safety
-    /// `source` is readable for `self.len()` bytes and does not overlap the segment.
-    pub unsafe fn fill_from(&self, source: *const u8) {
-        // SAFETY: the source by the caller's word, the segment by `new`'s.
-        unsafe { std::ptr::copy_nonoverlapping(source, self.start, self.length) }
+    /// `source` is readable for `self.len()` bytes, or a mapping of a file, and does not overlap the segment.
+    #[inline(always)]
+    pub unsafe fn fill_from(&self, source: *const u8) -> Result<()> {
+        // SAFETY: the source by the caller's word; what of the segment is not there is found out.
+        unsafe { guarded_copy::copy(self.start, source, self.length) }.map_err(|fault| self.blame(fault))
     }
 
     /// Copies `self.len()` bytes of the application's memory to `target`.
     ///
+    /// # Errors
+    /// As [`Segment::fill_from`].
+    ///
     /// # Safety
-    /// `target` is writable for `self.len()` bytes and does not overlap the segment.
-    pub unsafe fn copy_to(&self, target: *mut u8) {
-        // SAFETY: the target by the caller's word, the segment by `new`'s.
-        unsafe { std::ptr::copy_nonoverlapping(self.start, target, self.length) }
+    /// `target` is writable for `self.len()` bytes, or a mapping of a file, and does not overlap the segment.
+    #[inline(always)]
+    pub unsafe fn copy_to(&self, target: *mut u8) -> Result<()> {
+        // SAFETY: the target by the caller's word; what of the segment is not there is found out.
+        unsafe { guarded_copy::copy(target, self.start, self.length) }.map_err(|fault| self.blame(fault))
     }
 
-    /// Reads a byte of each page: memory that is not there is met here, and not by somebody else later.
-    pub fn touch(&self) {
-        const PAGE_BYTES: usize = 4096;
-        for at in (0..self.length).step_by(PAGE_BYTES).chain(self.length.checked_sub(1)) {
-            // SAFETY: the segment is the application's, by `new`'s contract.
-            unsafe { self.start.wrapping_add(at).read_volatile() };
-        }
+    /// Whose memory it was that a copy did not find.
+    #[cold]
+    fn blame(&self, fault: Fault) -> Errno {
+        if fault.is_in(self.start, self.length) { Errno::FAULT } else { Errno::IO }
+    }
+
+    /// The part of it that can be read: up to the first page that is not there.
+    pub fn readable(&self) -> Self {
+        self.part(0, guarded_copy::readable(self.start, self.length))
+    }
+
+    /// The part of it that can be written, which stays as it is. Not cheap.
+    pub fn writable(&self) -> Self {
+        self.part(0, guarded_copy::writable(self.start, self.length))
     }
 
     /// Sets every byte to zero.
-    pub fn zero(&self) {
-        // SAFETY: the segment is the application's, by `new`'s contract.
-        unsafe { std::ptr::write_bytes(self.start, 0, self.length) }
+    ///
+    /// # Errors
+    /// `EFAULT`, with a part of it done.
+    pub fn zero(&self) -> Result<()> {
+        // SAFETY: what of the segment is not there is found out.
+        unsafe { guarded_copy::zero(self.start, self.length) }.map_err(|_| Errno::FAULT)
     }
 }
 

@@ -6,23 +6,24 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-// Seven words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
-// begun something, two for `change`, and a signal mask with whether it is kept.
-// In assembly, because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs
-// more than the rest of a door.
+// Eight words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
+// begun something, what is known of its signal mask, two for `change`, and a mask that is kept with whether it is. In
+// assembly, because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs more than the rest of a
+// door.
 std::arch::global_asm!(
     ".pushsection .tbss.sidestep_thread, \"awT\", @nobits",
     ".balign 8",
     ".hidden sidestep_thread_words",
     ".globl sidestep_thread_words",
     ".type sidestep_thread_words, @object",
-    ".size sidestep_thread_words, 56",
-    "sidestep_thread_words: .zero 56",
+    ".size sidestep_thread_words, 64",
+    "sidestep_thread_words: .zero 64",
     ".popsection",
 );
 
-/// This thread's words: the guard depth, the vfork window, the count of beginnings, and what [`changes`] tells.
+/// This thread's words: the guard depth, the vfork window, the count of beginnings, and the mask's.
 #[inline(always)]
 fn thread_words() -> *mut u64 {
     let address: usize;
@@ -87,7 +88,7 @@ pub fn in_vfork_window() -> bool {
 #[inline(always)]
 pub fn changes() -> (u64, u64) {
     // SAFETY: this thread's own words.
-    unsafe { (thread_words().add(3).read(), thread_words().add(4).read()) }
+    unsafe { (thread_words().add(4).read(), thread_words().add(5).read()) }
 }
 
 /// Sets what [`changes`] tells.
@@ -95,36 +96,36 @@ pub fn changes() -> (u64, u64) {
 pub fn set_changes(depth: u64, place: u64) {
     // SAFETY: this thread's own words.
     unsafe {
-        thread_words().add(4).write(place);
-        thread_words().add(3).write(depth);
+        thread_words().add(5).write(place);
+        thread_words().add(4).write(depth);
     }
 }
 
 /// Blocks all signals of this thread, from one of its calls to another, until [`release_signals`].
 pub fn hold_signals() {
-    let mask = set_signal_mask(u64::MAX);
+    let mask = block_signals();
     // SAFETY: this thread's own words.
     unsafe {
-        if thread_words().add(6).read() == 0 {
-            thread_words().add(5).write(mask);
+        if thread_words().add(7).read() == 0 {
+            thread_words().add(6).write(mask);
         }
-        thread_words().add(6).write(1);
+        thread_words().add(7).write(1);
     }
 }
 
 /// Whether this thread is between [`hold_signals`] and [`release_signals`].
 pub fn holds_signals() -> bool {
     // SAFETY: as above.
-    unsafe { thread_words().add(6).read() != 0 }
+    unsafe { thread_words().add(7).read() != 0 }
 }
 
 /// Ends what [`hold_signals`] began, if anything: the mask is as it was before.
 pub fn release_signals() {
     // SAFETY: as above.
     unsafe {
-        if thread_words().add(6).read() != 0 {
-            thread_words().add(6).write(0);
-            set_signal_mask(thread_words().add(5).read());
+        if thread_words().add(7).read() != 0 {
+            thread_words().add(7).write(0);
+            set_signal_mask(thread_words().add(6).read());
         }
     }
 }
@@ -137,13 +138,58 @@ pub fn is_unusual() -> bool {
     unsafe { thread_words().read() >= LIBRARY || thread_words().add(1).read() != 0 }
 }
 
+/// [`mask_word`]: the thread has to ask the kernel.
+pub const MASK_IS_NOT_KNOWN: u64 = 0;
+
+/// [`mask_word`]: the thread blocks neither SIGSEGV nor SIGBUS.
+pub const MASK_LETS_FAULTS_IN: u64 = 1;
+
+/// [`mask_word`]: it blocks one of them.
+pub const MASK_KEEPS_FAULTS_OFF: u64 = 2;
+
+/// Where the mask's word lies among the thread's.
+pub const MASK_WORD_INDEX: usize = 3;
+
+/// What is known of this thread's signal mask. The gate forgets it ([`MASK_IS_NOT_KNOWN`]) before each call that changes
+/// the mask.
+#[inline(always)]
+pub fn mask_word() -> u64 {
+    // SAFETY: this thread's own word.
+    unsafe { thread_words().add(MASK_WORD_INDEX).read() }
+}
+
+/// Remembers what is known of it.
+pub fn set_mask_word(word: u64) {
+    // SAFETY: this thread's own word.
+    unsafe { thread_words().add(MASK_WORD_INDEX).write(word) }
+}
+
+/// How far the mask's word of any thread lies from that thread's pointer (`fs:0`).
+pub fn mask_word_distance() -> isize {
+    let pointer: usize;
+    // SAFETY: reads the thread pointer.
+    unsafe {
+        std::arch::asm!("mov {}, qword ptr fs:[0]", out(reg) pointer, options(nostack, readonly, preserves_flags));
+        thread_words().add(MASK_WORD_INDEX) as isize - pointer as isize
+    }
+}
+
+/// The signals that [`Quiet`] leaves alone.
+static LET_THROUGH: AtomicU64 = AtomicU64::new(0);
+
+/// Has [`Quiet`] leave signals alone: those that the library itself handles.
+pub fn let_through(signals: u64) {
+    LET_THROUGH.store(signals, Ordering::Relaxed);
+}
+
 /// In a thread of our own, where [`Quiet`] blocks everything: libc's own two signals must come through, since a `setuid`
 /// of the program waits until every thread has answered. libc's call leaves them out of any mask.
 pub fn allow_libc_signals() {
-    // SAFETY: an all-zero set is a value of the type; both calls only write to it and read from it.
+    const LEFT_OPEN: u64 = 1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1);
+    // SAFETY: an all-zero set is a value of the type, and its first word is the signals from 1 to 64.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut set);
+        (&raw mut set).cast::<u64>().write(!LEFT_OPEN);
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
     }
 }
@@ -182,8 +228,7 @@ impl Quiet {
         let word = thread_words();
         // SAFETY: this thread's own word.
         let nested = unsafe { word.read() } != 0;
-        let previous =
-            if nested { None } else { Some((set_signal_mask(u64::MAX), set_cancellation(PTHREAD_CANCEL_DISABLE))) };
+        let previous = if nested { None } else { Some((block_signals(), set_cancellation(PTHREAD_CANCEL_DISABLE))) };
         // SAFETY: as above; incremented only once signals are blocked, so that no handler sees it half done.
         unsafe { word.write(word.read() + weight) };
         if !nested {
@@ -217,16 +262,33 @@ fn set_cancellation(state: c_int) -> c_int {
     previous
 }
 
-/// Sets the signal mask by the raw system call, so that no door and no libc rule is met; returns the one before.
+const SIG_BLOCK: usize = 0;
+const SIG_SETMASK: usize = 2;
+
+/// Blocks what may be blocked; returns the mask before.
+fn block_signals() -> u64 {
+    change_mask(SIG_BLOCK, !LET_THROUGH.load(Ordering::Relaxed))
+}
+
+/// Sets the signal mask; returns the one before.
 fn set_signal_mask(mask: u64) -> u64 {
-    const SIG_SETMASK: usize = 2;
+    change_mask(SIG_SETMASK, mask)
+}
+
+/// The signals that this thread blocks.
+pub fn current_mask() -> u64 {
+    change_mask(SIG_BLOCK, 0)
+}
+
+/// Changes the signal mask by the raw system call, so that no door and no libc rule is met; returns the one before.
+fn change_mask(how: usize, mask: u64) -> u64 {
     let mut previous = 0u64;
     // SAFETY: rt_sigprocmask with both pointers to live words of the kernel's set size, 8 bytes.
     unsafe {
         std::arch::asm!(
             "syscall",
             inlateout("rax") libc::SYS_rt_sigprocmask => _,
-            in("rdi") SIG_SETMASK,
+            in("rdi") how,
             in("rsi") &raw const mask,
             in("rdx") &raw mut previous,
             in("r10") 8usize,

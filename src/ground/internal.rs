@@ -271,6 +271,15 @@ impl Parked {
         })
     }
 
+    /// As [`Parked::open`], of a path below `directory` that meets no symlink, and without waiting for anybody: not even a
+    /// FIFO's other end.
+    ///
+    /// # Errors
+    /// As openat(2); `ELOOP` or `ENOTDIR` for a symlink.
+    pub fn open_beneath(directory: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Result<Self> {
+        open(|| super::beneath::open(directory, path, flags, mode).map(IntoRawFd::into_raw_fd))
+    }
+
     /// One that has its number already, from the program that became this one.
     pub fn of_number(number: RawFd) -> Self {
         parked::insert(number);

@@ -1,15 +1,19 @@
 //! What every layer stands on: configuration, our own kernel calls, guards, clocks, diagnostics.
 
+pub mod beneath;
 pub mod buffer;
 pub mod change;
 pub mod diagnostics;
 pub mod entries;
+pub mod fault_handler;
 pub mod file_size_limit;
 pub mod guard;
+pub mod guarded_copy;
 pub mod internal;
 pub mod kernel;
 pub mod mounts;
 pub mod parked;
+pub mod room;
 pub mod signals;
 pub mod standby;
 pub mod threads;

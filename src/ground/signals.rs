@@ -1,19 +1,51 @@
-//! Signals that wait: what runs inside the library has them blocked.
+//! The kernel's own calls about signals, which pass no door and no rule of libc's.
 #![allow(unsafe_code)]
 
-use super::kernel;
+use super::{Result, kernel};
+use std::ffi::c_int;
 
 /// Bytes of the kernel's signal set, which libc's is longer than.
 const SET_BYTES: usize = 8;
 
-/// The kernel's `struct sigaction`.
+/// The kernel's `struct sigaction`. All zeros are the default action.
 #[repr(C)]
-#[derive(Default)]
-struct Action {
-    handler: usize,
-    flags: usize,
-    restorer: usize,
-    mask: u64,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Action {
+    /// `SIG_DFL`, `SIG_IGN`, or a function.
+    pub handler: usize,
+    /// `SA_*`.
+    pub flags: usize,
+    /// Where the handler returns to.
+    pub restorer: usize,
+    /// What is blocked while it runs.
+    pub mask: u64,
+}
+
+/// rt_sigaction(2): asks for a signal's action, and sets it where there is a new one. Returns what it was.
+///
+/// # Errors
+/// `EINVAL`.
+pub fn action(signal: c_int, new: Option<&Action>) -> Result<Action> {
+    let mut before = Action::default();
+    let new = new.map_or(0, |new| std::ptr::from_ref(new) as usize);
+    // SAFETY: two live structures as the kernel has them; what a new handler does is its owner's affair.
+    unsafe {
+        let before = (&raw mut before) as usize;
+        kernel::call(libc::SYS_rt_sigaction, [signal as usize, new, before, SET_BYTES])
+    }?;
+    Ok(before)
+}
+
+/// Sends a signal to this thread once more, with what came with it.
+///
+/// # Safety
+/// `information` is what a handler was given.
+pub unsafe fn send_again(signal: c_int, information: *const libc::siginfo_t) {
+    let process = rustix::process::getpid().as_raw_pid() as usize;
+    let thread = rustix::thread::gettid().as_raw_pid() as usize;
+    // SAFETY: by the caller's word for the structure. The kernel lets a process say anything of a signal to itself.
+    let _ =
+        unsafe { kernel::call(libc::SYS_rt_tgsigqueueinfo, [process, thread, signal as usize, information as usize]) };
 }
 
 /// Whether one of `signals` waits for this thread or the process, and would not be ignored.
@@ -25,11 +57,7 @@ pub fn is_pending(signals: &[i32]) -> bool {
 }
 
 fn is_ignored(signal: i32) -> bool {
-    let mut action = Action::default();
-    // SAFETY: rt_sigaction that asks alone, with a live structure as the kernel has it.
-    let told =
-        unsafe { kernel::call(libc::SYS_rt_sigaction, [signal as usize, 0, (&raw mut action) as usize, SET_BYTES]) };
-    told.is_ok() && action.handler == libc::SIG_IGN
+    action(signal, None).is_ok_and(|action| action.handler == libc::SIG_IGN)
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ impl StoredFile {
         let rest = inside.bytes.get(extent.offset as usize..).unwrap_or(&[]);
         let count = rest.len().min(extent.segment.len());
         // SAFETY: `count` bytes of the store are copied to memory that the caller lent.
-        unsafe { extent.segment.part(0, count).fill_from(rest.as_ptr()) };
+        unsafe { extent.segment.part(0, count).fill_from(rest.as_ptr()) }.unwrap();
         count
     }
 
@@ -80,7 +80,7 @@ impl StoredFile {
             inside.bytes.resize(end, 0);
         }
         // SAFETY: the vector has these bytes.
-        unsafe { extent.segment.copy_to(inside.bytes[start..end].as_mut_ptr()) };
+        unsafe { extent.segment.copy_to(inside.bytes[start..end].as_mut_ptr()) }.unwrap();
         inside.modified = kernel::now();
     }
 }

@@ -47,7 +47,7 @@ struct Lost {
 fn copy_of(segment: &Segment) -> Vec<u8> {
     let mut bytes = vec![0; segment.len()];
     // SAFETY: the vector is as long as the segment.
-    unsafe { segment.copy_to(bytes.as_mut_ptr()) };
+    unsafe { segment.copy_to(bytes.as_mut_ptr()) }.unwrap();
     bytes
 }
 

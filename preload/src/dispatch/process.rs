@@ -8,7 +8,7 @@ use house::ground::change::{self, Snapshot, Standstill};
 use house::ground::internal::Limiting;
 use house::ground::{Errno, Result, diagnostics, guard, internal, mounts};
 use house::posix::descriptor::handover::{self, Shown};
-use house::posix::descriptor::{inherited, table};
+use house::posix::descriptor::{entries, inherited, table};
 use house::posix::path::{Place, Symlinks};
 use house::posix::permission::{self, Want};
 use house::posix::{credentials, limits, mount, process, report};
@@ -27,6 +27,7 @@ pub fn start() -> bool {
             return false;
         }
     };
+    entries::make();
     process::start(become_new_process);
     report::start();
     environment::start(&configured);

@@ -9,6 +9,8 @@
 use super::objects::Object;
 use super::sites::{Found, JUMP_BYTES, Recheck, Site, WINDOW_BYTES_MAX};
 use super::{calls, checksum};
+use house::ground::{file_size_limit, mounts};
+use house::posix::mount;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdirat, openat, renameat, stat, unlinkat};
 use std::os::unix::ffi::OsStringExt;
@@ -99,6 +101,10 @@ fn directory() -> Result<OwnedFd, &'static str> {
     let mut last = "there is no cache directory";
     for (parent, name) in parents.into_iter().flatten() {
         let path = [&parent[..], b"/", name.as_bytes()].concat();
+        if mounts::leads_under(&path, mount::prefixes()) {
+            last = "the cache directory lies under a prefix";
+            continue;
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut opened = openat(CWD, path.as_slice(), flags, Mode::empty());
         if opened.is_err() {
@@ -151,7 +157,7 @@ fn write(directory: &OwnedFd, name: &str, content: &[u8]) -> rustix::io::Result<
     // Left by a process of this number that was killed meanwhile.
     let _ = unlinkat(directory, temporary.as_str(), rustix::fs::AtFlags::empty());
     let file = openat(directory, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR)?;
-    let written = rustix::io::write(&file, content);
+    let written = file_size_limit::without(|| rustix::io::write(&file, content));
     let renamed = match written {
         Ok(written) if written == content.len() => renameat(directory, temporary.as_str(), directory, name),
         Ok(_) => Err(rustix::io::Errno::NOSPC),

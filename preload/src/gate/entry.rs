@@ -15,7 +15,7 @@ use crate::cancellation::Cancellation;
 use crate::dispatch::{Call, Verdict};
 use crate::serve;
 use house::ground::guard;
-use house::posix::descriptor::entries::{DESCRIPTORS_COUNT_MAX, ENTRIES};
+use house::posix::descriptor::entries::{COUNT, ENTRIES, entry};
 use std::sync::atomic::Ordering;
 
 /// What the entry's assembly keeps on the stack.
@@ -44,17 +44,17 @@ std::arch::global_asm!(
     "cmp r11d, {descriptor}",
     "jne 2f",
     // A number with rubbish in its upper half goes to Rust, which looks at the lower half only, as the kernel does.
-    "cmp rdi, {descriptors}",
+    "cmp rdi, qword ptr [rip + {descriptors}]",
     "jae sidestep_gate_entry",
-    "lea r11, [rip + {entries}]",
+    "mov r11, qword ptr [rip + {entries}]",
     "cmp dword ptr [r11 + rdi * 4], 0",
     "jne sidestep_gate_entry",
     "3: jmp qword ptr [rcx]",
     "2: cmp r11d, {mapping}",
     "jne sidestep_gate_entry",
-    "cmp r8, {descriptors}",
+    "cmp r8, qword ptr [rip + {descriptors}]",
     "jae sidestep_gate_entry",
-    "lea r11, [rip + {entries}]",
+    "mov r11, qword ptr [rip + {entries}]",
     "cmp dword ptr [r11 + r8 * 4], 0",
     "je 3b",
     // Fall through into the entry. rcx: the record.
@@ -145,7 +145,7 @@ std::arch::global_asm!(
     classes = sym calls::CLASSES,
     descriptor = const Class::Descriptor as u32,
     mapping = const Class::Mapping as u32,
-    descriptors = const DESCRIPTORS_COUNT_MAX,
+    descriptors = sym COUNT,
     entries = sym ENTRIES,
     serve = sym enter,
 );
@@ -167,7 +167,7 @@ pub fn lookup_address() -> usize {
 
 /// Whether a descriptor is ours. Only the lower half counts, as for the kernel.
 fn is_ours(descriptor: u64) -> bool {
-    ENTRIES.get(descriptor as u32 as usize).is_some_and(|entry| entry.load(Ordering::Relaxed) != 0)
+    entry(descriptor as i32).is_some_and(|entry| entry.load(Ordering::Relaxed) != 0)
 }
 
 /// Serves a call from a site. 0: the kernel does it; 1: done, with the result where the number was.

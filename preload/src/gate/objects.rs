@@ -1,6 +1,7 @@
 //! The two objects whose `syscall` instructions are rewritten: libc and ld.so, as they lie in memory.
 #![allow(unsafe_code)]
 
+use crate::runtime::link_map;
 use std::ffi::{CStr, c_int, c_void};
 use std::ops::Range;
 
@@ -24,14 +25,10 @@ pub struct Object {
 /// # Errors
 /// Which of the two was not found.
 pub fn find() -> Result<[Object; 2], &'static str> {
-    unsafe extern "C" {
-        // Only its address is used; ld.so is where it lives.
-        fn __tls_get_addr(index: *const c_void) -> *mut c_void;
-    }
-    let mut search = Search {
-        addresses: [libc::gnu_get_libc_version as *const () as usize, __tls_get_addr as *const () as usize],
-        found: [None, None],
-    };
+    let address = |found: Option<*const ()>| found.map_or(0, |found| found as usize);
+    // Any function of each would do.
+    let addresses = [link_map::find_in_libc(c"gnu_get_libc_version"), link_map::find_in_linker(c"__tls_get_addr")];
+    let mut search = Search { addresses: addresses.map(address), found: [None, None] };
     // SAFETY: `visit` gets the search back, which outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
     match search.found {

@@ -10,7 +10,7 @@ use super::calls::Class;
 use super::entry;
 use super::objects::Object;
 use super::sites::{JUMP_BYTES, Site};
-use house::posix::descriptor::entries::{DESCRIPTORS_COUNT_MAX, ENTRIES};
+use house::posix::descriptor::entries;
 
 /// Where a site goes on; read by the entry's assembly.
 #[repr(C)]
@@ -144,11 +144,11 @@ impl Code {
             Some(Class::Always | Class::Making | Class::Alone) | None => return Vec::new(),
         }
         self.put(&[0x81, 0xf9]); // cmp ecx, the number of entries
-        self.put(&(DESCRIPTORS_COUNT_MAX as u32).to_le_bytes());
+        self.put(&(entries::table().len() as u32).to_le_bytes());
         self.put(&[0x73, 0]); // jae pass
         let out_of_range = self.bytes.len() - 1;
         self.put(&[0x49, 0xbb]); // mov r11, the entries
-        self.put(&(&raw const ENTRIES as u64).to_le_bytes());
+        self.put(&(entries::table().as_ptr() as u64).to_le_bytes());
         self.put(&[0x41, 0x83, 0x3c, 0x8b, 0x00]); // cmp dword ptr [r11 + rcx * 4], 0
         self.put(&[0x74, 0]); // je pass
         vec![out_of_range, self.bytes.len() - 1]

@@ -15,7 +15,7 @@
 use super::page::Page;
 use super::placeholder::{self, borrowed};
 use crate::ground::kernel::Parked;
-use crate::ground::{Errno, Result};
+use crate::ground::{Errno, Result, file_size_limit};
 use crate::posix::description::Shared;
 use crate::posix::path::host::descriptor_link;
 use rustix::fs::{CWD, Mode, OFlags, SeekFrom};
@@ -118,7 +118,7 @@ impl Arena {
     /// `EMFILE`, `ENFILE`, `ENOMEM`.
     pub fn make() -> Result<Arc<Self>> {
         let memory = placeholder::memory()?;
-        rustix::fs::ftruncate(&memory, ARENA_BYTES as u64)?;
+        file_size_limit::without(|| rustix::fs::ftruncate(&memory, ARENA_BYTES as u64))?;
         let arena = Self::map(memory, 0)?;
         // SAFETY: mapped just now, and nobody else has it.
         unsafe { arena.start.cast::<Header>().as_mut().magic = MAGIC };

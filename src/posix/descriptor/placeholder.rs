@@ -76,7 +76,7 @@ pub fn stands_at(number: i32, page: u64) -> bool {
 /// `EMFILE` as the application's own limit has it, `ENFILE`, `EINVAL` for a minimum beyond the limit.
 pub fn make(minimum: i32, close_on_exec: bool) -> Result<i32> {
     let number = duplicate(prepare()?, minimum, close_on_exec)?;
-    if number as usize >= super::entries::DESCRIPTORS_COUNT_MAX {
+    if super::entries::entry(number).is_none() {
         kernel::close(number);
         return Err(Errno::MFILE);
     }

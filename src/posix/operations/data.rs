@@ -62,6 +62,9 @@ pub fn read(description: &Description, segments: &[Segment]) -> Result<usize> {
         read_limited(description, start, segments, length)
     };
     give_back(description, start, length, &outcome);
+    if outcome == Err(Errno::FAULT) {
+        return read_again(segments, |segments| read(description, segments));
+    }
     outcome
 }
 
@@ -73,7 +76,10 @@ fn read_then_move(description: &Description, segments: &[Segment]) -> Result<usi
     let mut start = description.cursor();
     loop {
         end_of(start, total_bytes(segments))?;
-        let done = description.object.read_at(start, segments)?;
+        let done = match description.object.read_at(start, segments) {
+            Err(Errno::FAULT) => return read_again(segments, |segments| read_then_move(description, segments)),
+            outcome => outcome?,
+        };
         match description.move_cursor(start, start + done as u64) {
             Ok(()) => return Ok(done),
             Err(current) => start = current,
@@ -125,7 +131,10 @@ pub fn read_at(description: &Description, offset: u64, segments: &[Segment]) -> 
         let is_at_end = offset >= description.object.size_bytes()?;
         return if is_at_end { Ok(0) } else { Err(Errno::FAULT) };
     }
-    description.object.read_at(offset, segments)
+    match description.object.read_at(offset, segments) {
+        Err(Errno::FAULT) => read_again(segments, |segments| read_at(description, offset, segments)),
+        outcome => outcome,
+    }
 }
 
 /// Writes at the end, wherever that is by then: where it went, and the bytes.
@@ -148,7 +157,9 @@ pub fn write(description: &Description, segments: &[Segment], per_call: PerCall)
     if length == 0 {
         return Ok(0);
     }
-    check_not_null(segments)?;
+    if let Some(readable) = readable_part(segments)? {
+        return write(description, &readable, per_call);
+    }
     if description.appends() || per_call.append {
         let (start, written) = append(description, segments)?;
         description.set_cursor(start + written as u64);
@@ -180,7 +191,9 @@ pub fn write_at(description: &Description, offset: u64, segments: &[Segment], pe
     if length == 0 {
         return Ok(0);
     }
-    check_not_null(segments)?;
+    if let Some(readable) = readable_part(segments)? {
+        return write_at(description, offset, &readable, per_call);
+    }
     if description.appends() || per_call.append {
         let (_, written) = append(description, segments)?;
         return finish(description, written, per_call);
@@ -189,6 +202,41 @@ pub fn write_at(description: &Description, offset: u64, segments: &[Segment], pe
     let segments = limits::within(offset, segments)?;
     let written = description.object.write_at(offset, &segments)?;
     finish(description, written, per_call)
+}
+
+/// Before anything is written: the segments up to the first page that is not there. `None`: all of it is.
+///
+/// # Errors
+/// `EFAULT` where nothing is there.
+#[inline(always)]
+fn readable_part(segments: &[Segment]) -> Result<Option<Vec<Segment>>> {
+    check_not_null(segments)?;
+    if segments.iter().all(|segment| segment.readable().len() == segment.len()) {
+        return Ok(None);
+    }
+    cut(segments, Segment::readable).map(Some)
+}
+
+/// Segments cut off where the first of them is not whole.
+#[cold]
+fn cut(segments: &[Segment], part: fn(&Segment) -> Segment) -> Result<Vec<Segment>> {
+    let mut whole = Vec::new();
+    for segment in segments {
+        let there = part(segment);
+        whole.push(there);
+        if there.len() < segment.len() {
+            break;
+        }
+    }
+    if total_bytes(&whole) == 0 { Err(Errno::FAULT) } else { Ok(whole) }
+}
+
+/// A read whose memory is not all there gives what has room, as the kernel's does.
+#[cold]
+fn read_again(segments: &[Segment], read: impl FnOnce(&[Segment]) -> Result<usize>) -> Result<usize> {
+    let there = cut(segments, Segment::writable)?;
+    // Where all of it is there by now, nobody knows what was not: no third time.
+    if total_bytes(&there) == total_bytes(segments) { Err(Errno::FAULT) } else { read(&there) }
 }
 
 #[inline(always)]

@@ -20,6 +20,8 @@ struct Records<'a> {
     room: &'a Segment,
     filled: usize,
     position: u64,
+    /// Why no more can be added, where it is not for want of room.
+    failed: Result<()>,
 }
 
 impl Records<'_> {
@@ -43,7 +45,10 @@ impl Records<'_> {
         record[HEADER_BYTES..HEADER_BYTES + name.len()].copy_from_slice(name);
         let part = self.room.part(self.filled, length);
         // SAFETY: the part is `length` bytes long, and so is at least the record.
-        unsafe { part.fill_from(record.as_ptr()) };
+        self.failed = unsafe { part.fill_from(record.as_ptr()) };
+        if self.failed.is_err() {
+            return false;
+        }
         self.filled += length;
         self.position = position;
         true
@@ -66,7 +71,7 @@ pub fn list(description: &Description, room: &Segment) -> Result<usize> {
         return Err(Errno::NOENT);
     }
     let start = description.cursor();
-    let mut records = Records { room, filled: 0, position: start };
+    let mut records = Records { room, filled: 0, position: start, failed: Ok(()) };
     let mut is_full = false;
     if records.position == 0 {
         is_full = !records.add(b".", directory.node, Some(Kind::Directory), AFTER_DOT);
@@ -84,6 +89,7 @@ pub fn list(description: &Description, room: &Segment) -> Result<usize> {
         })?;
     }
     if records.filled == 0 && is_full {
+        records.failed?;
         return Err(Errno::INVAL);
     }
     // Another thread that lists through the same description wins or loses as a whole.

@@ -139,7 +139,7 @@ impl Piece {
             let (first, behind) = rest.split_at_mut(segment.len());
             if direction == Direction::Write {
                 // SAFETY: as long as the segment, and nobody else's.
-                unsafe { segment.copy_to(first.as_mut_ptr()) };
+                unsafe { segment.copy_to(first.as_mut_ptr()) }?;
             }
             let own = Segment::of_slice_mut(first);
             extents.push((*segment, own));
@@ -160,13 +160,13 @@ impl Piece {
         let bytes = self.bytes();
         match self.operation.wait(patience) {
             Ok(()) => {
-                let mut count = Some(bytes);
+                let (mut count, mut given) = (Some(bytes), Ok(()));
                 if direction == Direction::Read {
                     count = self.operation.byte_count().map(|count| usize::try_from(count).unwrap_or(bytes));
-                    self.give(count.unwrap_or(0));
+                    given = self.give(count.unwrap_or(0));
                 }
                 keep(self.memory);
-                Ok(count)
+                given.map(|()| count).map_err(Failed::Told)
             }
             Err(errno) if self.operation.is_lost() => {
                 std::mem::forget(self.memory);
@@ -177,14 +177,18 @@ impl Piece {
     }
 
     /// Gives the application the first `count` bytes: what lies past the end of the file stays as it was.
-    fn give(&self, count: usize) {
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    fn give(&self, count: usize) -> Result<()> {
         let mut left = count;
         for (segment, own) in &self.extents {
             let length = own.len().min(left);
             // SAFETY: ours, of at least that length.
-            unsafe { segment.part(0, length).fill_from(own.as_ptr()) };
+            unsafe { segment.part(0, length).fill_from(own.as_ptr()) }?;
             left -= length;
         }
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ use super::copied::Failed;
 use super::entrance;
 use super::lock::Lock;
 use super::patience::Patience;
+use crate::ground::Errno;
 use crate::ground::Result;
 use crate::store::Extent;
 use std::sync::Arc;
@@ -38,8 +39,10 @@ pub fn write(
     extents: &[Extent],
     patience: &Patience,
 ) -> std::result::Result<(), Failed> {
-    // A pointer that leads nowhere ends the program here, as with a copy, and not the connection.
-    extents.iter().for_each(|extent| extent.segment.touch());
+    // A pointer that leads nowhere is found out here, and not by the connection.
+    if extents.iter().any(|extent| extent.segment.readable().len() < extent.segment.len()) {
+        return Err(Failed::Told(Errno::FAULT));
+    }
     // SAFETY: the application's memory stays for as long as it is waited for here; what is given up on may read what the
     // application does with it then, see above.
     let operation = unsafe { Operation::transfer(mounted, handle, Direction::Write, extents, None) };

@@ -17,6 +17,7 @@
 mod attributes;
 pub mod check;
 mod commit;
+mod complaint;
 mod container;
 mod create;
 mod header;
@@ -45,6 +46,7 @@ mod shared_file;
 mod shared_lock;
 mod stand_in;
 mod store;
+mod store_directory;
 mod tree;
 mod window;
 mod write;

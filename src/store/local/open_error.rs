@@ -44,6 +44,20 @@ pub enum OpenError {
         /// The path that was refused.
         refused: PathBuf,
     },
+    /// Somebody else's, who does not share it.
+    Stranger {
+        /// The store's directory.
+        directory: PathBuf,
+        /// The user that it belongs to.
+        owner: u32,
+    },
+    /// Something that is not the store's stands in the place of one of its files.
+    Foreign {
+        /// The store's directory.
+        directory: PathBuf,
+        /// What, and where.
+        what: String,
+    },
     /// `chunk=` is out of range.
     ChunkSize {
         /// What was asked for.
@@ -89,10 +103,10 @@ impl OpenError {
             Self::NotAStore { .. } => Errno::NOTDIR,
             Self::NewerFormat { .. } => Errno::PROTONOSUPPORT,
             Self::ReadOnlyAndAbsent { .. } => Errno::ROFS,
-            Self::NoRight { .. } => Errno::ACCESS,
+            Self::NoRight { .. } | Self::Stranger { .. } => Errno::ACCESS,
             Self::ChunkSize { .. } | Self::Targets { .. } => Errno::INVAL,
             Self::DiskFull { .. } => Errno::NOSPC,
-            Self::Damaged { .. } => Errno::IO,
+            Self::Damaged { .. } | Self::Foreign { .. } => Errno::IO,
             Self::Busy { .. } => Errno::BUSY,
             Self::Host { errno, .. } => *errno,
         }
@@ -121,6 +135,18 @@ impl fmt::Display for OpenError {
                 "no right to use the store {}: {} was refused; ask its owner, or choose a directory of your own",
                 directory.display(),
                 refused.display()
+            ),
+            Self::Stranger { directory, owner } => write!(
+                f,
+                "no right to use the store {}: it belongs to user {owner}, and its mode does not let others write; use a \
+                 store of your own, or run this as its owner, who may share it too (chmod g+w)",
+                directory.display()
+            ),
+            Self::Foreign { directory, what } => write!(
+                f,
+                "the store {} is not safe to use: {what}; see how that came there, then run `sidestep fsck --repair {}`",
+                directory.display(),
+                directory.display()
             ),
             Self::ChunkSize { chunk_bytes } => write!(
                 f,

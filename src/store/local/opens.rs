@@ -9,10 +9,11 @@ use super::layout::LIVE;
 use super::process::HELD_BYTE;
 use super::record::{HELD, ORPHAN, Record};
 use super::store::Store;
+use super::store_directory::Refusal;
 use crate::ground::kernel::{self, Low, RangeLock};
 use crate::ground::{Errno, Result};
 use crate::store::{Found, Kind};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
@@ -116,7 +117,7 @@ impl Store {
     /// # Errors
     /// `EMFILE`, `EIO`.
     pub fn hold(&self, found: &[Found]) -> Result<Low> {
-        let live = Low::open(self.root(), LIVE, OFlags::RDONLY, Mode::empty())?;
+        let live = self.directory().open(LIVE, OFlags::RDONLY).map_err(Refusal::errno)?;
         if self.is_frozen() {
             return Ok(live);
         }

@@ -16,15 +16,16 @@
 
 use super::header::SESSIONS_COUNT;
 use super::hint::Hint;
-use super::layout::{self, LIVE, NAMES, OPENING_BYTE};
+use super::layout::{self, LIVE, NAMES, OPENING_BYTE, TREE, TREE_LOCK};
 use super::store::Store;
+use super::store_directory::Refusal;
 use super::tree::{Reader, Tree};
 use super::{OpenError, memory, tree};
 use crate::ground::file_size_limit;
 use crate::ground::guard::Quiet;
-use crate::ground::kernel::{self, Low, RangeLock};
+use crate::ground::kernel::{self, RangeLock};
 use crate::ground::{Errno, Result};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 use std::ffi::CString;
 use std::os::fd::AsFd;
@@ -136,13 +137,13 @@ impl Process {
         let host = |name: &str, errno| layout::host_error(directory, &directory.join(name), "opening", errno);
         let busy = || OpenError::Busy { directory: directory.to_owned() };
         if store.is_frozen() {
-            let tree = open_tree(store, true).map_err(|errno| host(NAMES, errno))?;
+            let tree = open_tree(store, true)?;
             self.publish(tree, 0);
             return Ok(());
         }
-        let live = Low::open(store.root(), LIVE, OFlags::RDWR | OFlags::CREATE, Mode::from_raw_mode(0o600))
-            .and_then(Low::park)
-            .map_err(|errno| host(LIVE, errno))?;
+        let live = store.directory().open(LIVE, OFlags::RDWR | OFlags::CREATE);
+        let live = live.map_err(|refusal| layout::refused(directory, LIVE, "opening", refusal))?;
+        let live = live.park().map_err(|errno| host(LIVE, errno))?;
         let lock = |lock, byte| layout::lock_patiently(live.as_fd(), lock, byte).map_err(|errno| host(LIVE, errno));
         if !lock(RangeLock::Write, OPENING_BYTE)? {
             return Err(busy());
@@ -158,13 +159,7 @@ impl Process {
             header.names_map_bytes.fetch_max(twice.max(tree::MAP_BYTES_MIN), Ordering::Relaxed);
         }
         let owner = take_session(store, &live).map_err(|errno| host(LIVE, errno))?;
-        let tree = open_tree(store, false).map_err(|errno| match errno {
-            Errno::IO | Errno::INVAL => OpenError::Damaged {
-                directory: directory.to_owned(),
-                what: "its tree of names cannot be opened".to_owned(),
-            },
-            errno => host(NAMES, errno),
-        })?;
+        let tree = open_tree(store, false)?;
         tree.clear_dead_readers();
         let number = live.into_number();
         self.live.store(number, Ordering::Release);
@@ -365,15 +360,37 @@ fn take_session(store: &Store, live: &kernel::Parked) -> Result<u32> {
     Err(Errno::USERS)
 }
 
-fn open_tree(store: &Store, read_only: bool) -> Result<Tree> {
-    if !read_only {
-        file_size_limit::without(|| tree::prepare_lock_file(store.root(), "names/lock.mdb"))?;
+fn open_tree(store: &Store, read_only: bool) -> std::result::Result<Tree, OpenError> {
+    let directory = store.path();
+    let refused = |name: &'static str| move |refusal| layout::refused(directory, name, "opening", refusal);
+    let host = |errno| match errno {
+        Errno::IO | Errno::INVAL => OpenError::Damaged {
+            directory: directory.to_owned(),
+            what: "its tree of names cannot be opened".to_owned(),
+        },
+        errno => layout::host_error(directory, &directory.join(NAMES), "opening", errno),
+    };
+    // LMDB opens its files by their paths, and follows symlinks: they are looked at before, and what it opened after.
+    let access = if read_only { OFlags::RDONLY } else { OFlags::RDWR | OFlags::CREATE };
+    let data = store.directory().open(TREE, access).map_err(refused(TREE))?;
+    let lock = match store.directory().open(TREE_LOCK, access) {
+        Err(Refusal::Host(Errno::NOENT)) if read_only => None,
+        opened => Some(opened.map_err(refused(TREE_LOCK))?),
+    };
+    if let Some(lock) = lock.as_ref().filter(|_| !read_only) {
+        file_size_limit::without(|| tree::prepare_lock_file(lock.as_fd())).map_err(host)?;
     }
-    let path = store.path().join(NAMES);
-    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
+    let path = directory.join(NAMES);
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| host(Errno::INVAL))?;
     let map_bytes = store.header().names_map_bytes.load(Ordering::Relaxed).max(tree::MAP_BYTES_MIN);
     memory::take_along();
     // What LMDB opens goes to a high number at once.
-    let _library = Quiet::enter_library();
-    file_size_limit::without(|| Tree::open(&path, map_bytes, read_only))
+    let library = Quiet::enter_library();
+    let tree = file_size_limit::without(|| Tree::open(&path, map_bytes, read_only)).map_err(host)?;
+    drop(library);
+    if !tree.is_of(data.as_fd(), lock.as_ref().map(AsFd::as_fd)) {
+        let what = format!("somebody changed `{NAMES}` while it was opened");
+        return Err(OpenError::Foreign { directory: directory.to_owned(), what });
+    }
+    Ok(tree)
 }

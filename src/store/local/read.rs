@@ -53,10 +53,10 @@ impl OpenNode {
         for_each_part(segments, length, |part, at| {
             let at = offset + at as u64;
             if slot.is_null() {
-                part.zero();
+                part.zero()?;
             } else if at + part.len() as u64 <= SLOT_BYTES {
                 // SAFETY: inside the slot, which stays mapped; its bytes may change meanwhile, as in any shared memory.
-                unsafe { part.fill_from(slot.wrapping_add(at as usize)) };
+                unsafe { part.fill_from(slot.wrapping_add(at as usize)) }?;
             }
             // Past the slot: the size is of a layout that came meanwhile, and the caller sees it.
             Ok(part.len())

@@ -32,6 +32,10 @@ impl OpenNode {
                 });
                 if record.has(HAS_OBJECT) {
                     record.flags.fetch_or(TRIM, Ordering::AcqRel);
+                    // Bytes that the host lost are no loss once the file ends before them.
+                    if self.objects().are_cut() {
+                        self.objects().recheck(&self.store);
+                    }
                 }
             });
         } else if size_bytes > before {

@@ -8,12 +8,13 @@ use super::recent::Recent;
 use super::record::{RECORD_BYTES, Record};
 use super::shared_file::SharedFile;
 use super::shared_lock::Acquired;
+use super::store_directory::StoreDirectory;
 use super::{OpenError, registry};
 use crate::ground::guard::Quiet;
 use crate::ground::mounts::MountOptions;
 use crate::ground::{Errno, Result};
 use crate::store::{Kind, NodeId};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -60,7 +61,7 @@ impl Store {
         let key = registry::key_of(layout.root.as_fd()).map_err(host)?;
         registry::open(key, || {
             let writable = !layout.frozen;
-            let root = layout.root.as_fd();
+            let root = layout.directory;
             let process = Process::new().map_err(host)?;
             let nodes = SharedFile::new(root, NODES, NODES_SEGMENT_BYTES, SEGMENTS_COUNT, writable);
             let slots = SharedFile::new(root, SLOTS, SLOTS_SEGMENT_BYTES, SEGMENTS_COUNT, writable);
@@ -100,10 +101,10 @@ impl Store {
         &self.layout.path
     }
 
-    /// Its directory on the host, open.
+    /// Its directory on the host, for whoever opens what is in it.
     #[inline]
-    pub fn root(&self) -> BorrowedFd<'_> {
-        self.layout.root.as_fd()
+    pub fn directory(&self) -> StoreDirectory {
+        self.layout.directory
     }
 
     /// Whether the host's file system is read-only.

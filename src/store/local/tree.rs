@@ -11,7 +11,7 @@
 use crate::ground::{Errno, Result, kernel};
 use lmdb_master_sys as ffi;
 use std::ffi::CStr;
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::{BorrowedFd, RawFd};
 use std::ptr;
 
 /// The least that the tree can grow to: LMDB makes its file look that long, sparse. Some 12 million names; a store that has
@@ -190,6 +190,17 @@ impl Tree {
             info.assume_init()
         };
         (info.me_last_txnid as u64, (info.me_last_pgno as u64 + 1) * PAGE_BYTES)
+    }
+
+    /// Whether the files that LMDB opened are these.
+    pub fn is_of(&self, data: BorrowedFd<'_>, lock: Option<BorrowedFd<'_>>) -> bool {
+        let is_same = |number: RawFd, file: BorrowedFd<'_>| {
+            let stats = [rustix::fs::fstat(kernel::borrow(number)), rustix::fs::fstat(file)];
+            let [ours, theirs] = stats.map(|stat| stat.ok().map(|stat| (stat.st_dev, stat.st_ino)));
+            ours.is_some() && ours == theirs
+        };
+        let has_lock = self.descriptors[1] >= 0;
+        is_same(self.descriptors[0], data) && lock.is_none_or(|lock| !has_lock || is_same(self.descriptors[1], lock))
     }
 
     /// The descriptor of the file with the tree.
@@ -423,9 +434,7 @@ impl Drop for Writing {
 /// Gives the lock file its space before LMDB maps it: a store to a hole of a full disk would be SIGBUS.
 ///
 /// # Errors
-/// As open(2) and fallocate(2).
-pub fn prepare_lock_file(directory: std::os::fd::BorrowedFd<'_>, name: &str) -> Result<()> {
-    use rustix::fs::{Mode, OFlags};
-    let file = kernel::Low::open(directory, name, OFlags::RDWR | OFlags::CREATE, Mode::from_raw_mode(0o600))?;
-    kernel::allocate(file.as_fd(), 0, LOCK_FILE_BYTES)
+/// As fallocate(2).
+pub fn prepare_lock_file(file: BorrowedFd<'_>) -> Result<()> {
+    kernel::allocate(file, 0, LOCK_FILE_BYTES)
 }

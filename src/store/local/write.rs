@@ -177,7 +177,7 @@ impl OpenNode {
         }
         for_each_part(segments, length, |part, at| {
             // SAFETY: inside the slot, as just seen; it is shared memory that others may read meanwhile.
-            unsafe { part.copy_to(slot.wrapping_add(offset as usize + at)) };
+            unsafe { part.copy_to(slot.wrapping_add(offset as usize + at)) }?;
             Ok(part.len())
         })
     }

@@ -191,7 +191,7 @@ impl Array {
             // Cut off meanwhile: the rest reads as a hole, the size having been asked for before.
             let got = object.read_at(offset, &wanted)? as u64;
             for segment in skip(&wanted, got) {
-                segment.zero();
+                segment.zero()?;
             }
             read += length;
         }

@@ -57,8 +57,8 @@ impl Last {
 
     fn bytes(self) -> Vec<u8> {
         let mut bytes = vec![0; self.0.len()];
-        // SAFETY: of that length.
-        unsafe { self.0.copy_to(bytes.as_mut_ptr()) };
+        // SAFETY: of that length. The memory is the client's, which waits.
+        let _ = unsafe { self.0.copy_to(bytes.as_mut_ptr()) };
         bytes
     }
 }

@@ -4,11 +4,11 @@ use super::super::layout::{STAND_INS, TARGETS};
 use super::super::object::Placement;
 use super::super::record::{HAS_OBJECT, OBJECT_BEGUN, Record, STANDS_IN};
 use super::super::store::{ROOT, Store};
+use super::super::store_directory::Refusal;
 use super::{Checker, Severity};
-use crate::ground::kernel::Low;
 use crate::ground::{Errno, Result};
 use crate::store::Kind;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::AtFlags;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
@@ -123,7 +123,7 @@ impl Checker<'_> {
                 if owner.is_none() && !self.summary.others_live {
                     let file = format!("{path}/{directory}/{name}");
                     self.find(Severity::Leak, format!("object file {file} is nobody's"), |store| {
-                        rustix::fs::unlinkat(store.root(), file.as_str(), AtFlags::empty())
+                        store.directory().remove(&file, AtFlags::empty()).map_err(Refusal::errno)
                     })?;
                 }
             }
@@ -169,7 +169,7 @@ impl Checker<'_> {
             if owner.is_none() && !self.summary.others_live {
                 let path = format!("{STAND_INS}/{name}");
                 self.find(Severity::Leak, format!("{path} stands for no directory"), |store| {
-                    rustix::fs::unlinkat(store.root(), path.as_str(), AtFlags::REMOVEDIR)
+                    store.directory().remove(&path, AtFlags::REMOVEDIR).map_err(Refusal::errno)
                 })?;
             }
         }
@@ -190,9 +190,9 @@ fn parse(name: &str) -> Option<(u64, u32)> {
 }
 
 fn list(store: &Store, path: &str) -> Result<Vec<String>> {
-    let directory = match Low::open(store.root(), path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(Vec::new()),
-        opened => opened?,
+    let directory = match store.directory().open_directory(path) {
+        Err(Refusal::Host(Errno::NOENT)) => return Ok(Vec::new()),
+        opened => opened.map_err(Refusal::errno)?,
     };
     let mut buffer = Vec::with_capacity(8192);
     let mut entries = rustix::fs::RawDir::new(directory.as_fd(), buffer.spare_capacity_mut());

@@ -8,22 +8,23 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-// Eight words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
-// begun something, what is known of its signal mask, two for `change`, and a mask that is kept with whether it is. In
-// assembly, because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs more than the rest of a
-// door.
+// Nine words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
+// begun something, what is known of its signal mask, the mask before the guards, two for `change`, and a mask that is kept
+// with whether it is. In assembly, because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs
+// more than the rest of a door.
 std::arch::global_asm!(
     ".pushsection .tbss.sidestep_thread, \"awT\", @nobits",
     ".balign 8",
     ".hidden sidestep_thread_words",
     ".globl sidestep_thread_words",
     ".type sidestep_thread_words, @object",
-    ".size sidestep_thread_words, 64",
-    "sidestep_thread_words: .zero 64",
+    ".size sidestep_thread_words, 72",
+    "sidestep_thread_words: .zero 72",
     ".popsection",
 );
 
-/// This thread's words: the guard depth, the vfork window, the count of beginnings, and the mask's.
+/// This thread's words: the guard depth, the vfork window, the count of beginnings, the mask's,
+/// and the mask before the guards.
 #[inline(always)]
 fn thread_words() -> *mut u64 {
     let address: usize;
@@ -88,7 +89,7 @@ pub fn in_vfork_window() -> bool {
 #[inline(always)]
 pub fn changes() -> (u64, u64) {
     // SAFETY: this thread's own words.
-    unsafe { (thread_words().add(4).read(), thread_words().add(5).read()) }
+    unsafe { (thread_words().add(5).read(), thread_words().add(6).read()) }
 }
 
 /// Sets what [`changes`] tells.
@@ -96,8 +97,8 @@ pub fn changes() -> (u64, u64) {
 pub fn set_changes(depth: u64, place: u64) {
     // SAFETY: this thread's own words.
     unsafe {
-        thread_words().add(5).write(place);
-        thread_words().add(4).write(depth);
+        thread_words().add(6).write(place);
+        thread_words().add(5).write(depth);
     }
 }
 
@@ -106,26 +107,26 @@ pub fn hold_signals() {
     let mask = block_signals();
     // SAFETY: this thread's own words.
     unsafe {
-        if thread_words().add(7).read() == 0 {
-            thread_words().add(6).write(mask);
+        if thread_words().add(8).read() == 0 {
+            thread_words().add(7).write(mask);
         }
-        thread_words().add(7).write(1);
+        thread_words().add(8).write(1);
     }
 }
 
 /// Whether this thread is between [`hold_signals`] and [`release_signals`].
 pub fn holds_signals() -> bool {
     // SAFETY: as above.
-    unsafe { thread_words().add(7).read() != 0 }
+    unsafe { thread_words().add(8).read() != 0 }
 }
 
 /// Ends what [`hold_signals`] began, if anything: the mask is as it was before.
 pub fn release_signals() {
     // SAFETY: as above.
     unsafe {
-        if thread_words().add(7).read() != 0 {
-            thread_words().add(7).write(0);
-            set_signal_mask(thread_words().add(6).read());
+        if thread_words().add(8).read() != 0 {
+            thread_words().add(8).write(0);
+            set_signal_mask(thread_words().add(7).read());
         }
     }
 }
@@ -162,6 +163,15 @@ pub fn mask_word() -> u64 {
 pub fn set_mask_word(word: u64) {
     // SAFETY: this thread's own word.
     unsafe { thread_words().add(MASK_WORD_INDEX).write(word) }
+}
+
+/// Where the mask before the guards lies among the thread's words.
+const MASK_BEFORE_INDEX: usize = 4;
+
+/// The signals that this thread blocked before its outermost [`Quiet`], which it holds.
+pub fn mask_before() -> u64 {
+    // SAFETY: this thread's own word.
+    unsafe { thread_words().add(MASK_BEFORE_INDEX).read() }
 }
 
 /// How far the mask's word of any thread lies from that thread's pointer (`fs:0`).
@@ -231,7 +241,9 @@ impl Quiet {
         let previous = if nested { None } else { Some((block_signals(), set_cancellation(PTHREAD_CANCEL_DISABLE))) };
         // SAFETY: as above; incremented only once signals are blocked, so that no handler sees it half done.
         unsafe { word.write(word.read() + weight) };
-        if !nested {
+        if let Some((mask, _)) = previous {
+            // SAFETY: as above.
+            unsafe { word.add(MASK_BEFORE_INDEX).write(mask) };
             begin();
         }
         Self { previous, weight, _here: std::marker::PhantomData }
@@ -271,7 +283,7 @@ fn block_signals() -> u64 {
 }
 
 /// Sets the signal mask; returns the one before.
-fn set_signal_mask(mask: u64) -> u64 {
+pub fn set_signal_mask(mask: u64) -> u64 {
     change_mask(SIG_SETMASK, mask)
 }
 

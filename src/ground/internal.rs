@@ -38,7 +38,7 @@ const PARKED_FROM: i32 = 4000;
 const RESERVE_COUNT: usize = 2;
 
 /// A smaller limit is left to the application alone.
-const RESERVE_LIMIT_MIN: u64 = 32;
+const RESERVE_LIMIT_MIN: u64 = 16;
 
 static RESERVE: [AtomicI32; RESERVE_COUNT] = [const { AtomicI32::new(-1) }; RESERVE_COUNT];
 

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::buffer::Segment;
-use super::{Errno, Result};
+use super::{Errno, Result, clock, descriptor_links};
 use rustix::fs::FallocateFlags;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::AtomicU32;
@@ -228,9 +228,8 @@ pub fn wake_all(word: &AtomicU32) {
 /// The descriptors that this process has open now.
 pub fn each_open_descriptor(mut visit: impl FnMut(RawFd)) {
     use rustix::fs::{CWD, Mode, OFlags, RawDir};
-    let Ok(directory) = Low::open(CWD, "/proc/self/fd", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) else {
-        return;
-    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let Ok(directory) = Low::open(CWD, descriptor_links::directory(), flags, Mode::empty()) else { return };
     let own = directory.number();
     let mut room = [std::mem::MaybeUninit::uninit(); 2048];
     let mut entries = RawDir::new(directory.as_fd(), &mut room);
@@ -253,17 +252,12 @@ pub fn sleep(microseconds: u32) {
 /// the kernel's own file systems tell such changes apart since 6.13.
 #[inline]
 pub fn now() -> i64 {
-    nanoseconds(rustix::time::ClockId::Realtime)
+    clock::nanoseconds(clock::Clock::Realtime)
 }
 
 /// Nanoseconds of a clock that nobody sets, the same for all processes of the node.
 pub fn monotonic() -> i64 {
-    nanoseconds(rustix::time::ClockId::Monotonic)
-}
-
-fn nanoseconds(clock: rustix::time::ClockId) -> i64 {
-    let time = rustix::time::clock_gettime(clock);
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
+    clock::nanoseconds(clock::Clock::Monotonic)
 }
 
 /// Whether this process has one thread.

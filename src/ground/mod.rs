@@ -3,6 +3,8 @@
 pub mod beneath;
 pub mod buffer;
 pub mod change;
+pub mod clock;
+pub mod descriptor_links;
 pub mod diagnostics;
 pub mod entries;
 pub mod fault_handler;
@@ -12,6 +14,7 @@ pub mod guarded_copy;
 pub mod internal;
 pub mod kernel;
 pub mod mounts;
+pub mod own_thread;
 pub mod parked;
 pub mod room;
 pub mod signals;

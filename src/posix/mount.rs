@@ -2,10 +2,10 @@
 
 use super::descriptor::placeholder;
 use super::{process, turn, working_directory};
-use crate::cache::CachedContainer;
+use crate::cache::{self, CachedContainer};
 use crate::ground::guard::{self, Quiet};
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
-use crate::ground::{Errno, Result, diagnostics, internal, kernel, room, standby};
+use crate::ground::{Errno, Result, diagnostics, internal, kernel, own_thread, room, standby};
 use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
 use crate::store::{Container, NodeId};
@@ -279,6 +279,14 @@ pub fn before_fork() {
     connected().for_each(|connected| connected.container.before_fork());
 }
 
+/// A thread of the program is about to end.
+pub fn thread_ends() {
+    if own_thread::may_be_last() {
+        standby::thread_ends();
+        cache::thread_ends();
+    }
+}
+
 /// After a fork, in the parent.
 pub fn after_fork_in_parent() {
     connected().for_each(|connected| connected.container.after_fork_in_parent());
@@ -286,6 +294,7 @@ pub fn after_fork_in_parent() {
 
 /// Tells every connected container that this is a fork child.
 pub fn after_fork_in_child() {
+    own_thread::after_fork_in_child();
     standby::after_fork_in_child();
     for mount in all() {
         mount.connecting.store(0, Ordering::Release);

@@ -37,6 +37,13 @@ impl SharedFile {
         (self.segment_bytes * self.segments.len()) as u64
     }
 
+    /// Where the first segment is in memory, if it is mapped.
+    #[inline(always)]
+    pub fn mapped(&self) -> Option<*mut u8> {
+        let start = self.segments.first()?.load(Ordering::Acquire);
+        (!start.is_null()).then_some(start)
+    }
+
     /// Where the file's byte `offset` is in memory. It has its space, the caller knows.
     ///
     /// # Errors

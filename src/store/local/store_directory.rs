@@ -167,6 +167,14 @@ impl StoreDirectory {
         rustix::fs::fstat(file.as_fd()).map_err(Refusal::Host)
     }
 
+    /// Waits until what is in a directory is on stable storage.
+    ///
+    /// # Errors
+    /// As fsync(2), as [`Refusal`] has them.
+    pub fn sync_directory(self, path: &str) -> std::result::Result<(), Refusal> {
+        rustix::fs::fsync(self.open_directory(path)?.as_fd()).map_err(Refusal::Host)
+    }
+
     /// Makes a directory; one that is there is no error.
     ///
     /// # Errors
@@ -186,6 +194,34 @@ impl StoreDirectory {
     /// As unlinkat(2), [`Refusal`] for what is on the way.
     pub fn remove(self, path: &str, flags: AtFlags) -> std::result::Result<(), Refusal> {
         self.in_parent(path, |parent, name| rustix::fs::unlinkat(parent, name, flags))
+    }
+
+    /// Moves what is at `path`, whatever it is, to a new name in the directory itself.
+    ///
+    /// # Errors
+    /// `EEXIST`; as renameat2(2), [`Refusal`] for what is on the way.
+    pub fn move_up(self, path: &str, name_there: &str) -> std::result::Result<(), Refusal> {
+        self.in_parent(path, |parent, name| {
+            rustix::fs::renameat_with(parent, name, self.as_fd(), name_there, rustix::fs::RenameFlags::NOREPLACE)
+        })
+    }
+
+    /// The names in a directory.
+    ///
+    /// # Errors
+    /// As [`Refusal`] has them.
+    pub fn list(self, path: &str) -> std::result::Result<Vec<String>, Refusal> {
+        let directory = self.open_directory(path)?;
+        let mut buffer = Vec::with_capacity(8192);
+        let mut entries = rustix::fs::RawDir::new(directory.as_fd(), buffer.spare_capacity_mut());
+        let mut names = Vec::new();
+        while let Some(entry) = entries.next() {
+            let name = entry.map_err(Refusal::Host)?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
     }
 
     /// Puts the file `from` in the place of `to`; both lie in the directory itself.

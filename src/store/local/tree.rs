@@ -60,6 +60,24 @@ unsafe fn bytes<'a>(value: &ffi::MDB_val) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(value.mv_data.cast(), value.mv_size) }
 }
 
+/// Which file of the host, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileKey {
+    device: u64,
+    inode: u64,
+}
+
+impl FileKey {
+    /// Of an open file.
+    ///
+    /// # Errors
+    /// As fstat(2).
+    pub fn of(file: BorrowedFd<'_>) -> Result<Self> {
+        let stat = rustix::fs::fstat(file)?;
+        Ok(Self { device: stat.st_dev, inode: stat.st_ino })
+    }
+}
+
 /// An open environment. Used by the process that opened it alone. Everything but [`Reader`]'s renewed use is called
 /// under [`crate::ground::guard::Quiet`].
 pub struct Tree {
@@ -192,13 +210,9 @@ impl Tree {
         (info.me_last_txnid as u64, (info.me_last_pgno as u64 + 1) * PAGE_BYTES)
     }
 
-    /// Whether the files that LMDB opened are these.
-    pub fn is_of(&self, data: BorrowedFd<'_>, lock: Option<BorrowedFd<'_>>) -> bool {
-        let is_same = |number: RawFd, file: BorrowedFd<'_>| {
-            let stats = [rustix::fs::fstat(kernel::borrow(number)), rustix::fs::fstat(file)];
-            let [ours, theirs] = stats.map(|stat| stat.ok().map(|stat| (stat.st_dev, stat.st_ino)));
-            ours.is_some() && ours == theirs
-        };
+    /// Whether the files that LMDB opened are these: the tree's, and that of its locks if it has one.
+    pub fn is_of(&self, data: FileKey, lock: Option<FileKey>) -> bool {
+        let is_same = |number: RawFd, key: FileKey| FileKey::of(kernel::borrow(number)) == Ok(key);
         let has_lock = self.descriptors[1] >= 0;
         is_same(self.descriptors[0], data) && lock.is_none_or(|lock| !has_lock || is_same(self.descriptors[1], lock))
     }
@@ -208,13 +222,6 @@ impl Tree {
         self.descriptors[0]
     }
 
-    /// Frees the reader slots of killed processes, which would keep old pages from being used again.
-    pub fn clear_dead_readers(&self) {
-        let mut dead = 0;
-        // SAFETY: an open environment.
-        unsafe { ffi::mdb_reader_check(self.raw, &mut dead) };
-    }
-
     /// Waits until everything committed is on stable storage.
     ///
     /// # Errors
@@ -222,6 +229,13 @@ impl Tree {
     pub fn sync(&self) -> Result<()> {
         // SAFETY: an open environment.
         check(unsafe { ffi::mdb_env_sync(self.raw, 1) })
+    }
+
+    /// Frees the reader slots of killed processes, which would keep old pages from being used again.
+    pub fn clear_dead_readers(&self) {
+        let mut dead = 0;
+        // SAFETY: an open environment.
+        unsafe { ffi::mdb_reader_check(self.raw, &mut dead) };
     }
 }
 

@@ -1,10 +1,11 @@
 //! The mounts of this process: prefixes, and the containers behind them, connected on first touch.
 
+use super::descriptor::placeholder;
 use super::{process, turn, working_directory};
 use crate::cache::{self, CachedContainer};
 use crate::ground::guard::{self, Quiet};
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
-use crate::ground::{Errno, Result, diagnostics, kernel, own_thread, room, standby};
+use crate::ground::{Errno, Result, diagnostics, internal, kernel, own_thread, room, standby};
 use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
 use crate::store::{Container, NodeId};
@@ -148,6 +149,9 @@ impl Mount {
             return self.connect_as_guest();
         }
         let _quiet = Quiet::enter();
+        if let Ok(any) = placeholder::prepare() {
+            internal::fill_reserve(any);
+        }
         turn::wait(&self.connecting).map_err(|error| {
             self.refuse(error, "a thread that loads a library waits for the one that connects; try again")
         })?;

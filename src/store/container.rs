@@ -1,8 +1,8 @@
 //! A container's namespace.
 
 use super::{ArrayObject, Attributes, Changes, Found, NewNode, NodeId};
+use crate::ground::kernel::Parked;
 use crate::ground::{Errno, Result};
-use std::os::fd::OwnedFd;
 
 /// How `rename` treats the target name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,9 +151,9 @@ pub trait Container: Send + Sync {
     /// [`ArrayObject::ticket`] wrote there; or one that this process has open, with an empty ticket.
     fn adopt(&self, found: Found, ticket: &[u8]) -> Result<Box<dyn ArrayObject>>;
 
-    /// A kernel descriptor that keeps the node alive for as long as any process has a copy of it, through fork and
-    /// exec and a kill: what a hand-over leaves in the air is counted by the kernel. Not close-on-exec.
-    fn hold(&self, found: Found) -> Result<OwnedFd>;
+    /// A kernel descriptor that keeps the nodes alive for as long as any process has a copy of it, through fork and
+    /// exec and a kill: what a hand-over leaves in the air is counted by the kernel. Close-on-exec.
+    fn hold(&self, found: &[Found]) -> Result<Parked>;
 
     /// Space and numbers.
     fn capacity(&self) -> Result<Capacity>;

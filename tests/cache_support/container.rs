@@ -2,12 +2,12 @@
 
 use super::faults::Faults;
 use super::store::{MemoryArray, StoredFile};
+use sidestep::ground::kernel::Parked;
 use sidestep::ground::{Errno, Result};
 use sidestep::store::{
     ArrayObject, Attributes, Capacity, Changes, Container, DirectoryEntry, Found, NewNode, NodeId, RemoteArray,
     RemoteContainer, RenameMode,
 };
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// Files that several such containers share.
@@ -87,7 +87,7 @@ impl Container for MemoryContainer {
         self.open(found)
     }
 
-    fn hold(&self, _: Found) -> Result<OwnedFd> {
+    fn hold(&self, _: &[Found]) -> Result<Parked> {
         Err(Errno::NOTSUP)
     }
 

@@ -8,13 +8,13 @@ use super::listing;
 use super::object::ROOT;
 use super::open_error::OpenError;
 use super::store::Store;
+use crate::ground::kernel::Parked;
 use crate::ground::mounts::MountOptions;
 use crate::ground::{Errno, Result};
 use crate::store::{
     ArrayObject, Attributes, Capacity, Changes, Container, DirectoryEntry, Found, Kind, NewNode, NodeId, OnlyIf,
     RemoteArray, RemoteContainer, RenameMode,
 };
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -176,7 +176,7 @@ impl Container for DaosContainer {
         Ok(Box::new(self.adopt_node(found, ticket)?))
     }
 
-    fn hold(&self, found: Found) -> Result<OwnedFd> {
+    fn hold(&self, found: &[Found]) -> Result<Parked> {
         let _entered = entrance::enter_as_is();
         self.store.hold(found)
     }

@@ -29,7 +29,7 @@ use crate::ground::kernel::{self, Low, Parked, RangeLock};
 use crate::ground::{Errno, Result, diagnostics, own_directory, waiting};
 use crate::store::AppendGuard;
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Locks of appends are this far above those of the living.
@@ -217,15 +217,17 @@ impl Runtime {
         locked.unwrap_or(false)
     }
 
-    /// A descriptor that keeps an object alive for as long as any process has a copy of it. Not close-on-exec.
+    /// A descriptor that keeps objects alive for as long as any process has a copy of it.
     ///
     /// # Errors
     /// `ENOLCK` without the file, `EMFILE`.
-    pub fn hold(&self, object: ObjectId) -> Result<OwnedFd> {
+    pub fn hold(&self, objects: &[ObjectId]) -> Result<Low> {
         let file = self.open_live()?;
-        kernel::lock_range(file.as_fd(), RangeLock::Read, object.lock_offset(), 1)?;
+        for object in objects {
+            kernel::lock_range(file.as_fd(), RangeLock::Read, object.lock_offset(), 1)?;
+        }
         kernel::lock_range(file.as_fd(), RangeLock::Read, PRESENT_AT, 1)?;
-        kernel::duplicate_kept(file.as_fd(), 3)
+        Ok(file)
     }
 
     /// Waits until nobody else of this user on this node appends to an object.
@@ -384,7 +386,7 @@ mod tests {
         assert!(!other.is_open_elsewhere(object));
         one.note_open(object, &no_others);
         assert!(other.is_open_elsewhere(object) && !one.is_open_elsewhere(object));
-        let held = other.hold(object).unwrap();
+        let held = other.hold(&[object]).unwrap();
         one.note_closed(object, &no_others);
         assert!(one.is_open_elsewhere(object));
         drop(held);

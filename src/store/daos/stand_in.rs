@@ -7,9 +7,10 @@ use super::entrance;
 use super::moved;
 use super::object::{ObjectId, ROOT};
 use super::store::Store;
+use crate::ground::kernel::Low;
 use crate::ground::{Errno, Result};
 use crate::store::{Kind, NodeId};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 use std::ffi::CString;
 
 /// The folder of the notes, in the runtime directory.
@@ -143,8 +144,8 @@ pub(super) fn write_path(link: &str, path: &[u8]) -> Result<()> {
 }
 
 fn write_file(new: &str, text: &[u8]) -> Result<()> {
-    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
-    let written = rustix::fs::open(new, flags, Mode::from_raw_mode(0o600))?;
+    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY;
+    let written = Low::open(CWD, new, flags, Mode::from_raw_mode(0o600))?;
     let mut rest = text;
     while !rest.is_empty() {
         rest = &rest[rustix::io::write(&written, rest)?..];
@@ -157,7 +158,7 @@ pub(super) fn read_path(file: &str) -> Result<Vec<u8>> {
         Err(Errno::INVAL) => {}
         told => return told.map(CString::into_bytes),
     }
-    let opened = rustix::fs::open(file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let opened = Low::open(CWD, file, OFlags::RDONLY, Mode::empty())?;
     let mut text = Vec::new();
     let mut block = [0; 4096];
     loop {

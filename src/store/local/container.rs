@@ -3,12 +3,12 @@
 use super::open_node::OpenNode;
 use super::store::{ROOT, Store};
 use super::{OpenError, TARGETS_RANGE};
+use crate::ground::kernel::Parked;
 use crate::ground::mounts::MountOptions;
 use crate::ground::{Errno, Result};
 use crate::store::{
     ArrayObject, Attributes, Capacity, Changes, Container, DirectoryEntry, Found, NewNode, NodeId, RenameMode,
 };
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -105,7 +105,7 @@ impl Container for LocalContainer {
         Ok(Box::new(node))
     }
 
-    fn hold(&self, found: Found) -> Result<OwnedFd> {
+    fn hold(&self, found: &[Found]) -> Result<Parked> {
         self.store.hold(found)
     }
 

@@ -162,7 +162,7 @@ fn an_unlinked_file_lives_while_it_is_open_or_held() {
     container.unlink(root, b"file").unwrap();
     assert_eq!(container.open(file).err(), Some(Errno::NOENT));
     assert_eq!(get(&*open, 0, 9), b"bytes");
-    let held = container.hold(file).unwrap();
+    let held = container.hold(&[file]).unwrap();
     drop(open);
     let adopted = container.adopt(file, &[]).unwrap();
     assert_eq!(get(&*adopted, 0, 9), b"bytes");

@@ -157,7 +157,7 @@ fn enter_new(place: &str, user: u32, name: &str) -> Result<()> {
 
 /// Removes what processes that were killed have left in a place: directories within one another, with nothing in them.
 fn remove_left_behind(place: &str) {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+    let now = kernel::now() / 1_000_000_000;
     for name in names_in(place).into_iter().filter(|name| name.starts_with(OUTERMOST)) {
         let mut path = format!("{place}/{name}");
         let is_old = rustix::fs::lstat(path.as_str()).is_ok_and(|stat| stat.st_ctime + LEFT_BEHIND_SECONDS < now);

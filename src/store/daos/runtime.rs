@@ -310,7 +310,7 @@ fn remove_unused(directory: &str) {
     let live = match Low::open(CWD, file.as_str(), OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(live) => live,
         Err(Errno::NOENT) => {
-            let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+            let now = kernel::now() / 1_000_000_000;
             if rustix::fs::lstat(directory).is_ok_and(|stat| stat.st_ctime + LEFT_BEHIND_SECONDS < now) {
                 empty(directory);
                 let _ = rustix::fs::rmdir(directory);

@@ -63,7 +63,7 @@ done
 echo text > "$P/there"
 (export XDG_CACHE_HOME=$PWD/cold; ulimit -f 0; ./user "$P"; echo "$?") 2>&1 | cat
 rm -rf cold
-(ulimit -f 0; bash -c 'read -r line < $0/there; echo "$line"; exec 5< "$0/there"; (cat <&5); cat < "$0/there"' "$P"; echo "$?") 2>&1 | cat
+(ulimit -S -f 0; bash -c 'read -r line < $0/there; echo "$line"; exec 5< "$0/there"; (cat <&5); cat < "$0/there"' "$P"; echo "$?") 2>&1 | cat
 
 ### no_memory_and_no_descriptors
 # A call on the prefix may fail by the limit, and nothing else happens.

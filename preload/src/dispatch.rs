@@ -16,11 +16,12 @@ mod io;
 mod names;
 mod process;
 mod readiness;
+mod signals;
 mod status;
 mod transfer;
 mod under_us;
 
-pub use process::{after_fork_in_child, after_fork_in_parent, before_fork, start};
+pub use process::{after_fork_in_child, after_fork_in_parent, before_fork, before_thread_exit, start};
 
 use house::ground::Result;
 
@@ -154,6 +155,8 @@ pub unsafe fn dispatch(call: &mut Call) -> Verdict {
             SYS_exit_group => process::before_exit(),
             SYS_setuid | SYS_setgid | SYS_setreuid | SYS_setregid | SYS_setresuid | SYS_setresgid | SYS_setfsuid
             | SYS_setfsgid | SYS_setgroups => process::change_credentials(call),
+
+            SYS_rt_sigaction => signals::change_action(call),
 
             SYS_setrlimit | SYS_prlimit64 => process::change_limits(call),
 

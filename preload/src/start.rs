@@ -3,6 +3,7 @@
 
 use crate::runtime::{self, block::Block};
 use crate::{cancellation, diagnostics, dispatch, doctor, doors, gate};
+use house::ground::room;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 // The first of all constructors (`-z initfirst`), but where another library claims that too, as libpthread does before
@@ -26,6 +27,12 @@ pub extern "C" fn start() {
         return;
     }
     runtime::bytes::start();
+    if !room::is_plenty() {
+        diagnostics::line(format_args!(
+            "not started: no memory is left for it (raise ulimit -v or ulimit -d, or set SIDESTEP=off)"
+        ));
+        return;
+    }
     runtime::environment::start(&block);
     // A panic must not cross into the dynamic linker; what was not done yet is left undone.
     let _ = std::panic::catch_unwind(|| {
@@ -35,6 +42,9 @@ pub extern "C" fn start() {
             diagnostics::tell_panics();
             doors::fork::start();
             let status = gate::install(gate_is_wanted());
+            if status.is_whole() {
+                house::ground::fault_handler::start();
+            }
             if !status.is_whole() {
                 doors::widen();
                 tell_if_asked(status);
@@ -61,21 +71,20 @@ fn gate_is_wanted() -> bool {
 }
 
 /// `SIDESTEP_LOG`, set to anything: one line that says what the symbols do not see.
-fn tell_if_asked(status: &gate::Status) {
+fn tell_if_asked(status: &gate::status::Status) {
     if std::env::var_os("SIDESTEP_LOG").is_none_or(|value| value.is_empty()) {
         return;
     }
     match &status.refused {
-        Some(gate::Refused(reason)) => diagnostics::line(format_args!(
+        Some(gate::status::Refused(reason)) => diagnostics::line(format_args!(
             "libc is not rewritten ({reason}): what it does by itself (stdio, opendir, posix_spawn's file actions) does \
              not see the prefix"
         )),
-        None if status.is_split => {
-            diagnostics::line(format_args!("what libpthread does by itself does not see the prefix"));
+        None => {
+            let (patched, sites) = (status.sum(|part| part.patched), status.sum(|part| part.sites));
+            if let Some(shortfall) = status.shortfall() {
+                diagnostics::line(format_args!("{patched} of {sites} system calls of libc are rewritten: {shortfall}"));
+            }
         }
-        None => diagnostics::line(format_args!(
-            "{} of {} system calls of libc are not rewritten, for threads were already running",
-            status.left_to_threads, status.sites
-        )),
     }
 }

@@ -1,19 +1,21 @@
 //! The one thread of a process that stores what is about a second old.
 //!
-//! It is made when the first byte becomes dirty, and never ends; a fork child makes its own. It has all signals blocked
-//! but the one by which libc carries `setuid` to every thread, and everything it calls passes the doors.
+//! It is made when the first byte becomes dirty, and ends when none has been for a moment, or when the program's own
+//! threads have all ended ([`crate::ground::own_thread`]); the next dirty byte has it made again, and so has a fork
+//! child's. It has all signals blocked but the one by which libc carries `setuid` to every thread, and everything it
+//! calls passes the doors.
 #![allow(unsafe_code)]
 
 use super::container::Shared;
 use super::file::{CachedFile, coarse_milliseconds};
 use super::lock::Lock;
 use crate::ground::guard::{self, Quiet};
-use crate::ground::kernel;
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::ground::{kernel, own_thread};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// How often the thread looks, in milliseconds, while anything is dirty.
+/// How often the thread looks, in milliseconds.
 const TICK_MILLISECONDS: u32 = 200;
 
 /// How old dirty bytes become before they are stored, in milliseconds: with a tick, the coarse clock and the message
@@ -23,22 +25,21 @@ const AGE_MILLISECONDS: i64 = 700;
 /// How long the thread waits for a file that somebody else is busy with; it comes back.
 const LOCK_TIME: Duration = Duration::from_millis(20);
 
-/// The longest sleep while nothing is dirty.
-const IDLE_MILLISECONDS: u32 = 3_600_000;
-
-/// Enough for an engine that goes through several libraries.
-const STACK_BYTES: usize = 1 << 20;
+/// Looks that find nothing before the thread ends. To make one takes some 30 us, so a program that writes now and then
+/// hardly notices; and a process of which nothing else is left has to wait no longer.
+const IDLE_LOOKS_MAX: u32 = 2;
 
 const ABSENT: u32 = 0;
+/// It was made, and has not begun.
 const STARTING: u32 = 1;
 const RUNNING: u32 = 2;
 
 static THREAD: AtomicU32 = AtomicU32::new(ABSENT);
 
-/// 1 while something may be dirty.
-static IS_AWAKE: AtomicU32 = AtomicU32::new(0);
+/// Since the thread's last look, a thread of the program has begun to end.
+static HAS_ONE_ENDED: AtomicBool = AtomicBool::new(false);
 
-/// Only the clock ends the wait on it.
+/// Changed when the thread is to look before its tick.
 static TICK: AtomicU32 = AtomicU32::new(0);
 
 static WATCHED: Lock<Vec<Weak<Shared>>> = Lock::new(Vec::new());
@@ -58,17 +59,9 @@ fn start(shared: &Arc<Shared>) -> bool {
         return false;
     }
     let quiet = Quiet::enter();
-    match THREAD.compare_exchange(ABSENT, STARTING, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => {
-            let made = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run).is_ok();
-            THREAD.store(if made { RUNNING } else { ABSENT }, Ordering::Release);
-            if !made {
-                return false;
-            }
-        }
-        Err(RUNNING) => {}
-        // Another thread is at it: this write goes to the store by itself.
-        Err(_) => return false,
+    if !make() {
+        // None is to be had, or another thread is at it: this write goes to the store by itself.
+        return false;
     }
     if !shared.is_watched.swap(true, Ordering::AcqRel) {
         let mut watched = WATCHED.lock(&quiet);
@@ -78,55 +71,90 @@ fn start(shared: &Arc<Shared>) -> bool {
     true
 }
 
-/// Something is dirty.
+/// Makes the thread, if there is none. False where it is not there.
+fn make() -> bool {
+    match THREAD.compare_exchange(ABSENT, STARTING, Ordering::SeqCst, Ordering::SeqCst) {
+        Ok(_) => {
+            let is_made = own_thread::make(run);
+            if !is_made {
+                THREAD.store(ABSENT, Ordering::Release);
+            }
+            is_made
+        }
+        Err(state) => state == RUNNING,
+    }
+}
+
+/// Something is dirty. The thread was there when that was allowed, and may have ended since.
 pub fn wake() {
-    if IS_AWAKE.load(Ordering::Acquire) == 0 && IS_AWAKE.swap(1, Ordering::AcqRel) == 0 {
-        kernel::wake_one(&IS_AWAKE);
+    // The thread says that it ends, and looks once more; whoever has something dirty looks after that.
+    fence(Ordering::SeqCst);
+    if THREAD.load(Ordering::SeqCst) == ABSENT {
+        // If none is to be had, the bytes wait for the next call on their file.
+        make();
+    }
+}
+
+/// A thread of the program is about to end: perhaps the last.
+pub fn thread_ends() {
+    if THREAD.load(Ordering::Acquire) != ABSENT {
+        HAS_ONE_ENDED.store(true, Ordering::Release);
+        TICK.fetch_add(1, Ordering::AcqRel);
+        kernel::wake_one(&TICK);
     }
 }
 
 /// In a fork child: the thread was left in the parent.
 pub fn after_fork_in_child() {
     THREAD.store(ABSENT, Ordering::Release);
-    IS_AWAKE.store(0, Ordering::Release);
     if WATCHED.is_held() {
         // SAFETY: one thread is left, and it is here.
         unsafe { WATCHED.start_again(Vec::new()) };
     }
 }
 
-fn run() {
-    let quiet = Quiet::enter();
-    guard::allow_libc_signals();
+/// The thread; true where it ends because it is the last.
+fn run(quiet: &Quiet) -> bool {
+    THREAD.store(RUNNING, Ordering::Release);
+    let mut idle_looks = 0;
     loop {
-        while IS_AWAKE.load(Ordering::Acquire) == 0 {
-            kernel::wait_on(&IS_AWAKE, 0, IDLE_MILLISECONDS);
+        let tick = TICK.load(Ordering::Acquire);
+        if !HAS_ONE_ENDED.load(Ordering::Acquire) {
+            kernel::wait_on(&TICK, tick, TICK_MILLISECONDS);
         }
-        kernel::wait_on(&TICK, 0, TICK_MILLISECONDS);
-        if !look(&quiet) {
-            // A byte that becomes dirty now wakes us again; one that did so just before is found by the second look.
-            IS_AWAKE.store(0, Ordering::SeqCst);
-            if look(&quiet) {
-                IS_AWAKE.store(1, Ordering::Release);
-            }
+        let are_alone = HAS_ONE_ENDED.swap(false, Ordering::AcqRel) && own_thread::are_alone();
+        // When the process is about to end, nothing is too young to be stored.
+        let age = if are_alone { 0 } else { AGE_MILLISECONDS };
+        idle_looks = if look(quiet, age) { 0 } else { idle_looks + 1 };
+        if idle_looks < IDLE_LOOKS_MAX && !are_alone {
+            continue;
         }
+        THREAD.store(ABSENT, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        // A byte that became dirty before that was seen is found now. What can't be stored even so is tried once more
+        // when the process ends.
+        let is_over = are_alone || !look(quiet, AGE_MILLISECONDS);
+        if is_over || THREAD.compare_exchange(ABSENT, RUNNING, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            return are_alone;
+        }
+        idle_looks = 0;
     }
 }
 
-/// Stores what is old enough; whether anything is left.
-fn look(quiet: &Quiet) -> bool {
+/// Stores what is so many milliseconds old; whether anything is left.
+fn look(quiet: &Quiet, age: i64) -> bool {
     let watched: Vec<Arc<Shared>> = WATCHED.lock(quiet).iter().filter_map(Weak::upgrade).collect();
     let mut is_any_left = false;
     for shared in watched {
         for file in shared.all_files().unwrap_or_default() {
             guard::begin();
-            is_any_left |= look_at(quiet, &file);
+            is_any_left |= look_at(quiet, &file, age);
         }
     }
     is_any_left
 }
 
-fn look_at(quiet: &Quiet, file: &CachedFile) -> bool {
+fn look_at(quiet: &Quiet, file: &CachedFile, wanted_age: i64) -> bool {
     if file.is_stored() {
         return false;
     }
@@ -134,7 +162,7 @@ fn look_at(quiet: &Quiet, file: &CachedFile) -> bool {
         return true;
     }
     let age = coarse_milliseconds() - file.dirty_since.load(Ordering::Relaxed);
-    let is_old = file.dirty_blocks.load(Ordering::Acquire) != 0 && age >= AGE_MILLISECONDS;
+    let is_old = file.dirty_blocks.load(Ordering::Acquire) != 0 && age >= wanted_age;
     if let Some(mut state) = file.lock.lock_within(quiet, LOCK_TIME) {
         file.look_after_transfers(&mut state);
         // What failed and was told is tried again by the calls that can tell it, not here for ever.

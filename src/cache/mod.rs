@@ -93,6 +93,7 @@ mod write;
 mod write_back;
 
 pub use container::CachedContainer;
+pub use flusher::thread_ends;
 pub use statistics::{Statistics, statistics};
 
 use std::time::Duration;

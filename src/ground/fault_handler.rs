@@ -132,6 +132,13 @@ pub fn is_here() -> bool {
         }
 }
 
+/// Whether a fault of this thread would end the process, though the program has no handler of its own: it blocks the
+/// signal, or it is a child whose handlers are its own.
+#[inline(always)]
+pub fn would_kill() -> bool {
+    IS_INSTALLED.load(Ordering::Relaxed) && !is_here()
+}
+
 #[cold]
 fn ask_for_mask() -> bool {
     let is_open = guard::current_mask() & FAULTS == 0;

@@ -8,21 +8,22 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-// Four words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
-// begun something, and what is known of its signal mask. In assembly, because stable Rust can't ask for the initial-exec
-// model, and `__tls_get_addr` costs more than the rest of a door.
+// Five words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
+// begun something, what is known of its signal mask, and the mask before the guards. In assembly, because stable Rust
+// can't ask for the initial-exec model, and `__tls_get_addr` costs more than the rest of a door.
 std::arch::global_asm!(
     ".pushsection .tbss.sidestep_thread, \"awT\", @nobits",
     ".balign 8",
     ".hidden sidestep_thread_words",
     ".globl sidestep_thread_words",
     ".type sidestep_thread_words, @object",
-    ".size sidestep_thread_words, 32",
-    "sidestep_thread_words: .zero 32",
+    ".size sidestep_thread_words, 40",
+    "sidestep_thread_words: .zero 40",
     ".popsection",
 );
 
-/// This thread's words: the guard depth, the vfork window, the count of beginnings, and the mask's.
+/// This thread's words: the guard depth, the vfork window, the count of beginnings, the mask's,
+/// and the mask before the guards.
 #[inline(always)]
 fn thread_words() -> *mut u64 {
     let address: usize;
@@ -117,6 +118,15 @@ pub fn set_mask_word(word: u64) {
     unsafe { thread_words().add(MASK_WORD_INDEX).write(word) }
 }
 
+/// Where the mask before the guards lies among the thread's words.
+const MASK_BEFORE_INDEX: usize = 4;
+
+/// The signals that this thread blocked before its outermost [`Quiet`], which it holds.
+pub fn mask_before() -> u64 {
+    // SAFETY: this thread's own word.
+    unsafe { thread_words().add(MASK_BEFORE_INDEX).read() }
+}
+
 /// How far the mask's word of any thread lies from that thread's pointer (`fs:0`).
 pub fn mask_word_distance() -> isize {
     let pointer: usize;
@@ -138,12 +148,11 @@ pub fn let_through(signals: u64) {
 /// In a thread of our own, where [`Quiet`] blocks everything: libc's own two signals must come through, since a `setuid`
 /// of the program waits until every thread has answered. libc's call leaves them out of any mask.
 pub fn allow_libc_signals() {
-    // SAFETY: an all-zero set is a value of the type; both calls only write to it and read from it.
+    const LEFT_OPEN: u64 = 1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1);
+    // SAFETY: an all-zero set is a value of the type, and its first word is the signals from 1 to 64.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut set);
-        libc::sigdelset(&raw mut set, libc::SIGSEGV);
-        libc::sigdelset(&raw mut set, libc::SIGBUS);
+        (&raw mut set).cast::<u64>().write(!LEFT_OPEN);
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
     }
 }
@@ -185,7 +194,9 @@ impl Quiet {
         let previous = if nested { None } else { Some((block_signals(), set_cancellation(PTHREAD_CANCEL_DISABLE))) };
         // SAFETY: as above; incremented only once signals are blocked, so that no handler sees it half done.
         unsafe { word.write(word.read() + weight) };
-        if !nested {
+        if let Some((mask, _)) = previous {
+            // SAFETY: as above.
+            unsafe { word.add(MASK_BEFORE_INDEX).write(mask) };
             begin();
         }
         Self { previous, weight, _here: std::marker::PhantomData }
@@ -225,7 +236,7 @@ fn block_signals() -> u64 {
 }
 
 /// Sets the signal mask; returns the one before.
-fn set_signal_mask(mask: u64) -> u64 {
+pub fn set_signal_mask(mask: u64) -> u64 {
     change_mask(SIG_SETMASK, mask)
 }
 

@@ -5,7 +5,8 @@
 //! memory is read and written by the few instructions below, whose addresses are known. Where one of them faults,
 //! [`super::fault_handler`] finds it among them and lets the copy end early. Without that handler the program has one
 //! of its own, or blocks the signal: then what an argument points to is copied by the kernel
-//! ([`copy_surely`]), which costs a system call, and bulk data is copied as it always was.
+//! ([`copy_surely`]), which costs a system call; so is bulk data where a fault would end the process, and where it would
+//! only be the program's it is copied as it always was.
 #![allow(unsafe_code)]
 
 mod instructions;
@@ -53,13 +54,22 @@ impl Fault {
 /// Copies `length` bytes, as far as they are there.
 ///
 /// # Errors
-/// How far it came. Only where the process has our handler and this thread does not block its signals: else the
-/// program's handler has the fault, or it ends the process.
+/// How far it came. Where the program has a handler of its own, that has the fault.
 ///
 /// # Safety
 /// What is mapped of the two pieces may be read and written, and they do not overlap.
 #[inline(always)]
 pub unsafe fn copy(target: *mut u8, source: *const u8, length: usize) -> std::result::Result<(), Fault> {
+    if fault_handler::would_kill() {
+        // SAFETY: by the caller's word.
+        return unsafe { copy_all_by_kernel(target, source, length) };
+    }
+    // SAFETY: by the caller's word.
+    unsafe { copy_guarded(target, source, length) }
+}
+
+#[inline(always)]
+unsafe fn copy_guarded(target: *mut u8, source: *const u8, length: usize) -> std::result::Result<(), Fault> {
     let left: usize;
     let address: usize;
     // SAFETY: by the caller's word. The registers are those that the code above uses; it has no stack of its own but
@@ -86,6 +96,10 @@ pub unsafe fn copy(target: *mut u8, source: *const u8, length: usize) -> std::re
 /// # Safety
 /// As [`copy`].
 pub unsafe fn zero(target: *mut u8, length: usize) -> std::result::Result<(), Fault> {
+    if fault_handler::would_kill() {
+        // SAFETY: by the caller's word.
+        return unsafe { zero_by_kernel(target, length) };
+    }
     // SAFETY: by the caller's word.
     let left = unsafe { sidestep_guarded_fill(target, 0, length) };
     let copied = length - left;
@@ -99,6 +113,9 @@ pub fn readable(start: *const u8, length: usize) -> usize {
     if length == 0 {
         return 0;
     }
+    if fault_handler::would_kill() {
+        return readable_by_kernel(start, length);
+    }
     // SAFETY: only reads, and what is not there is found out.
     unsafe { sidestep_guarded_touch(start, length) - start as usize }
 }
@@ -106,8 +123,9 @@ pub fn readable(start: *const u8, length: usize) -> usize {
 /// How many of `length` bytes can be written before the first page that can't.
 #[allow(clippy::not_unsafe_ptr_arg_deref, reason = "what is not there is found out")]
 pub fn writable(start: *mut u8, length: usize) -> usize {
-    if length == 0 {
-        return 0;
+    if length == 0 || fault_handler::would_kill() {
+        // Where nobody can try it without harm, it is as it is.
+        return length;
     }
     // SAFETY: nothing is changed, and what is not there is found out.
     unsafe { sidestep_guarded_claim(start, length) - start as usize }
@@ -124,7 +142,7 @@ pub fn writable(start: *mut u8, length: usize) -> usize {
 pub unsafe fn copy_surely(target: *mut u8, source: *const u8, length: usize) -> Result<()> {
     if fault_handler::is_here() {
         // SAFETY: by the caller's word.
-        return unsafe { copy(target, source, length) }.map_err(|_| Errno::FAULT);
+        return unsafe { copy_guarded(target, source, length) }.map_err(|_| Errno::FAULT);
     }
     // SAFETY: by the caller's word.
     if unsafe { copy_by_kernel(target, source, length) }? == length { Ok(()) } else { Err(Errno::FAULT) }
@@ -183,6 +201,61 @@ unsafe fn copy_by_kernel(target: *mut u8, source: *const u8, length: usize) -> R
             Ok(length)
         }
     }
+}
+
+/// As [`copy`], by the kernel: not a byte less than what is there.
+///
+/// # Safety
+/// As [`copy`].
+#[cold]
+unsafe fn copy_all_by_kernel(target: *mut u8, source: *const u8, length: usize) -> std::result::Result<(), Fault> {
+    let mut copied = 0;
+    while copied < length {
+        let (to, from) = (target.wrapping_add(copied), source.wrapping_add(copied));
+        // A page of either side at a time: what the kernel says of more does not tell whose memory is missing.
+        let in_page = |at: usize| PAGE_BYTES - at % PAGE_BYTES;
+        let piece = in_page(to as usize).min(in_page(from as usize)).min(length - copied);
+        // SAFETY: by the caller's word.
+        let count = unsafe { copy_by_kernel(to, from, piece) }.unwrap_or(0);
+        copied += count;
+        if count < piece {
+            let is_source = readable_by_kernel(source.wrapping_add(copied), 1) == 0;
+            let address = if is_source { source as usize } else { target as usize } + copied;
+            return Err(Fault { copied, address });
+        }
+    }
+    Ok(())
+}
+
+/// As [`zero`], by the kernel.
+///
+/// # Safety
+/// As [`zero`].
+#[cold]
+unsafe fn zero_by_kernel(target: *mut u8, length: usize) -> std::result::Result<(), Fault> {
+    static ZEROS: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
+    for at in (0..length).step_by(PAGE_BYTES) {
+        let piece = PAGE_BYTES.min(length - at);
+        // SAFETY: by the caller's word, and the zeros are ours.
+        unsafe { copy_all_by_kernel(target.wrapping_add(at), ZEROS.as_ptr(), piece) }
+            .map_err(|fault| Fault { copied: at + fault.copied, ..fault })?;
+    }
+    Ok(())
+}
+
+/// As [`readable`], by the kernel.
+#[cold]
+fn readable_by_kernel(start: *const u8, length: usize) -> usize {
+    let mut byte = 0u8;
+    let mut at = 0;
+    while at < length {
+        // SAFETY: a byte of our own; what is not there is found out.
+        if unsafe { copy_by_kernel(&raw mut byte, start.wrapping_add(at), 1) } != Ok(1) {
+            return at;
+        }
+        at += PAGE_BYTES - (start as usize + at) % PAGE_BYTES;
+    }
+    length
 }
 
 /// As [`string_length`], a piece of a page at a time.

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::buffer::Segment;
-use super::{Errno, Result, parked};
+use super::{Errno, Result, clock, descriptor_links, parked};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -385,7 +385,7 @@ pub fn wake_all(word: &AtomicU32) {
 pub fn each_open_descriptor(mut visit: impl FnMut(RawFd)) {
     use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(directory) = openat(CWD, "/proc/self/fd", flags, Mode::empty()) else { return };
+    let Ok(directory) = openat(CWD, descriptor_links::directory(), flags, Mode::empty()) else { return };
     let own = directory.as_raw_fd();
     let mut room = [std::mem::MaybeUninit::uninit(); 2048];
     let mut entries = RawDir::new(&directory, &mut room);
@@ -408,17 +408,12 @@ pub fn sleep(microseconds: u32) {
 /// the kernel's own file systems tell such changes apart since 6.13.
 #[inline]
 pub fn now() -> i64 {
-    nanoseconds(rustix::time::ClockId::Realtime)
+    clock::nanoseconds(clock::Clock::Realtime)
 }
 
 /// Nanoseconds of a clock that nobody sets, the same for all processes of the node.
 pub fn monotonic() -> i64 {
-    nanoseconds(rustix::time::ClockId::Monotonic)
-}
-
-fn nanoseconds(clock: rustix::time::ClockId) -> i64 {
-    let time = rustix::time::clock_gettime(clock);
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
+    clock::nanoseconds(clock::Clock::Monotonic)
 }
 
 /// Whether this process has one thread.

@@ -2,6 +2,8 @@
 
 pub mod beneath;
 pub mod buffer;
+pub mod clock;
+pub mod descriptor_links;
 pub mod diagnostics;
 pub mod entries;
 pub mod fault_handler;
@@ -10,7 +12,9 @@ pub mod guard;
 pub mod guarded_copy;
 pub mod kernel;
 pub mod mounts;
+pub mod own_thread;
 pub mod parked;
+pub mod room;
 pub mod signals;
 pub mod standby;
 pub mod threads;

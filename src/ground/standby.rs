@@ -11,11 +11,8 @@
 #![allow(unsafe_code)]
 
 use super::guard::{self, Quiet};
-use super::kernel;
-use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicU32, Ordering};
-
-/// Enough for libraries that go through several others.
-const STACK_BYTES: usize = 1 << 20;
+use super::{kernel, own_thread};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, Ordering};
 
 /// How long the thread stays after a vfork.
 const STAY_MILLISECONDS: u32 = 2_000;
@@ -39,6 +36,9 @@ static JOB: AtomicPtr<Job> = AtomicPtr::new(std::ptr::null_mut());
 /// The last vfork, by [`kernel::monotonic`].
 static LAST: AtomicI64 = AtomicI64::new(0);
 
+/// Since the thread last looked whether the program's have all ended, one did.
+static HAS_ONE_ENDED: AtomicBool = AtomicBool::new(false);
+
 /// A child's call, on the child's stack.
 struct Job {
     work: unsafe fn(*mut ()),
@@ -49,11 +49,17 @@ struct Job {
 /// Before a vfork: the thread is there. Where it can't be made, children do without.
 pub fn prepare() {
     LAST.store(kernel::monotonic(), Ordering::Release);
-    if STATE.compare_exchange(ABSENT, WAITING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-        let _quiet = Quiet::enter();
-        if std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run).is_err() {
-            STATE.store(ABSENT, Ordering::Release);
-        }
+    let is_new = STATE.compare_exchange(ABSENT, WAITING, Ordering::AcqRel, Ordering::Acquire).is_ok();
+    if is_new && !own_thread::make(run) {
+        STATE.store(ABSENT, Ordering::Release);
+    }
+}
+
+/// A thread of the program is about to end: perhaps the last.
+pub fn thread_ends() {
+    if STATE.load(Ordering::Acquire) != ABSENT {
+        HAS_ONE_ENDED.store(true, Ordering::Release);
+        kernel::wake_all(&STATE);
     }
 }
 
@@ -120,9 +126,7 @@ pub fn after_fork_in_child() {
     STATE.store(ABSENT, Ordering::Release);
 }
 
-fn run() {
-    let _quiet = Quiet::enter();
-    guard::allow_libc_signals();
+fn run(_quiet: &Quiet) -> bool {
     loop {
         if STATE.load(Ordering::Acquire) == WANTED {
             let job = JOB.load(Ordering::Acquire);
@@ -139,10 +143,15 @@ fn run() {
             }
             kernel::wake_all(&STATE);
         } else {
-            kernel::wait_on(&STATE, WAITING, STAY_MILLISECONDS);
+            if !HAS_ONE_ENDED.load(Ordering::Acquire) {
+                kernel::wait_on(&STATE, WAITING, STAY_MILLISECONDS);
+            }
+            let are_alone = HAS_ONE_ENDED.swap(false, Ordering::AcqRel) && own_thread::are_alone();
             let is_old = kernel::monotonic() - LAST.load(Ordering::Acquire) > i64::from(STAY_MILLISECONDS) * 1_000_000;
-            if is_old && STATE.compare_exchange(WAITING, ABSENT, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                return;
+            if (is_old || are_alone)
+                && STATE.compare_exchange(WAITING, ABSENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
+            {
+                return are_alone;
             }
         }
     }

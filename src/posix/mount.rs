@@ -1,10 +1,10 @@
 //! The mounts of this process: prefixes, and the containers behind them, connected on first touch.
 
 use super::{process, turn, working_directory};
-use crate::cache::CachedContainer;
+use crate::cache::{self, CachedContainer};
 use crate::ground::guard::{self, Quiet};
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
-use crate::ground::{Errno, Result, diagnostics, kernel, standby};
+use crate::ground::{Errno, Result, diagnostics, kernel, own_thread, room, standby};
 use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
 use crate::store::{Container, NodeId};
@@ -128,6 +128,9 @@ impl Mount {
             // A child that was made past libc's handlers sets its tables right before it uses them.
             process::standing();
         }
+        if room::is_low() {
+            return Err(Errno::NOMEM);
+        }
         match super::leaked(&self.container) {
             Some(connected) => Ok(connected),
             None => self.connect_first(),
@@ -199,6 +202,9 @@ impl Mount {
     }
 
     fn open(&self) -> Result<&'static Connected> {
+        if !room::is_plenty() {
+            return Err(self.refuse(Errno::NOMEM, "no memory is left to open it; raise ulimit -v or ulimit -d"));
+        }
         let container: Box<dyn Container> = match &self.configuration.url {
             StoreUrl::Local { directory } => match LocalContainer::open(directory, &self.configuration.options) {
                 Ok(container) => Box::new(container),
@@ -253,6 +259,11 @@ fn connected() -> impl Iterator<Item = &'static Connected> {
     all().iter().filter_map(Mount::connected)
 }
 
+/// The prefixes of all mounts.
+pub fn prefixes() -> impl Iterator<Item = &'static [u8]> + Clone {
+    all().iter().map(|mount| mount.configuration.prefix.as_slice())
+}
+
 /// Every byte that this process has written is in its store: before another process is made, and before this one ends
 /// or becomes another program. What goes wrong stays with the files that it befell.
 pub fn flush() {
@@ -264,6 +275,14 @@ pub fn before_fork() {
     connected().for_each(|connected| connected.container.before_fork());
 }
 
+/// A thread of the program is about to end.
+pub fn thread_ends() {
+    if own_thread::may_be_last() {
+        standby::thread_ends();
+        cache::thread_ends();
+    }
+}
+
 /// After a fork, in the parent.
 pub fn after_fork_in_parent() {
     connected().for_each(|connected| connected.container.after_fork_in_parent());
@@ -271,6 +290,7 @@ pub fn after_fork_in_parent() {
 
 /// Tells every connected container that this is a fork child.
 pub fn after_fork_in_child() {
+    own_thread::after_fork_in_child();
     standby::after_fork_in_child();
     for mount in all() {
         mount.connecting.store(0, Ordering::Release);

@@ -3,12 +3,14 @@
 use super::Call;
 use crate::serve::kernel;
 use house::ground::buffer::Segment;
-use house::ground::{Errno, Result};
+use house::ground::{Errno, Result, guard, guarded_copy};
 use house::posix::descriptor::placeholder::borrowed;
 use house::posix::descriptor::slots::Held;
 use house::posix::descriptor::table;
 use house::posix::path::Base;
 use house::posix::path::buffer::PATH_BYTES_MAX;
+use house::posix::process;
+use std::mem::MaybeUninit;
 
 /// Where user memory begins: below it every access is a fault (`vm.mmap_min_addr`).
 const LOWEST_ADDRESS: u64 = 4096;
@@ -31,46 +33,122 @@ pub fn pointer<T>(argument: u64) -> Result<*mut T> {
 /// Writes a result structure to the application's memory.
 ///
 /// # Safety
-/// The application's word that the memory is there.
+/// The application's word that what is there may be written.
 ///
 /// # Errors
 /// `EFAULT`.
 pub unsafe fn put<T>(argument: u64, value: T) -> Result<()> {
     let target = pointer::<T>(argument)?;
-    // SAFETY: by the caller's word; a structure of the application's need not be aligned.
-    unsafe { target.write_unaligned(value) };
-    Ok(())
+    // SAFETY: by the caller's word.
+    unsafe { guarded_copy::copy_surely(target.cast(), (&raw const value).cast(), size_of::<T>()) }
+}
+
+/// Writes bytes to the application's memory.
+///
+/// # Safety
+/// As `put`.
+///
+/// # Errors
+/// `EFAULT`.
+pub unsafe fn put_bytes(argument: u64, bytes: &[u8]) -> Result<()> {
+    let target = pointer::<u8>(argument)?;
+    // SAFETY: by the caller's word.
+    unsafe { guarded_copy::copy_surely(target, bytes.as_ptr(), bytes.len()) }
 }
 
 /// Reads a structure from the application's memory.
 ///
 /// # Safety
-/// As `put`, and any bytes are a valid `T`.
+/// Any bytes are a valid `T`.
 ///
 /// # Errors
 /// `EFAULT`.
+#[inline(always)]
 pub unsafe fn take<T: Copy>(argument: u64) -> Result<T> {
     let source = pointer::<T>(argument)?;
-    // SAFETY: by the caller's word.
-    Ok(unsafe { source.read_unaligned() })
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: our own room, and any bytes are valid by the caller's word.
+    unsafe {
+        guarded_copy::copy_surely(value.as_mut_ptr().cast(), source.cast(), size_of::<T>())?;
+        Ok(value.assume_init())
+    }
 }
 
-/// A path argument.
+/// Reads the structure at `index` of an array.
 ///
 /// # Safety
-/// The application's word that it is a C string.
+/// As `take`.
+///
+/// # Errors
+/// `EFAULT`.
+#[inline(always)]
+pub unsafe fn take_of<T: Copy>(array: u64, index: usize) -> Result<T> {
+    // SAFETY: by the caller's word.
+    unsafe { take(array.wrapping_add((index * size_of::<T>()) as u64)) }
+}
+
+/// Reads bytes from the application's memory.
+///
+/// # Errors
+/// `EFAULT`.
+pub fn take_bytes(argument: u64, length: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    if length > 0 {
+        let source = pointer::<u8>(argument)?;
+        // SAFETY: our own room.
+        unsafe { guarded_copy::copy_surely(bytes.as_mut_ptr(), source, length) }?;
+    }
+    Ok(bytes)
+}
+
+/// Bytes of a string that need no allocation. Nearly every path is shorter; a stack that a whole `PATH_MAX` has no room
+/// on is the program's good right.
+const SHORT_BYTES: usize = 256;
+
+/// Room for a copy of a string of the application's, which may change or take away its own at any time.
+pub struct Room {
+    short: [MaybeUninit<u8>; SHORT_BYTES],
+    long: Vec<u8>,
+}
+
+impl Room {
+    /// An empty one.
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self { short: [MaybeUninit::uninit(); SHORT_BYTES], long: Vec::new() }
+    }
+}
+
+/// A path argument, copied to `room`.
 ///
 /// # Errors
 /// `EFAULT`, `ENAMETOOLONG`.
-pub unsafe fn path<'a>(argument: u64) -> Result<&'a [u8]> {
+#[inline(always)]
+pub fn path(argument: u64, room: &mut Room) -> Result<&[u8]> {
     let start = pointer::<u8>(argument)?;
-    // SAFETY: by the caller's word it ends in a NUL.
-    let length = unsafe { libc::strnlen(start.cast(), PATH_BYTES_MAX) };
+    if guard::in_vfork_window() {
+        // Ends the window where this is the parent again.
+        process::standing();
+    }
+    let length = guarded_copy::string_length(start, PATH_BYTES_MAX)?;
+    if length > SHORT_BYTES {
+        return long_path(argument, length, &mut room.long);
+    }
+    let target = room.short.as_mut_ptr().cast::<u8>();
+    // SAFETY: the room is as long, and its first `length` bytes are set then.
+    unsafe {
+        guarded_copy::copy_surely(target, start, length)?;
+        Ok(std::slice::from_raw_parts(target, length))
+    }
+}
+
+#[cold]
+fn long_path(argument: u64, length: usize, room: &mut Vec<u8>) -> Result<&[u8]> {
     if length == PATH_BYTES_MAX {
         return Err(Errno::NAMETOOLONG);
     }
-    // SAFETY: `length` bytes were just read; the application does not change a path that it passes.
-    Ok(unsafe { std::slice::from_raw_parts(start, length) })
+    *room = take_bytes(argument, length)?;
+    Ok(room)
 }
 
 /// A descriptor argument: the kernel looks at 32 bits.
@@ -126,11 +204,10 @@ pub unsafe fn segments(array: u64, count: u64) -> Result<Segments> {
     if count == 0 {
         return Ok(Segments::Few([Segment::of_slice(&[]); 8], 0));
     }
-    let start = pointer::<libc::iovec>(array)?;
     let mut left = TRANSFER_BYTES_MAX;
     let mut one = |index: usize| -> Result<Segment> {
-        // SAFETY: within the array, by the caller's word.
-        let vector = unsafe { start.add(index).read_unaligned() };
+        // SAFETY: an `iovec` is any two words.
+        let vector = unsafe { take_of::<libc::iovec>(array, index) }?;
         if vector.iov_len > isize::MAX as usize {
             return Err(Errno::INVAL);
         }

@@ -1,6 +1,6 @@
 //! `chmod`, `chown`, `utimensat` and extended attributes.
 
-use super::arguments::{descriptor, pointer};
+use super::arguments::{descriptor, take_of};
 use super::by_path::Where;
 use super::files::on_subject;
 use super::io::on_descriptor;
@@ -67,10 +67,9 @@ unsafe fn times(argument: u64, per_second: i64) -> Result<(NewTime, NewTime)> {
     if argument == 0 {
         return Ok((NewTime::Now, NewTime::Now));
     }
-    let start = pointer::<libc::timespec>(argument)?;
     let one = |index: usize| {
-        // SAFETY: the application's word for an array of two; `timeval` has the same shape.
-        let time = unsafe { start.add(index).read_unaligned() };
+        // SAFETY: any two words; `timeval` has the same shape.
+        let time = unsafe { take_of::<libc::timespec>(argument, index) }?;
         match time.tv_nsec {
             libc::UTIME_NOW if per_second == 1_000_000_000 => Ok(NewTime::Now),
             libc::UTIME_OMIT if per_second == 1_000_000_000 => Ok(NewTime::Omit),

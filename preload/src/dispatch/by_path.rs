@@ -1,7 +1,7 @@
 //! Calls on paths: to the operation where the path is ours, to the kernel where it is not, and for the second look
 //! where the kernel finds nothing.
 
-use super::arguments::{self, Start};
+use super::arguments::{self, Room, Start};
 use super::{Call, Verdict, fault};
 use crate::serve::kernel;
 use house::ground::{Errno, Result};
@@ -80,8 +80,8 @@ pub unsafe fn on_path_counted(
     mut operation: impl FnMut(Place<'_>) -> Result<i64>,
 ) -> Verdict {
     // A path that can't be read is the kernel's to refuse.
-    // SAFETY: by the caller's word.
-    let Ok(path) = (unsafe { arguments::path(call.arguments[place.path]) }) else { return Verdict::Pass };
+    let mut room = Room::new();
+    let Ok(path) = arguments::path(call.arguments[place.path], &mut room) else { return Verdict::Pass };
     let start = place.start(call);
     let begun = report::begin();
     let mut mount = usize::MAX;
@@ -182,16 +182,12 @@ pub enum Side<'a> {
     Host(Option<PathBuffer>),
 }
 
-/// One path of a two-path call.
-///
-/// # Safety
-/// As `on_path`.
+/// One path of a two-path call, which is copied to `room`.
 ///
 /// # Errors
 /// Those of the resolution under a prefix, `EFAULT`, `ENAMETOOLONG`.
-pub unsafe fn side(call: &Call, place: Where, looks_twice: bool) -> Result<Side<'static>> {
-    // SAFETY: by the caller's word.
-    let path = unsafe { arguments::path(call.arguments[place.path]) }?;
+pub fn side<'a>(call: &Call, place: Where, looks_twice: bool, room: &'a mut Room) -> Result<Side<'a>> {
+    let path = arguments::path(call.arguments[place.path], room)?;
     let start = place.start(call);
     let routed = match route(start.base(), path, place.rules)? {
         Route::Host if looks_twice => second_look(start.base(), path, place.rules)?.unwrap_or(Route::Host),
@@ -232,14 +228,13 @@ unsafe fn attempt(
     looks_twice: bool,
     operation: &impl Fn(&Place<'_>, &Place<'_>) -> Result<()>,
 ) -> Verdict {
-    // SAFETY: by the caller's word.
-    let first = match unsafe { side(call, from, looks_twice) } {
+    let (mut room, mut other) = (Room::new(), Room::new());
+    let first = match side(call, from, looks_twice, &mut room) {
         // A store that does not answer is not asked again.
         Err(error) => return Verdict::of::<i64>(Err(error)),
         first => first,
     };
-    // SAFETY: by the caller's word.
-    let sides = (first, unsafe { side(call, to, looks_twice) });
+    let sides = (first, side(call, to, looks_twice, &mut other));
     match sides {
         // The first name is looked up before the second is even looked at.
         (Ok(Side::Ours(Place { found: None, .. })), Err(Errno::NAMETOOLONG)) => Verdict::of::<i64>(Err(Errno::NOENT)),

@@ -1,7 +1,9 @@
 //! The environment of a new program: whatever the application made of it, the library and its mounts are in it,
 //! unless the user turned Sidestep off.
 
-use super::arguments::pointer;
+use super::arguments::{take_bytes, take_of};
+use crate::runtime::link_map;
+use house::ground::guarded_copy::string_length;
 use house::ground::mounts::{self, Mount, StoreUrl, to_text};
 use house::posix::descriptor::handover;
 use house::posix::working_directory;
@@ -61,14 +63,7 @@ pub fn says_inherited() -> bool {
 
 /// The path that the library was loaded from, absolute.
 fn own_path() -> Option<Vec<u8>> {
-    // SAFETY: all zeros are a valid `Dl_info`, and the address is one of this library's.
-    let name = unsafe {
-        let mut found: libc::Dl_info = std::mem::zeroed();
-        if libc::dladdr(own_path as *const () as *const _, &raw mut found) == 0 || found.dli_fname.is_null() {
-            return None;
-        }
-        CStr::from_ptr(found.dli_fname).to_bytes()
-    };
+    let name = link_map::own()?.name().to_bytes();
     if name.starts_with(b"/") {
         return Some(name.to_vec());
     }
@@ -91,6 +86,9 @@ impl Environment {
     }
 }
 
+/// A longer line is one that no program can be started with (`MAX_ARG_STRLEN`).
+const LINE_BYTES_MAX: usize = 32 * 4096;
+
 /// The environment for a new program, or `None` where `given` is right as it is.
 ///
 /// # Safety
@@ -99,29 +97,29 @@ pub unsafe fn complete(given: u64) -> Option<Environment> {
     // SAFETY: null, or leaked by `start`.
     let kept = unsafe { KEPT.load(Ordering::Acquire).as_ref() }?;
     let mut pointers: Vec<*const c_char> = Vec::new();
+    // Copies: the program may change or take away its own at any time.
+    let mut lines: Vec<Vec<u8>> = Vec::new();
     if given != 0 {
-        let mut next = pointer::<*const c_char>(given).ok()?;
-        // SAFETY: by the caller's word.
-        unsafe {
-            while !next.read_unaligned().is_null() {
-                pointers.push(next.read_unaligned());
-                next = next.add(1);
+        loop {
+            // What can't be read is the kernel's to refuse.
+            // SAFETY: any word is a pointer.
+            let entry = unsafe { take_of::<*const c_char>(given, pointers.len()) }.ok()?;
+            if entry.is_null() {
+                break;
             }
+            let length = string_length(entry.cast(), LINE_BYTES_MAX).ok()?;
+            lines.push(take_bytes(entry as u64, length).ok()?);
+            pointers.push(entry);
         }
     }
-    // SAFETY: by the caller's word.
-    let text = |entry: &*const c_char| unsafe { CStr::from_ptr(*entry) };
-    let is_off = pointers.iter().any(|entry| {
-        let entry = text(entry).to_bytes();
-        entry.strip_prefix(b"SIDESTEP=").is_some_and(mounts::means_off)
-    });
-    if is_off {
+    if lines.iter().any(|line| line.strip_prefix(b"SIDESTEP=").is_some_and(mounts::means_off)) {
         return None;
     }
     let mut is_changed = false;
-    let says_directory = pointers.iter().position(|entry| name_of(text(entry)) == b"SIDESTEP_CWD");
+    let says_directory = lines.iter().position(|line| name_of(line) == b"SIDESTEP_CWD");
     if let Some(index) = says_directory {
         pointers.remove(index);
+        lines.remove(index);
         is_changed = true;
     }
     let directory = working_directory::untold()
@@ -130,25 +128,26 @@ pub unsafe fn complete(given: u64) -> Option<Environment> {
     added.extend(
         kept.variables
             .iter()
-            .filter(|variable| !pointers.iter().any(|entry| name_of(text(entry)) == name_of(variable)))
+            .filter(|variable| !lines.iter().any(|line| name_of(line) == name_of(variable.as_bytes())))
             .map(|variable| variable.as_ptr()),
     );
-    let says_inherited = pointers.iter().position(|entry| name_of(text(entry)) == name_of(INHERITED));
+    let says_inherited = lines.iter().position(|line| name_of(line) == name_of(INHERITED.to_bytes()));
     match (handover::has_anything(), says_inherited) {
         (true, None) => added.push(INHERITED.as_ptr()),
         // The new program need not look.
         (false, Some(index)) => {
             pointers.remove(index);
+            lines.remove(index);
             is_changed = true;
         }
         _ => {}
     }
-    let preload = pointers.iter().position(|entry| text(entry).to_bytes().starts_with(b"LD_PRELOAD="));
+    let preload = lines.iter().position(|line| line.starts_with(b"LD_PRELOAD="));
     let mut put_together = None;
     match preload {
         None => added.push(kept.preload.as_ptr()),
         Some(index) => {
-            let value = &text(&pointers[index]).to_bytes()[b"LD_PRELOAD=".len()..];
+            let value = &lines[index][b"LD_PRELOAD=".len()..];
             let is_in = value.split(|byte| *byte == b':' || *byte == b' ').any(|path| is_library(kept, path));
             if !is_in {
                 let mut line = kept.preload.as_bytes().to_vec();
@@ -176,6 +175,6 @@ fn is_library(kept: &Kept, path: &[u8]) -> bool {
     !path.is_empty() && path[last(path)..] == kept.library[last(&kept.library)..]
 }
 
-fn name_of(variable: &CStr) -> &[u8] {
-    variable.to_bytes().split(|byte| *byte == b'=').next().unwrap_or_default()
+fn name_of(line: &[u8]) -> &[u8] {
+    line.split(|byte| *byte == b'=').next().unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! `getxattr`, `setxattr`, `listxattr`, `removexattr`, by path and by descriptor.
 
-use super::arguments::{path as text, pointer};
+use super::arguments::{Room, path as text, put_bytes, take_bytes};
 use super::by_path::{Where, on_path};
 use super::io::on_descriptor;
 use super::{Call, Verdict};
@@ -26,9 +26,8 @@ unsafe fn on_node(call: &mut Call, calls: [i64; 3], operation: Operation<'_>) ->
 }
 
 /// An attribute's name; one that is longer than any may be is told from it by its length.
-unsafe fn name<'a>(argument: u64) -> Result<&'a [u8]> {
-    // SAFETY: by the caller's word.
-    unsafe { text(argument) }.map_err(|error| if error == Errno::NAMETOOLONG { Errno::RANGE } else { error })
+fn name(argument: u64, room: &mut Room) -> Result<&[u8]> {
+    text(argument, room).map_err(|error| if error == Errno::NAMETOOLONG { Errno::RANGE } else { error })
 }
 
 /// Lets `fill` fill a copy of the application's room; a size of 0 asks for the length alone.
@@ -37,9 +36,8 @@ unsafe fn answer(room: u64, size: u64, fill: impl FnOnce(&mut [u8]) -> Result<us
     let mut copy = vec![0u8; size];
     let length = fill(&mut copy)?;
     if size > 0 {
-        let target = pointer::<u8>(room)?;
         // SAFETY: the application's word for its `size` bytes, of which no more are written.
-        unsafe { std::ptr::copy_nonoverlapping(copy.as_ptr(), target, length.min(size)) };
+        unsafe { put_bytes(room, &copy[..length.min(size)]) }?;
     }
     Ok(length as i64)
 }
@@ -51,8 +49,8 @@ unsafe fn answer(room: u64, size: u64, fill: impl FnOnce(&mut [u8]) -> Result<us
 pub unsafe fn get(call: &mut Call) -> Verdict {
     let [_, attribute, room, size, ..] = call.arguments;
     let operation = |subject: Subject<'_>| {
-        // SAFETY: by the caller's word.
-        let name = unsafe { name(attribute) }?;
+        let mut text = Room::new();
+        let name = name(attribute, &mut text)?;
         // SAFETY: by the caller's word.
         unsafe { answer(room, size, |copy| extended::get(subject, name, copy)) }
     };
@@ -70,17 +68,12 @@ pub unsafe fn set(call: &mut Call) -> Verdict {
             libc::XATTR_REPLACE => Some(OnlyIf::Present),
             _ => return Err(Errno::INVAL),
         };
-        // SAFETY: by the caller's word.
-        let name = unsafe { name(attribute) }?;
+        let mut text = Room::new();
+        let name = name(attribute, &mut text)?;
         if size > VALUE_BYTES_MAX as u64 {
             return Err(Errno::TOOBIG);
         }
-        let mut copy = vec![0u8; size as usize];
-        if size > 0 {
-            let source = pointer::<u8>(value)?;
-            // SAFETY: the application's word for its `size` bytes.
-            unsafe { std::ptr::copy_nonoverlapping(source, copy.as_mut_ptr(), copy.len()) };
-        }
+        let copy = take_bytes(value, size as usize)?;
         extended::set(subject, name, &copy, only).map(|()| 0)
     };
     // SAFETY: by the caller's word.
@@ -99,10 +92,7 @@ pub unsafe fn list(call: &mut Call) -> Verdict {
 /// `removexattr(path, name)`, `lremovexattr(...)`, `fremovexattr(fd, name)`
 pub unsafe fn remove(call: &mut Call) -> Verdict {
     let attribute = call.arguments[1];
-    let operation = |subject: Subject<'_>| {
-        // SAFETY: by the caller's word.
-        extended::remove(subject, unsafe { name(attribute) }?).map(|()| 0)
-    };
+    let operation = |subject: Subject<'_>| extended::remove(subject, name(attribute, &mut Room::new())?).map(|()| 0);
     // SAFETY: by the caller's word.
     unsafe { on_node(call, [libc::SYS_removexattr, libc::SYS_lremovexattr, libc::SYS_fremovexattr], &operation) }
 }

@@ -1,6 +1,6 @@
 //! `open`, `truncate`, `access`, and the working directory.
 
-use super::arguments::{descriptor, path as text, pointer, take};
+use super::arguments::{Room, descriptor, path as text, put_bytes, take};
 use super::by_path::{Where, on_path, on_path_counted};
 use super::{Call, Verdict};
 use crate::serve::kernel;
@@ -203,8 +203,7 @@ unsafe fn on_empty_path(
     }
     // A null path means the same since Linux 6.11.
     let given = call.arguments[place.path];
-    // SAFETY: by the caller's word.
-    if given != 0 && !unsafe { text(given) }.ok()?.is_empty() {
+    if given != 0 && !text(given, &mut Room::new()).ok()?.is_empty() {
         return None;
     }
     let start = place.start(call);
@@ -283,9 +282,8 @@ pub unsafe fn working_directory(call: &Call) -> Verdict {
         if (size as usize) < bytes.len() {
             return Err(Errno::RANGE);
         }
-        let room = pointer::<u8>(room)?;
         // SAFETY: the application's word for `size` bytes.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), room, bytes.len()) };
+        unsafe { put_bytes(room, bytes) }?;
         Ok(bytes.len() as i64)
     })())
 }

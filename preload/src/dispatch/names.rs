@@ -1,6 +1,6 @@
 //! `mkdir`, `mknod`, `unlink`, `rmdir`, `rename`, `link`, `symlink`, `readlink`.
 
-use super::arguments::{path, pointer};
+use super::arguments::{Room, path, put_bytes};
 use super::by_path::{Where, on_path, on_two_paths};
 use super::{Call, Verdict};
 use house::ground::{Errno, Result};
@@ -110,8 +110,8 @@ pub unsafe fn symlink(call: &mut Call) -> Verdict {
         libc::SYS_symlink => Where::plain(1, Symlinks::Name),
         _ => Where::at(1, 2, Symlinks::Name),
     };
-    // SAFETY: by the caller's word.
-    let target = unsafe { path(call.arguments[0]) };
+    let mut room = Room::new();
+    let target = path(call.arguments[0], &mut room);
     // SAFETY: by the caller's word.
     unsafe { on_path(call, place.asking(LastName::AtHand), |place| names::make_symlink(target?, &place).map(|()| 0)) }
 }
@@ -123,20 +123,19 @@ pub unsafe fn read_link(call: &mut Call) -> Verdict {
         _ => (Where::at(0, 1, Symlinks::Keep), call.arguments[2], call.arguments[3]),
     };
     let answer = |text: &[u8]| -> Result<i64> {
-        let room = pointer::<u8>(room)?;
         let length = text.len().min(size as usize);
         // SAFETY: the application's word for `size` bytes.
-        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), room, length) };
+        unsafe { put_bytes(room, &text[..length]) }?;
         Ok(length as i64)
     };
     if size as i32 <= 0 {
         return Verdict::Pass;
     }
-    // SAFETY: by the caller's word.
-    let named = unsafe { path(call.arguments[place.path]) }.ok().and_then(special::descriptor_named);
+    let mut text = Room::new();
+    let text = path(call.arguments[place.path], &mut text);
+    let named = text.ok().and_then(special::descriptor_named);
     // An empty path means the symlink that the descriptor itself is open on.
-    // SAFETY: by the caller's word.
-    let is_empty = unsafe { path(call.arguments[place.path]) }.is_ok_and(<[u8]>::is_empty);
+    let is_empty = text.is_ok_and(<[u8]>::is_empty);
     if let (true, Some(held)) = (is_empty, place.start(call).held().filter(|held| held.found().kind == Kind::Symlink)) {
         return Verdict::of(held.mount.connect().and_then(|connected| {
             let mut text = [0u8; house::posix::path::buffer::PATH_BYTES_MAX];

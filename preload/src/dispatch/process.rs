@@ -1,11 +1,11 @@
 //! The start of the library, and what a process does with itself: `fork`, `exec`, `exit`, `setuid`.
 
-use super::arguments::{descriptor, take};
+use super::arguments::{Room, descriptor, take};
 use super::by_path::{Side, Where, side};
 use super::{Call, Verdict, environment};
 use crate::serve::kernel;
-use house::ground::{Errno, Result, diagnostics, guard, mounts};
-use house::posix::descriptor::{handover, table};
+use house::ground::{Errno, Result, diagnostics, fault_handler, guard, mounts};
+use house::posix::descriptor::{entries, handover, table};
 use house::posix::path::{Place, Symlinks};
 use house::posix::permission::{self, Want};
 use house::posix::{credentials, limits, mount, process, report};
@@ -24,6 +24,7 @@ pub fn start() -> bool {
             return false;
         }
     };
+    entries::make();
     process::start(become_new_process);
     report::start();
     environment::start(&configured);
@@ -117,9 +118,8 @@ enum Program {
 }
 
 /// Finds the program that the path leads to, where it leads through a prefix.
-unsafe fn find_program(call: &Call, place: Where, looks_twice: bool) -> Result<Program> {
-    // SAFETY: by the caller's word.
-    match unsafe { side(call, place, looks_twice) } {
+fn find_program(call: &Call, place: Where, looks_twice: bool) -> Result<Program> {
+    match side(call, place, looks_twice, &mut Room::new()) {
         // A path that can't be read is the kernel's to refuse.
         Err(Errno::FAULT | Errno::NAMETOOLONG) | Ok(Side::Host(None)) => Ok(Program::AsGiven),
         Err(error) => Err(error),
@@ -163,22 +163,30 @@ pub unsafe fn exec(call: &Call) -> Verdict {
         moved.arguments[environment_index] = completed.as_ptr();
     }
     for looks_twice in [false, true] {
-        // SAFETY: by the caller's word.
-        let program = match unsafe { find_program(call, place, looks_twice) } {
+        let program = match find_program(call, place, looks_twice) {
             Ok(program) => program,
             Err(error) => return Verdict::of::<i64>(Err(error)),
         };
         if let Program::At(path) = &program {
             place.redirect(&mut moved, path);
         }
+        fault_handler::before_exec();
         // Comes back only with an error.
         // SAFETY: by the caller's word.
         let result = unsafe { kernel(&moved) };
+        fault_handler::after_failed_exec();
         if result != -i64::from(libc::ENOENT) || looks_twice {
             return Verdict::Done(result);
         }
     }
     Verdict::of::<i64>(Err(Errno::NOENT))
+}
+
+/// `exit(status)`: the end of a thread, perhaps of the program's last.
+pub fn before_thread_exit() {
+    if !process::is_guest() {
+        mount::thread_ends();
+    }
 }
 
 /// `exit_group(status)`: the end of the process, unless it is a vfork child's.

@@ -1,6 +1,6 @@
 //! `poll`, `select` and `epoll_ctl`: a file is always ready, and epoll refuses files.
 
-use super::arguments::{descriptor, pointer, put};
+use super::arguments::{descriptor, put, take_of};
 use super::{Call, Verdict};
 use crate::serve::kernel;
 use house::ground::entries::{NOT_OURS, PARKED, entry};
@@ -22,17 +22,19 @@ fn is_ours(number: i32) -> bool {
 pub unsafe fn poll(call: &Call) -> Verdict {
     let [array, count, ..] = call.arguments;
     let count = count as usize;
-    let Ok(start) = pointer::<libc::pollfd>(array) else { return Verdict::Pass };
     if count > DESCRIPTORS_COUNT_MAX {
         return Verdict::Pass;
     }
-    // SAFETY: the application's word for the array.
-    let each = |index: usize| unsafe { start.add(index).read_unaligned() };
-    if !(0..count).any(|index| is_ours(each(index).fd)) {
+    // SAFETY: a `pollfd` is any bytes.
+    let each = |index: usize| unsafe { take_of::<libc::pollfd>(array, index) };
+    // What can't be read is the kernel's to refuse.
+    let concerns_us = (0..count).map(each).try_fold(false, |any, one| one.map(|one| any || is_ours(one.fd)));
+    if concerns_us != Ok(true) {
         return Verdict::Pass;
     }
     const READY: i16 = libc::POLLIN | libc::POLLRDNORM | libc::POLLOUT | libc::POLLWRNORM;
-    let mut polled: Vec<libc::pollfd> = (0..count).map(each).collect();
+    let Ok(mut polled) = (0..count).map(each).collect::<Result<Vec<libc::pollfd>>>() else { return Verdict::Pass };
+    let given = polled.clone();
     let mut ready_count = 0;
     for entry in &mut polled {
         if is_ours(entry.fd) {
@@ -57,9 +59,12 @@ pub unsafe fn poll(call: &Call) -> Verdict {
         return Verdict::Done(result);
     }
     for (index, entry) in polled.iter().enumerate() {
-        let revents = if entry.fd < 0 && each(index).fd >= 0 { answers[index] } else { entry.revents };
+        let revents = if entry.fd < 0 && given[index].fd >= 0 { answers[index] } else { entry.revents };
+        let place = index * size_of::<libc::pollfd>() + std::mem::offset_of!(libc::pollfd, revents);
         // SAFETY: the application's word for the array.
-        unsafe { (&raw mut (*start.add(index)).revents).write_unaligned(revents) };
+        if let Err(error) = unsafe { put(array + place as u64, revents) } {
+            return Verdict::of::<i64>(Err(error));
+        }
     }
     Verdict::Done(result + ready_count)
 }
@@ -79,10 +84,9 @@ impl Set {
         if place == 0 {
             return Ok(set);
         }
-        let start = pointer::<u64>(place)?;
         for index in 0..count.div_ceil(64) {
-            // SAFETY: by the caller's word.
-            let word = unsafe { start.add(index).read_unaligned() };
+            // SAFETY: any bytes are a word of a set.
+            let word = unsafe { take_of::<u64>(place, index) }?;
             let ours = (0..64)
                 .filter(|bit| word >> bit & 1 != 0 && index * 64 + bit < count && is_ours((index * 64 + bit) as i32))
                 .fold(0, |ours, bit| ours | 1 << bit);

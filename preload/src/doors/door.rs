@@ -334,10 +334,10 @@ pub(super) use doors;
 macro_rules! descriptor {
     ($door:path) => {
         std::arch::naked_asm!(
-            "cmp edi, {count}",
+            "cmp edi, dword ptr [rip + {count}]",
             "jae 2f",
             "mov r10d, edi",
-            "lea r11, [rip + {entries}]",
+            "mov r11, qword ptr [rip + {entries}]",
             "cmp dword ptr [r11 + r10 * 4], 0",
             "lea r11, [rip + {door}]",
             "jne sidestep_door_enter",
@@ -345,7 +345,7 @@ macro_rules! descriptor {
             "2:",
             "lea r11, [rip + {door}]",
             "jmp qword ptr [r11]",
-            count = const house::posix::descriptor::entries::DESCRIPTORS_COUNT_MAX,
+            count = sym house::posix::descriptor::entries::COUNT,
             entries = sym house::posix::descriptor::entries::ENTRIES,
             door = sym $door,
         )

@@ -16,6 +16,17 @@ pub enum Class {
     Always = 3,
     /// It makes descriptors: ours only where a library under us makes them.
     Making = 4,
+    /// It changes the thread's signal mask: noted, and left to the kernel.
+    Mask = 5,
+}
+
+impl Class {
+    /// The class that a byte stands for, in the table and in a cached list of sites.
+    pub fn of_byte(byte: u8) -> Option<Self> {
+        [Self::Alone, Self::Descriptor, Self::Mapping, Self::Always, Self::Making, Self::Mask]
+            .into_iter()
+            .nth(byte.into())
+    }
 }
 
 /// Call numbers from here on are not in the table. The highest that is known today is 472.
@@ -143,7 +154,9 @@ const ALWAYS: &[c_long] = &[
     SYS_clone3,
     SYS_execve,
     SYS_execveat,
+    SYS_exit,
     SYS_exit_group,
+    SYS_rt_sigaction,
 ];
 
 /// What makes descriptors by no path; [`makes_descriptors`] has those by path too.
@@ -183,18 +196,14 @@ pub static CLASSES: [u8; CALLS_COUNT] = {
         index += 1;
     }
     classes[SYS_mmap as usize] = Class::Mapping as u8;
+    classes[SYS_rt_sigprocmask as usize] = Class::Mask as u8;
     classes
 };
 
 /// The class of call `number`.
 pub fn class(number: u64) -> Class {
-    match usize::try_from(number).ok().and_then(|number| CLASSES.get(number)) {
-        Some(1) => Class::Descriptor,
-        Some(2) => Class::Mapping,
-        Some(3) => Class::Always,
-        Some(4) => Class::Making,
-        _ => Class::Alone,
-    }
+    let byte = usize::try_from(number).ok().and_then(|number| CLASSES.get(number)).copied();
+    byte.and_then(Class::of_byte).unwrap_or(Class::Alone)
 }
 
 /// A number that changes when the table does: a cached list of sites is good for one table only.
@@ -211,5 +220,5 @@ pub fn makes_descriptors(number: u64) -> bool {
 /// The calls that create or end a process. They run in place, never from Rust: the child of a clone comes back on
 /// another stack, or on ours.
 pub fn runs_in_place(number: u64) -> bool {
-    [SYS_fork, SYS_vfork, SYS_clone, SYS_clone3, SYS_exit_group].contains(&(number as c_long))
+    [SYS_fork, SYS_vfork, SYS_clone, SYS_clone3, SYS_exit, SYS_exit_group].contains(&(number as c_long))
 }

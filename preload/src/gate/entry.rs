@@ -11,11 +11,12 @@
 #![allow(unsafe_code)]
 
 use super::calls::{self, Class};
+use super::late;
 use crate::cancellation::Cancellation;
-use crate::dispatch::{Call, Verdict};
+use crate::dispatch::{self, Call, Verdict};
 use crate::serve;
 use house::ground::guard;
-use house::posix::descriptor::entries::{DESCRIPTORS_COUNT_MAX, ENTRIES};
+use house::posix::descriptor::entries::{COUNT, ENTRIES, entry};
 use std::sync::atomic::Ordering;
 
 /// What the entry's assembly keeps on the stack.
@@ -36,28 +37,34 @@ std::arch::global_asm!(
     ".hidden sidestep_gate_lookup",
     "sidestep_gate_lookup:",
     "cmp rax, {calls}",
-    "jae 3f",
+    "jae 4f",
     "lea r11, [rip + {classes}]",
     "movzx r11d, byte ptr [r11 + rax]",
     "test r11d, r11d",
-    "jz 3f",
+    "jz 4f",
     "cmp r11d, {descriptor}",
     "jne 2f",
     // A number with rubbish in its upper half goes to Rust, which looks at the lower half only, as the kernel does.
-    "cmp rdi, {descriptors}",
+    "cmp rdi, qword ptr [rip + {descriptors}]",
     "jae sidestep_gate_entry",
-    "lea r11, [rip + {entries}]",
+    "mov r11, qword ptr [rip + {entries}]",
     "cmp dword ptr [r11 + rdi * 4], 0",
     "jne sidestep_gate_entry",
-    "3: jmp qword ptr [rcx]",
+    "4: jmp qword ptr [rcx]",
     "2: cmp r11d, {mapping}",
-    "jne sidestep_gate_entry",
-    "cmp r8, {descriptors}",
+    "jne 3f",
+    "cmp r8, qword ptr [rip + {descriptors}]",
     "jae sidestep_gate_entry",
-    "lea r11, [rip + {entries}]",
+    "mov r11, qword ptr [rip + {entries}]",
     "cmp dword ptr [r11 + r8 * 4], 0",
-    "je 3b",
-    // Fall through into the entry. rcx: the record.
+    "je 4b",
+    "jmp sidestep_gate_entry",
+    "3: cmp r11d, {mask}",
+    "jne sidestep_gate_entry",
+    "mov r11, qword ptr [rip + sidestep_thread_words@GOTTPOFF]",
+    "mov qword ptr fs:[r11 + {mask_word}], 0",
+    "jmp 4b",
+    // rcx: the record.
     ".globl sidestep_gate_entry",
     ".hidden sidestep_gate_entry",
     ".type sidestep_gate_entry, @function",
@@ -145,7 +152,9 @@ std::arch::global_asm!(
     classes = sym calls::CLASSES,
     descriptor = const Class::Descriptor as u32,
     mapping = const Class::Mapping as u32,
-    descriptors = const DESCRIPTORS_COUNT_MAX,
+    mask = const Class::Mask as u32,
+    mask_word = const 8 * guard::MASK_WORD_INDEX,
+    descriptors = sym COUNT,
     entries = sym ENTRIES,
     serve = sym enter,
 );
@@ -167,7 +176,7 @@ pub fn lookup_address() -> usize {
 
 /// Whether a descriptor is ours. Only the lower half counts, as for the kernel.
 fn is_ours(descriptor: u64) -> bool {
-    ENTRIES.get(descriptor as u32 as usize).is_some_and(|entry| entry.load(Ordering::Relaxed) != 0)
+    entry(descriptor as i32).is_some_and(|entry| entry.load(Ordering::Relaxed) != 0)
 }
 
 /// Serves a call from a site. 0: the kernel does it; 1: done, with the result where the number was.
@@ -178,13 +187,24 @@ unsafe extern "C-unwind" fn enter(frame: *mut Frame) -> u64 {
     // SAFETY: by the caller's word; nobody else knows the frame.
     let frame = unsafe { &mut *frame };
     let mut call = frame.call.copied_by_words();
+    if let Some(result) = late::look(frame.record, &call) {
+        frame.call.number = result as u64;
+        return 1;
+    }
     let goes_on = match calls::class(call.number) {
         Class::Descriptor => is_ours(call.arguments[0]),
         Class::Mapping => is_ours(call.arguments[4]),
         // What a library under us asks of the kernel by path is its own business.
+        // Whoever sets a signal's handler, ours must know.
+        Class::Always if call.number == libc::SYS_rt_sigaction as u64 => true,
+        // A thread's very end: nothing of its own is to be touched any more.
+        Class::Always if call.number == libc::SYS_exit as u64 => {
+            dispatch::before_thread_exit();
+            false
+        }
         Class::Always => !guard::is_inside() || guard::is_in_library() && calls::makes_descriptors(call.number),
         Class::Making => guard::is_in_library(),
-        Class::Alone => false,
+        Class::Mask | Class::Alone => false,
     };
     if !goes_on {
         return 0;

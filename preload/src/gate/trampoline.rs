@@ -8,9 +8,10 @@
 
 use super::calls::Class;
 use super::entry;
-use super::objects::Object;
+use super::objects::{LINKER, Object};
 use super::sites::{JUMP_BYTES, Site};
-use house::posix::descriptor::entries::{DESCRIPTORS_COUNT_MAX, ENTRIES};
+use house::ground::guard;
+use house::posix::descriptor::entries;
 
 /// Where a site goes on; read by the entry's assembly.
 #[repr(C)]
@@ -37,9 +38,9 @@ pub fn bytes_max(count: usize) -> usize {
     SHARED_BYTES + count * (RECORD_BYTES + CODE_BYTES_MAX)
 }
 
-/// Writes the trampolines of `sites`, which will run at address `start`.
+/// Writes the trampolines of an object's `sites`, which will run at address `start`.
 /// Gives their bytes, and the address of each one.
-pub fn build(start: usize, sites: &[Site], objects: &[Object; 2]) -> (Vec<u8>, Vec<usize>) {
+pub fn build(start: usize, sites: &[Site], object: &Object) -> (Vec<u8>, Vec<usize>) {
     let mut code = Code { start, bytes: Vec::with_capacity(bytes_max(sites.len())) };
     code.bytes.extend_from_slice(&(entry::entry_address() as u64).to_le_bytes());
     code.bytes.extend_from_slice(&(entry::lookup_address() as u64).to_le_bytes());
@@ -49,7 +50,7 @@ pub fn build(start: usize, sites: &[Site], objects: &[Object; 2]) -> (Vec<u8>, V
         .enumerate()
         .map(|(index, site)| {
             let address = code.here();
-            code.trampoline(index, site, &objects[usize::from(site.object)]);
+            code.trampoline(index, site, object);
             address
         })
         .collect();
@@ -104,14 +105,15 @@ impl Code {
         let record = SHARED_BYTES + index * RECORD_BYTES;
         let address = |offset: u32| object.text.start + offset as usize;
         self.displaced(object, site, site.start..site.syscall);
-        let to_pass = self.test(site.class);
-        // Not known to pass: to the entry or the look-up.
-        self.put(&[0x48, 0x8d, 0x0d]); // lea rcx, [rip + record]
-        self.displacement(self.start + record);
-        self.put(&[0xff, 0x25]); // jmp [rip + shared]
-        self.displacement(self.start + if site.class.is_some() { 0 } else { 8 });
-        for field in to_pass {
-            self.bytes[field] = (self.bytes.len() - field - 1) as u8;
+        let class = match site.class {
+            // What the dynamic linker maps may be an object whose calls are to be seen.
+            Some(Class::Mapping) if object.name == LINKER => Some(Class::Always),
+            class => class,
+        };
+        if class == Some(Class::Mask) {
+            self.forget_mask();
+        } else {
+            self.hand_over(class, record);
         }
         let (pass, done) = if site.stays_in_place() {
             let pass = if site.recheck.is_some() { self.here() } else { address(site.syscall) };
@@ -136,19 +138,39 @@ impl Code {
         }
     }
 
+    /// Goes to the entry or to the look-up, but for a descriptor that is known to pass.
+    fn hand_over(&mut self, class: Option<Class>, record: usize) {
+        let to_pass = self.test(class);
+        self.put(&[0x48, 0x8d, 0x0d]); // lea rcx, [rip + record]
+        self.displacement(self.start + record);
+        self.put(&[0xff, 0x25]); // jmp [rip + shared]
+        self.displacement(self.start + if class.is_some() { 0 } else { 8 });
+        for field in to_pass {
+            self.bytes[field] = (self.bytes.len() - field - 1) as u8;
+        }
+    }
+
+    /// The thread does not know its signal mask any more: one store to a word of its own.
+    fn forget_mask(&mut self) {
+        const { assert!(guard::MASK_IS_NOT_KNOWN == 0) };
+        self.put(&[0x64, 0x48, 0xc7, 0x04, 0x25]); // mov qword ptr fs:[distance], 0
+        self.put(&(guard::mask_word_distance() as i32).to_le_bytes());
+        self.put(&[0; 4]);
+    }
+
     /// The test for a descriptor that is not ours. Gives where the distances of its jumps to `pass` belong.
     fn test(&mut self, class: Option<Class>) -> Vec<usize> {
         match class {
             Some(Class::Descriptor) => self.put(&[0x89, 0xf9]),    // mov ecx, edi
             Some(Class::Mapping) => self.put(&[0x44, 0x89, 0xc1]), // mov ecx, r8d
-            Some(Class::Always | Class::Making | Class::Alone) | None => return Vec::new(),
+            Some(Class::Always | Class::Making | Class::Mask | Class::Alone) | None => return Vec::new(),
         }
         self.put(&[0x81, 0xf9]); // cmp ecx, the number of entries
-        self.put(&(DESCRIPTORS_COUNT_MAX as u32).to_le_bytes());
+        self.put(&(entries::table().len() as u32).to_le_bytes());
         self.put(&[0x73, 0]); // jae pass
         let out_of_range = self.bytes.len() - 1;
         self.put(&[0x49, 0xbb]); // mov r11, the entries
-        self.put(&(&raw const ENTRIES as u64).to_le_bytes());
+        self.put(&(entries::table().as_ptr() as u64).to_le_bytes());
         self.put(&[0x41, 0x83, 0x3c, 0x8b, 0x00]); // cmp dword ptr [r11 + rcx * 4], 0
         self.put(&[0x74, 0]); // je pass
         vec![out_of_range, self.bytes.len() - 1]

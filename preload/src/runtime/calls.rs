@@ -12,7 +12,7 @@ use std::ffi::{c_char, c_int, c_long};
 ///
 /// # Safety
 /// As for any system call.
-unsafe fn raw(number: c_long, arguments: [usize; 6]) -> i64 {
+pub(super) unsafe fn raw(number: c_long, arguments: [usize; 6]) -> i64 {
     let call = crate::dispatch::Call { number: number as u64, arguments: arguments.map(|word| word as u64) };
     // SAFETY: by the caller's word.
     unsafe { crate::serve::kernel(&call) }
@@ -110,29 +110,6 @@ unsafe extern "C" fn clock_nanosleep(clock: usize, flags: usize, request: usize,
     -unsafe { raw(libc::SYS_clock_nanosleep, [clock, flags, request, remain, 0, 0]) } as c_int
 }
 
-/// The signals that libc keeps for itself: a mask of all others.
-const NOT_OF_LIBC: u64 = !(0b11 << 31);
-
-/// `sigfillset(set)`: all but libc's own.
-unsafe extern "C" fn sigfillset(set: *mut u64) -> c_int {
-    const WORDS: usize = size_of::<libc::sigset_t>() / 8;
-    // SAFETY: the caller's set, which is as long.
-    unsafe {
-        std::slice::from_raw_parts_mut(set, WORDS).fill(u64::MAX);
-        set.write(NOT_OF_LIBC);
-    }
-    0
-}
-
-/// `pthread_sigmask(how, set, previous)`
-unsafe extern "C" fn pthread_sigmask(how: usize, set: *const u64, previous: *mut u64) -> c_int {
-    // SAFETY: null, or the caller's set.
-    let wanted = unsafe { set.as_ref() }.map(|set| set & NOT_OF_LIBC);
-    let wanted = wanted.as_ref().map_or(0, |set| std::ptr::from_ref(set) as usize);
-    // SAFETY: as the C function's; the kernel's set is eight bytes.
-    -unsafe { raw(libc::SYS_rt_sigprocmask, [how, wanted, previous as usize, 8, 0, 0]) } as c_int
-}
-
 /// `raise(signal)`: to this thread.
 unsafe extern "C" fn raise(signal: usize) -> i64 {
     // SAFETY: numbers only.
@@ -173,8 +150,6 @@ unsafe extern "C" fn strtol(text: *const c_char, end: *mut *const c_char) -> c_l
 super::provide! {
     "syscall" = crate::runtime::calls::syscall;
     "clock_nanosleep" = crate::runtime::calls::clock_nanosleep;
-    "sigfillset" = crate::runtime::calls::sigfillset;
-    "pthread_sigmask" = crate::runtime::calls::pthread_sigmask;
     "raise" = crate::runtime::calls::raise;
     "sysconf" = crate::runtime::calls::sysconf;
     "strtol" = crate::runtime::calls::strtol;

@@ -1,7 +1,8 @@
 //! What only libc itself can do, found in libc's own symbol table and nowhere else.
 //!
-//! Each name is a jump through a record, which holds the resolver until the function has been looked up. A sanitizer's
-//! `pthread_create` or a program's own `dlopen` is not met.
+//! Each name is a jump through a record, which holds the resolver until the function has been looked up. A program's own
+//! `dlopen` is not met. One exception is `pthread_create` where one object brings it together with `malloc`, as sanitizers
+//! and some allocators do: they have to know each thread that allocates, and a library under us allocates in ours.
 #![allow(unsafe_code)]
 
 use super::link_map;
@@ -35,6 +36,11 @@ impl Import {
         let name = unsafe { CStr::from_ptr(self.name) };
         if self.is_of_threads && link_map::lacks_threads() {
             load(c"libpthread.so.0");
+        }
+        if name == c"pthread_create"
+            && let Some(found) = link_map::find_beside(name, c"malloc")
+        {
+            return Some(found);
         }
         link_map::find_in_libc(name).or_else(|| {
             // Before 2.34 these are in a library that few programs are linked with.
@@ -152,11 +158,15 @@ imports! {
     pthread_create = "pthread_create", libc::ENOSYS, true;
     pthread_detach = "pthread_detach", libc::ENOSYS, true;
     pthread_join = "pthread_join", libc::ENOSYS, true;
+    pthread_kill = "pthread_kill", libc::ENOSYS, true;
     pthread_attr_init = "pthread_attr_init", libc::ENOSYS, true;
     pthread_attr_destroy = "pthread_attr_destroy", libc::ENOSYS, true;
     pthread_attr_setstacksize = "pthread_attr_setstacksize", libc::ENOSYS, true;
     pthread_attr_getstack = "pthread_attr_getstack", libc::ENOSYS, true;
     pthread_attr_getguardsize = "pthread_attr_getguardsize", libc::ENOSYS, true;
+    pthread_attr_setstack = "pthread_attr_setstack", libc::ENOSYS, true;
+    pthread_attr_setdetachstate = "pthread_attr_setdetachstate", libc::ENOSYS, true;
+    pthread_attr_setguardsize = "pthread_attr_setguardsize", libc::ENOSYS, true;
     pthread_getattr_np = "pthread_getattr_np", libc::ENOSYS, true;
     pthread_setname_np = "pthread_setname_np", libc::ENOSYS, true;
     pthread_key_create = "pthread_key_create", libc::ENOSYS, true;

@@ -77,9 +77,21 @@ pub fn find_next(name: &CStr) -> Option<*const ()> {
     all().skip_while(|map| map.dynamic() != dynamic).skip(1).find_map(|map| Object::of(map).find(name))
 }
 
+/// What references to a name are bound to, those of libc's own too: a program may have a copy of libc's variable.
+pub fn find_first(name: &CStr) -> Option<*const ()> {
+    all().find_map(|map| Object::of(map).find(name))
+}
+
 /// What glibc itself defines under a name, whoever else exports one.
 pub fn find_in_libc(name: &CStr) -> Option<*const ()> {
     [LIBPTHREAD, LIBC, LIBDL].into_iter().find_map(|library| object(library)?.find(name))
+}
+
+/// What the first object that is not libc's defines under a name, if it defines the other one too.
+pub fn find_beside(name: &CStr, other: &CStr) -> Option<*const ()> {
+    let is_libc = |object: &Object| [LIBC, LIBPTHREAD].iter().any(|library| object.is_called(library));
+    let both = |object: Object| object.find(other).and_then(|_| object.find(name));
+    all().map(Object::of).filter(|object| !is_libc(object)).find_map(both)
 }
 
 /// What the dynamic linker defines under a name.

@@ -2,10 +2,11 @@
 
 use super::buffer::{PathBuffer, is_finished, split_first};
 use super::walk::{SYMLINKS_COUNT_MAX, Symlinks};
+use crate::ground::descriptor_links::LinkPath;
 use crate::ground::{Errno, Result, kernel};
 use crate::posix::mount;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Where the kernel's relative paths start from `base`.
 ///
@@ -24,15 +25,12 @@ pub fn starting_point(base: Option<BorrowedFd<'_>>) -> Result<PathBuffer> {
     if path.as_bytes().starts_with(b"/") { Ok(path) } else { Err(Errno::NOENT) }
 }
 
-/// `/proc/self/fd/N` of a kernel descriptor.
+/// The link of a kernel descriptor in `/proc`.
+///
+/// # Errors
+/// `ENAMETOOLONG` as a matter of form.
 pub fn descriptor_link(descriptor: BorrowedFd<'_>) -> Result<PathBuffer> {
-    use std::io::Write;
-    use std::os::fd::AsRawFd;
-    let mut text = [0u8; 32];
-    let mut cursor = std::io::Cursor::new(&mut text[..]);
-    write!(cursor, "/proc/self/fd/{}", descriptor.as_raw_fd()).map_err(|_| Errno::NAMETOOLONG)?;
-    let length = cursor.position() as usize;
-    PathBuffer::of(&text[..length])
+    PathBuffer::of(LinkPath::of(descriptor.as_raw_fd())?.as_bytes())
 }
 
 /// Whether a path that the kernel did not find can lead into a prefix only in ways that its text does not show: one

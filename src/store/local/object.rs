@@ -8,8 +8,9 @@ use super::complaint::complain;
 use super::record::{OBJECTS_KNOWN, Record};
 use super::store::Store;
 use super::store_directory::Refusal;
-use super::window::{self, COPY_BYTES_MAX, Windows};
+use super::window::{COPY_BYTES_MAX, Windows};
 use crate::ground::buffer::Segment;
+use crate::ground::guarded_copy::readable;
 use crate::ground::kernel;
 use crate::ground::{Errno, Result};
 use rustix::fs::{AtFlags, OFlags};
@@ -331,11 +332,12 @@ impl ObjectFiles {
                 if offset + (at + done + rest.len()) as u64 <= dense_end
                     && let Some(start) = self.window(store, file, piece, rest.len())
                 {
+                    // The pages are mapped by reads, see `window`; one that the host has lost is met here.
+                    if readable(start, rest.len()) < rest.len() {
+                        return Err(self.lost(store, piece.target));
+                    }
                     // SAFETY: mapped memory that has its space, of the part's length.
-                    let copied = unsafe {
-                        window::touch(start, rest.len());
-                        rest.copy_to(start)
-                    };
+                    let copied = unsafe { rest.copy_to(start) };
                     match copied {
                         Ok(()) => {}
                         Err(errno) if at + done == 0 => return Err(errno),

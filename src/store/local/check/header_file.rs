@@ -116,7 +116,7 @@ impl HeaderFile {
             self.is_changed = true;
         }
         let chunk_bytes = self.word(offset_of!(Header, chunk_bytes));
-        if !CHUNK_BYTES_RANGE.contains(&chunk_bytes) || chunk_bytes % CHUNK_BYTES_STEP != 0 {
+        if !CHUNK_BYTES_RANGE.contains(&chunk_bytes) || !chunk_bytes.is_multiple_of(CHUNK_BYTES_STEP) {
             wrong.push(format!("chunks of {chunk_bytes} bytes"));
             self.set_word(offset_of!(Header, chunk_bytes), CHUNK_BYTES_DEFAULT);
         }

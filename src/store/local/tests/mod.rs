@@ -3,6 +3,8 @@
 mod checking;
 mod data;
 mod full_disk;
+mod fuzz;
+mod fuzz_damage;
 mod names;
 mod opening;
 mod power;

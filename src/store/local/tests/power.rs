@@ -102,9 +102,15 @@ fn cut(copies: &[Files], synced: usize, dice: &mut Dice) -> Files {
 
 const BOOT_AT: usize = std::mem::offset_of!(super::super::header::Header, boot);
 
+const TARGETS_AT: usize = std::mem::offset_of!(super::super::header::Header, targets);
+
 fn lay_out(disk: &Files, directory: &Path) {
     for name in ["names", "targets", "stand-ins"] {
         fs::create_dir_all(directory.join(name)).unwrap();
+    }
+    let targets = disk[layout::HEADER][TARGETS_AT];
+    for target in 0..targets {
+        fs::create_dir_all(directory.join(format!("targets/{target}"))).unwrap();
     }
     for (name, bytes) in disk {
         let path = directory.join(name);

@@ -108,6 +108,7 @@ pub unsafe fn dispatch(call: &mut Call) -> Verdict {
             SYS_flock => descriptors::flock(call),
             SYS_fsync | SYS_fdatasync | SYS_sync_file_range => descriptors::sync(call),
             SYS_syncfs => descriptors::sync_container(call),
+            SYS_sync => descriptors::sync_all(),
             SYS_ftruncate => descriptors::truncate(call),
             SYS_fallocate => descriptors::allocate(call),
             SYS_fadvise64 | SYS_readahead => descriptors::advise(call),

@@ -138,6 +138,14 @@ impl Mount {
         }
     }
 
+    /// Whether there is an embedded store to connect to: one that is not there yet is not made for this.
+    pub fn has_store(&self) -> bool {
+        match &self.configuration.url {
+            StoreUrl::Local { directory } => LocalContainer::is_there(directory),
+            StoreUrl::Daos { .. } => false,
+        }
+    }
+
     /// The container, if it was connected already.
     pub fn connected(&'static self) -> Option<&'static Connected> {
         super::leaked(&self.container)

@@ -1,5 +1,6 @@
 //! The embedded engine as a container.
 
+use super::layout;
 use super::open_node::OpenNode;
 use super::store::{ROOT, Store};
 use super::{OpenError, TARGETS_RANGE};
@@ -32,6 +33,11 @@ impl LocalContainer {
         let chunk_bytes = options.chunk_bytes.unwrap_or(own);
         let read_only = options.readonly || store.is_frozen();
         Ok(Self { store, chunk_bytes, read_only })
+    }
+
+    /// Whether a directory is a store.
+    pub fn is_there(directory: &Path) -> bool {
+        layout::is_there(directory)
     }
 
     /// How many targets the store has.
@@ -110,18 +116,21 @@ impl Container for LocalContainer {
     }
 
     fn capacity(&self) -> Result<Capacity> {
-        self.store.reclaim();
         let host = rustix::fs::statvfs(self.store.path())?;
         let nodes = &self.store.header().names_lock.nodes;
         let next = nodes.next.load(Ordering::Relaxed);
         let total_nodes = super::store::NODES_COUNT_MAX;
+        // What waits for a sync is freed for whoever needs it.
+        let (condemned, condemned_bytes) = self.store.header().log.waiting();
         Ok(Capacity {
             total_bytes: host.f_blocks * host.f_frsize,
-            free_bytes: host.f_bavail * host.f_frsize,
+            free_bytes: (host.f_bavail * host.f_frsize)
+                .saturating_add(condemned_bytes)
+                .min(host.f_blocks * host.f_frsize),
             total_nodes,
             free_nodes: total_nodes
                 .saturating_sub(next)
-                .saturating_add(nodes.free_count.load(Ordering::Relaxed))
+                .saturating_add(nodes.free_count.load(Ordering::Relaxed).saturating_add(condemned))
                 .min(total_nodes),
             id: self.store.header().id.load(Ordering::Relaxed),
         })

@@ -29,6 +29,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/cache/hints.rs",
     "src/cache/lock.rs",
     "src/ground/buffer.rs",
+    "src/ground/deep_stack.rs",
     "src/ground/fault_handler.rs",
     "src/ground/file_size_limit.rs",
     "src/ground/guard.rs",

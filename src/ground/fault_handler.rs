@@ -84,7 +84,8 @@ fn ours() -> Action {
     const SA_RESTORER: usize = 0x0400_0000;
     Action {
         handler: on_fault as *const () as usize,
-        flags: libc::SA_SIGINFO as usize | libc::SA_ONSTACK as usize | SA_RESTORER,
+        // Not on an alternate stack: the thread may be in the middle of that, though it is on a stack of ours just now.
+        flags: libc::SA_SIGINFO as usize | SA_RESTORER,
         restorer: sidestep_signal_return as *const () as usize,
         mask: 0,
     }

@@ -1,6 +1,7 @@
 //! What every layer stands on: configuration, our own kernel calls, guards, clocks, diagnostics.
 
 pub mod buffer;
+pub mod deep_stack;
 pub mod descriptor_links;
 pub mod diagnostics;
 pub mod entries;

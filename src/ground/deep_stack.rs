@@ -7,7 +7,7 @@
 //! anew, though the thread is in the middle of it.
 #![allow(unsafe_code)]
 
-use super::guard;
+use super::guard::{self, Quiet};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -119,6 +119,12 @@ pub fn run<R>(work: impl FnOnce() -> R) -> R {
     }
 }
 
+/// The same, with the signals blocked for it.
+pub fn run_quiet<R>(work: impl FnOnce() -> R) -> R {
+    let _quiet = Quiet::enter();
+    run(work)
+}
+
 fn run_at<R>(end: usize, work: impl FnOnce() -> R) -> R {
     struct Place<W, R> {
         work: Option<W>,
@@ -152,7 +158,6 @@ pub fn after_fork_in_child() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::guard::Quiet;
 
     #[test]
     fn work_runs_on_another_stack_and_gives_its_answer() {

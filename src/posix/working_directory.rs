@@ -183,7 +183,7 @@ pub fn path_of(mount: &'static Mount, node: NodeId) -> Result<PathBuffer> {
         return Err(Errno::NOENT);
     }
     // From the end of the room to its front, since the names come from the last to the first.
-    let mut text = [0u8; super::path::buffer::PATH_BYTES_MAX];
+    let mut text = vec![0; super::path::buffer::PATH_BYTES_MAX];
     let mut start = text.len();
     let mut node = node;
     while node != container.root() {

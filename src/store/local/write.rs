@@ -11,6 +11,7 @@ use super::open_node::OpenNode;
 use super::record::{Extent, HAS_OBJECT, OBJECT_BEGUN, SIZE_BYTES_MAX, SLOT_BLANK};
 use super::store::{RecordGuard, SLOT_BYTES};
 use crate::ground::buffer::{Segment, total_bytes};
+use crate::ground::deep_stack::run_quiet;
 use crate::ground::{Errno, Result, kernel};
 use std::sync::atomic::{Ordering, fence};
 
@@ -152,7 +153,7 @@ impl OpenNode {
     ) -> Result<usize> {
         let record = self.record();
         let end = offset + length as u64;
-        self.grow_layout(guard, end)?;
+        run_quiet(|| self.grow_layout(guard, end))?;
         self.clear_gap(guard, offset)?;
         let extent = record.extent();
         let count = if record.has(HAS_OBJECT) {

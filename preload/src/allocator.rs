@@ -6,7 +6,7 @@
 //! ABA), filled from chunks that are never given back. What is larger is mapped and unmapped by itself.
 #![allow(unsafe_code)]
 
-use house::ground::threads;
+use house::ground::{room, threads};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,8 +19,9 @@ const LARGEST_SHIFT: u32 = 16;
 
 const SIZES_COUNT: usize = (LARGEST_SHIFT - SMALLEST_SHIFT + 1) as usize;
 
-/// Chunks are this long and aligned so. Pages of it cost memory when they are first used only.
-const CHUNK_BYTES: usize = 1 << 20;
+/// Chunks are this long and aligned so. Pages of it cost memory when they are first used only, but all of it counts for
+/// `ulimit -v` and `ulimit -d`.
+const CHUNK_BYTES: usize = 1 << 18;
 
 /// Addresses of user space have 47 bits; the tag is above them.
 const TAG_SHIFT: u32 = 48;
@@ -31,11 +32,16 @@ pub struct Allocator {
     free: [AtomicU64; SIZES_COUNT],
     /// The next unused byte of the current chunk; 0 before the first.
     unused: AtomicUsize,
+    /// A chunk for when there is no memory; 0 for none.
+    reserve: AtomicUsize,
 }
 
 #[global_allocator]
-static ALLOCATOR: Allocator =
-    Allocator { free: [const { AtomicU64::new(0) }; SIZES_COUNT], unused: AtomicUsize::new(0) };
+static ALLOCATOR: Allocator = Allocator {
+    free: [const { AtomicU64::new(0) }; SIZES_COUNT],
+    unused: AtomicUsize::new(0),
+    reserve: AtomicUsize::new(0),
+};
 
 /// Which size of block serves a layout; `None` where it is mapped by itself.
 fn size_shift(layout: Layout) -> Option<u32> {
@@ -102,7 +108,7 @@ impl Allocator {
                 }
                 continue;
             }
-            let chunk = map_chunk();
+            let chunk = self.chunk();
             if chunk.is_null() {
                 return chunk;
             }
@@ -115,6 +121,28 @@ impl Allocator {
                 }
             }
         }
+    }
+}
+
+impl Allocator {
+    /// A chunk: a new one, and with it a reserve where there is none; or else the reserve.
+    #[cold]
+    fn chunk(&self) -> *mut u8 {
+        let chunk = map_chunk();
+        if chunk.is_null() {
+            room::note_low();
+            return self.reserve.swap(0, Ordering::AcqRel) as *mut u8;
+        }
+        if self.reserve.load(Ordering::Acquire) == 0 {
+            let spare = map_chunk();
+            if !spare.is_null()
+                && self.reserve.compare_exchange(0, spare as usize, Ordering::AcqRel, Ordering::Acquire).is_err()
+            {
+                // SAFETY: nobody has seen it.
+                let _ = unsafe { munmap(spare.cast(), CHUNK_BYTES) };
+            }
+        }
+        chunk
     }
 }
 

@@ -7,5 +7,6 @@ pub mod dispatch;
 pub mod doctor;
 pub mod doors;
 pub mod gate;
+pub mod runtime;
 pub mod serve;
 pub mod start;

@@ -2,16 +2,17 @@
 #![allow(unsafe_code)]
 
 use crate::dispatch::{self, Call, Verdict};
+use crate::runtime::errno;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Has the dispatcher serve a call. A panic becomes `EIO`; the panic hook has told it. `errno` is left alone.
+/// Has the dispatcher serve a call. A panic becomes `EIO`; the panic hook has told it. `errno` is left alone: libraries
+/// under us write to it.
 ///
 /// # Safety
 /// `call` is the application's (see [`dispatch::dispatch`]).
 pub unsafe fn serve(call: &mut Call) -> Verdict {
-    // SAFETY: always this thread's own errno.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
+    let errno = errno::of_program();
+    // SAFETY: this thread's own word.
     let before = unsafe { *errno };
     // SAFETY: by the caller's word.
     let verdict = catch_unwind(AssertUnwindSafe(|| unsafe { dispatch::dispatch(call) }));

@@ -56,7 +56,7 @@ fn leave_the_library() -> Result<(), Failure> {
 
 fn failure(store: &Path, error: &CheckError) -> Failure {
     match error {
-        CheckError::Open(_) | CheckError::InUse { .. } => Failure::new(NOT_CHECKED, error),
+        CheckError::Open(_) | CheckError::Beyond(_) | CheckError::InUse { .. } => Failure::new(NOT_CHECKED, error),
         CheckError::Host { .. } => Failure::new(NOT_CHECKED, format_args!("{}: {error}", store.display())),
     }
 }

@@ -148,12 +148,11 @@ pub fn let_through(signals: u64) {
 /// In a thread of our own, where [`Quiet`] blocks everything: libc's own two signals must come through, since a `setuid`
 /// of the program waits until every thread has answered. libc's call leaves them out of any mask.
 pub fn allow_libc_signals() {
-    // SAFETY: an all-zero set is a value of the type; both calls only write to it and read from it.
+    const LEFT_OPEN: u64 = 1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1);
+    // SAFETY: an all-zero set is a value of the type, and its first word is the signals from 1 to 64.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut set);
-        libc::sigdelset(&raw mut set, libc::SIGSEGV);
-        libc::sigdelset(&raw mut set, libc::SIGBUS);
+        (&raw mut set).cast::<u64>().write(!LEFT_OPEN);
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
     }
 }

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::buffer::Segment;
-use super::{Errno, Result, descriptor_links, parked};
+use super::{Errno, Result, clock, descriptor_links, parked};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -111,12 +111,29 @@ impl Low {
         rustix::fs::openat(directory, path, flags | OFlags::CLOEXEC, mode).map(|owned| Self(owned.into_raw_fd()))
     }
 
+    /// As [`Low::open`], of a path below `directory` that meets no symlink, and without waiting for anybody: not even a
+    /// FIFO's other end.
+    ///
+    /// # Errors
+    /// As openat(2); `ELOOP` or `ENOTDIR` for a symlink.
+    pub fn open_beneath(directory: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Result<Self> {
+        super::beneath::open(directory, path, flags, mode).map(|owned| Self(owned.into_raw_fd()))
+    }
+
     /// Moves it out of the application's way for good.
     ///
     /// # Errors
     /// `EMFILE`.
     pub fn park(self) -> Result<Parked> {
         park_copy(self.as_fd())
+    }
+
+    /// As an owner that closes it when dropped, for whoever hands it on.
+    pub fn into_owned(self) -> OwnedFd {
+        let number = self.0;
+        std::mem::forget(self);
+        // SAFETY: this number was owned here.
+        unsafe { OwnedFd::from_raw_fd(number) }
     }
 
     fn into_parked(self) -> Result<Parked> {
@@ -391,17 +408,12 @@ pub fn sleep(microseconds: u32) {
 /// the kernel's own file systems tell such changes apart since 6.13.
 #[inline]
 pub fn now() -> i64 {
-    nanoseconds(rustix::time::ClockId::Realtime)
+    clock::nanoseconds(clock::Clock::Realtime)
 }
 
 /// Nanoseconds of a clock that nobody sets, the same for all processes of the node.
 pub fn monotonic() -> i64 {
-    nanoseconds(rustix::time::ClockId::Monotonic)
-}
-
-fn nanoseconds(clock: rustix::time::ClockId) -> i64 {
-    let time = rustix::time::clock_gettime(clock);
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
+    clock::nanoseconds(clock::Clock::Monotonic)
 }
 
 /// Whether this process has one thread.

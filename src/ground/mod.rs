@@ -1,6 +1,8 @@
 //! What every layer stands on: configuration, our own kernel calls, guards, clocks, diagnostics.
 
+pub mod beneath;
 pub mod buffer;
+pub mod clock;
 pub mod deep_stack;
 pub mod descriptor_links;
 pub mod diagnostics;
@@ -13,6 +15,7 @@ pub mod kernel;
 pub mod mounts;
 pub mod own_thread;
 pub mod parked;
+pub mod room;
 pub mod signals;
 pub mod standby;
 pub mod threads;

@@ -9,6 +9,7 @@
 mod environment;
 mod error;
 pub mod glob;
+mod own_files;
 mod parse;
 mod size;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod text;
 
 pub use environment::{from_environment, is_turned_off, means_off};
 pub use error::{MountsError, Trouble};
+pub use own_files::leads_under;
 pub use parse::{parse, parse_from};
 pub use text::{escape, to_text};
 

@@ -4,7 +4,7 @@ use super::{process, turn, working_directory};
 use crate::cache::{self, CachedContainer};
 use crate::ground::guard::{self, Quiet};
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
-use crate::ground::{Errno, Result, deep_stack, diagnostics, kernel, own_thread, standby};
+use crate::ground::{Errno, Result, deep_stack, diagnostics, kernel, own_thread, room, standby};
 use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
 use crate::store::{Container, NodeId};
@@ -128,6 +128,9 @@ impl Mount {
             // A child that was made past libc's handlers sets its tables right before it uses them.
             process::standing();
         }
+        if room::is_low() {
+            return Err(Errno::NOMEM);
+        }
         match super::leaked(&self.container) {
             Some(connected) => Ok(connected),
             None => self.connect_first(),
@@ -199,6 +202,9 @@ impl Mount {
     }
 
     fn open(&self) -> Result<&'static Connected> {
+        if !room::is_plenty() {
+            return Err(self.refuse(Errno::NOMEM, "no memory is left to open it; raise ulimit -v or ulimit -d"));
+        }
         let container: Box<dyn Container> = match &self.configuration.url {
             StoreUrl::Local { directory } => match LocalContainer::open(directory, &self.configuration.options) {
                 Ok(container) => Box::new(container),
@@ -251,6 +257,11 @@ pub fn nested_at(outer: &'static Mount, directory: NodeId, name: &[u8]) -> Optio
 
 fn connected() -> impl Iterator<Item = &'static Connected> {
     all().iter().filter_map(Mount::connected)
+}
+
+/// The prefixes of all mounts.
+pub fn prefixes() -> impl Iterator<Item = &'static [u8]> + Clone {
+    all().iter().map(|mount| mount.configuration.prefix.as_slice())
 }
 
 /// Every byte that this process has written is in its store: before another process is made, and before this one ends

@@ -5,7 +5,7 @@ use super::by_path::{Side, Where, side};
 use super::{Call, Verdict, environment};
 use crate::serve::kernel;
 use house::ground::{Errno, Result, diagnostics, fault_handler, guard, mounts};
-use house::posix::descriptor::{handover, table};
+use house::posix::descriptor::{entries, handover, table};
 use house::posix::path::{Place, Symlinks};
 use house::posix::permission::{self, Want};
 use house::posix::{credentials, limits, mount, process, report};
@@ -24,6 +24,7 @@ pub fn start() -> bool {
             return false;
         }
     };
+    entries::make();
     process::start(become_new_process);
     report::start();
     environment::start(&configured);

@@ -15,7 +15,8 @@ use super::shape::Shape;
 use crate::cancellation::{self, Cancellation};
 use crate::dispatch::Verdict;
 use crate::gate::calls::{self, Class};
-use crate::serve;
+use crate::runtime::{errno, program};
+use crate::{serve, start};
 use house::ground::guard;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
@@ -69,7 +70,7 @@ pub fn resolve_all() {
 }
 
 /// Finds the next function behind a door and remembers it.
-unsafe extern "C" fn resolve(door: &Door) -> *const () {
+unsafe fn resolve(door: &Door) -> *const () {
     // SAFETY: the name is terminated.
     let next = unsafe {
         if door.is_in_every_libc {
@@ -86,10 +87,26 @@ unsafe extern "C" fn resolve(door: &Door) -> *const () {
     next
 }
 
+/// Where the first call of a door goes: the library is started, and from then on the symbols may be the whole door.
+unsafe extern "C" fn first_call(door: &Door) -> *const () {
+    start::start();
+    // SAFETY: as any caller of `resolve`.
+    let next = unsafe { resolve(door) };
+    if WHOLE.load(Ordering::Acquire) == 0 { next } else { sidestep_door_enter as *const () }
+}
+
 unsafe extern "C" fn missing() -> isize {
-    // SAFETY: this thread's own errno.
-    unsafe { *libc::__errno_location() = libc::ENOSYS };
+    set_errno(libc::ENOSYS);
     -1
+}
+
+/// Tells the program.
+fn set_errno(errno: c_int) {
+    let word = errno::of_program();
+    if !word.is_null() {
+        // SAFETY: this thread's own word.
+        unsafe { *word = errno };
+    }
 }
 
 /// What the common assembly lays down: a C function's arguments.
@@ -153,7 +170,7 @@ std::arch::global_asm!(
     ".cfi_endproc",
     ".size sidestep_door_enter, . - sidestep_door_enter",
     // What a door jumps to before it knows its next function. r11: the door. Another library's constructor may be
-    // here before ours ran.
+    // here before ours ran, and starts the library.
     ".balign 16",
     ".globl sidestep_door_resolve",
     ".hidden sidestep_door_resolve",
@@ -173,9 +190,10 @@ std::arch::global_asm!(
     "mov [rsp + 32], r8",
     "mov [rsp + 40], r9",
     "mov [rsp + 48], rax",
+    "mov [rsp + 56], r11",
     "mov rdi, r11",
-    "call {resolve}",
-    "mov r11, rax",
+    "call {first_call}",
+    "mov r10, rax",
     "mov rdi, [rsp]",
     "mov rsi, [rsp + 8]",
     "mov rdx, [rsp + 16]",
@@ -183,17 +201,19 @@ std::arch::global_asm!(
     "mov r8, [rsp + 32]",
     "mov r9, [rsp + 40]",
     "mov rax, [rsp + 48]",
+    "mov r11, [rsp + 56]",
     "leave",
     ".cfi_def_cfa rsp, 8",
-    "jmp r11",
+    "jmp r10",
     ".cfi_endproc",
     ".size sidestep_door_resolve, . - sidestep_door_resolve",
     ".popsection",
     enter = sym enter,
-    resolve = sym resolve,
+    first_call = sym first_call,
 );
 
 unsafe extern "C" {
+    fn sidestep_door_enter();
     fn sidestep_door_resolve();
 }
 
@@ -223,7 +243,7 @@ fn enter_allocating(frame: &mut Frame) -> c_int {
     if !is_kept {
         frame.arguments = original;
         // SAFETY: allocated above, and given to nobody.
-        unsafe { libc::free(buffer) };
+        unsafe { program::free(buffer) };
     }
     served
 }
@@ -235,8 +255,7 @@ fn finish(frame: &mut Frame, value: Option<i64>) -> c_int {
     frame.result = match frame.door.shape.result(&frame.arguments, value) {
         Ok(result) => result,
         Err((errno, result)) => {
-            // SAFETY: this thread's own errno.
-            unsafe { *libc::__errno_location() = errno };
+            set_errno(errno);
             result
         }
     };
@@ -315,10 +334,10 @@ pub(super) use doors;
 macro_rules! descriptor {
     ($door:path) => {
         std::arch::naked_asm!(
-            "cmp edi, {count}",
+            "cmp edi, dword ptr [rip + {count}]",
             "jae 2f",
             "mov r10d, edi",
-            "lea r11, [rip + {entries}]",
+            "mov r11, qword ptr [rip + {entries}]",
             "cmp dword ptr [r11 + r10 * 4], 0",
             "lea r11, [rip + {door}]",
             "jne sidestep_door_enter",
@@ -326,7 +345,7 @@ macro_rules! descriptor {
             "2:",
             "lea r11, [rip + {door}]",
             "jmp qword ptr [r11]",
-            count = const house::posix::descriptor::entries::DESCRIPTORS_COUNT_MAX,
+            count = sym house::posix::descriptor::entries::COUNT,
             entries = sym house::posix::descriptor::entries::ENTRIES,
             door = sym $door,
         )

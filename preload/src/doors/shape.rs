@@ -2,11 +2,8 @@
 #![allow(unsafe_code)]
 
 use crate::dispatch::Call;
-use std::ffi::{c_char, c_void};
-
-unsafe extern "C" {
-    static environ: *const *const c_char;
-}
+use crate::runtime::program;
+use std::ffi::c_void;
 
 /// The difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +48,7 @@ impl Shape {
             Shape::EffectiveAccess => [libc::AT_FDCWD as u64, a, b, libc::AT_EACCESS as u64, 0, 0],
             Shape::DescriptorTimes => [a, 0, b, 0, 0, 0],
             Shape::WorkingDirectory => [a, b, 0, 0, 0, 0],
-            // SAFETY: libc's variable; who changes the environment while he calls exec has a race of his own.
-            Shape::OwnEnvironment => [a, b, unsafe { environ } as u64, 0, 0, 0],
+            Shape::OwnEnvironment => [a, b, program::environment() as u64, 0, 0, 0],
             Shape::Before => [0; 6],
         };
         Some(Call { number, arguments })
@@ -69,7 +65,7 @@ impl Shape {
             arguments[1] = libc::PATH_MAX as u64;
         }
         // SAFETY: has no precondition. The caller frees it, so it is malloc's.
-        let buffer = unsafe { libc::malloc(arguments[1] as usize) };
+        let buffer = unsafe { program::malloc(arguments[1] as usize) };
         arguments[0] = buffer as u64;
         buffer
     }

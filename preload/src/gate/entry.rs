@@ -11,11 +11,12 @@
 #![allow(unsafe_code)]
 
 use super::calls::{self, Class};
+use super::late;
 use crate::cancellation::Cancellation;
 use crate::dispatch::{self, Call, Verdict};
 use crate::serve;
 use house::ground::guard;
-use house::posix::descriptor::entries::{DESCRIPTORS_COUNT_MAX, ENTRIES};
+use house::posix::descriptor::entries::{COUNT, ENTRIES, entry};
 use std::sync::atomic::Ordering;
 
 /// What the entry's assembly keeps on the stack.
@@ -44,17 +45,17 @@ std::arch::global_asm!(
     "cmp r11d, {descriptor}",
     "jne 2f",
     // A number with rubbish in its upper half goes to Rust, which looks at the lower half only, as the kernel does.
-    "cmp rdi, {descriptors}",
+    "cmp rdi, qword ptr [rip + {descriptors}]",
     "jae sidestep_gate_entry",
-    "lea r11, [rip + {entries}]",
+    "mov r11, qword ptr [rip + {entries}]",
     "cmp dword ptr [r11 + rdi * 4], 0",
     "jne sidestep_gate_entry",
     "4: jmp qword ptr [rcx]",
     "2: cmp r11d, {mapping}",
     "jne 3f",
-    "cmp r8, {descriptors}",
+    "cmp r8, qword ptr [rip + {descriptors}]",
     "jae sidestep_gate_entry",
-    "lea r11, [rip + {entries}]",
+    "mov r11, qword ptr [rip + {entries}]",
     "cmp dword ptr [r11 + r8 * 4], 0",
     "je 4b",
     "jmp sidestep_gate_entry",
@@ -153,7 +154,7 @@ std::arch::global_asm!(
     mapping = const Class::Mapping as u32,
     mask = const Class::Mask as u32,
     mask_word = const 8 * guard::MASK_WORD_INDEX,
-    descriptors = const DESCRIPTORS_COUNT_MAX,
+    descriptors = sym COUNT,
     entries = sym ENTRIES,
     serve = sym enter,
 );
@@ -175,7 +176,7 @@ pub fn lookup_address() -> usize {
 
 /// Whether a descriptor is ours. Only the lower half counts, as for the kernel.
 fn is_ours(descriptor: u64) -> bool {
-    ENTRIES.get(descriptor as u32 as usize).is_some_and(|entry| entry.load(Ordering::Relaxed) != 0)
+    entry(descriptor as i32).is_some_and(|entry| entry.load(Ordering::Relaxed) != 0)
 }
 
 /// Serves a call from a site. 0: the kernel does it; 1: done, with the result where the number was.
@@ -186,6 +187,10 @@ unsafe extern "C-unwind" fn enter(frame: *mut Frame) -> u64 {
     // SAFETY: by the caller's word; nobody else knows the frame.
     let frame = unsafe { &mut *frame };
     let mut call = frame.call.copied_by_words();
+    if let Some(result) = late::look(frame.record, &call) {
+        frame.call.number = result as u64;
+        return 1;
+    }
     let goes_on = match calls::class(call.number) {
         Class::Descriptor => is_ours(call.arguments[0]),
         Class::Mapping => is_ours(call.arguments[4]),

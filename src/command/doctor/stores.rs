@@ -16,6 +16,9 @@ use std::path::Path;
 /// Less than this is soon full.
 const FREE_BYTES_MIN: u64 = 64 << 20;
 
+/// A store whose directory others may write to is shared with them, see the engine's `store_directory`.
+const SHARED_MODE: u32 = 0o022;
+
 /// File systems of the network: memory mapped from them is not coherent between nodes, and locks may not be either.
 const NETWORK_FILE_SYSTEMS: &[(u64, &str)] = &[
     (0x6969, "NFS"),
@@ -85,9 +88,9 @@ fn local(topic: &str, mount: &Mount, directory: &Path) -> Finding {
         return Finding::trouble(topic, format_args!("local:{path} is not a directory"), "name another place");
     }
     let user = rustix::process::geteuid();
-    if data.uid() != user.as_raw() && !user.is_root() {
-        let what = format!("local:{path} belongs to user {}", data.uid());
-        return Finding::trouble(topic, what, "use a store of your own: a store is for one user");
+    if data.uid() != user.as_raw() && data.mode() & SHARED_MODE == 0 {
+        let what = format!("local:{path} belongs to user {}, who does not share it", data.uid());
+        return Finding::trouble(topic, what, "use a store of your own, or have its owner share it (chmod g+w)");
     }
     if !mount.options.readonly && access(directory, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         let remedy = "make it writable to you, or mount it with ?readonly";

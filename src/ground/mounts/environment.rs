@@ -1,6 +1,7 @@
 //! Where the mounts of this process are written down.
 
-use super::{MOUNTS_VARIABLE, Mount, MountOptions, MountsError, StoreUrl, Trouble, parse, parse::parse_prefix};
+use super::{MOUNTS_VARIABLE, Mount, MountOptions, MountsError, StoreUrl, Trouble};
+use super::{leads_under, parse, parse::parse_prefix};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -29,14 +30,18 @@ pub(super) fn from_variables(variable: &Variables) -> Result<Vec<Mount>, MountsE
     if let Some(prefix) = variable("D_IL_MOUNT_POINT") {
         return pil4dfs_mount(&prefix, &variable);
     }
-    let directory = default_store_of(&variable).ok_or_else(|| MountsError {
+    let fault = |found: String, trouble| MountsError {
         source: MOUNTS_VARIABLE,
         mount: 0,
         mount_text: String::new(),
         offset_bytes: 0,
-        found: "local:".to_owned(),
-        trouble: Trouble::NoHome,
-    })?;
+        found,
+        trouble,
+    };
+    let directory = default_store_of(&variable).ok_or_else(|| fault("local:".to_owned(), Trouble::NoHome))?;
+    if leads_under(directory.as_os_str().as_bytes(), std::iter::once(DEFAULT_PREFIX)) {
+        return Err(fault(directory.display().to_string(), Trouble::HomeUnderPrefix));
+    }
     let url = StoreUrl::Local { directory };
     Ok(vec![Mount { prefix: DEFAULT_PREFIX.to_vec(), url, options: MountOptions::default() }])
 }

@@ -44,6 +44,8 @@ pub enum Trouble {
     StoreUnderPrefix,
     /// `local:` without a directory, and no home to put the default one in.
     NoHome,
+    /// The default store lies under the default prefix: `HOME` or `XDG_DATA_HOME` does.
+    HomeUnderPrefix,
     /// Not `POOL/CONTAINER`.
     BadContainer,
     /// An option that does not exist.
@@ -89,6 +91,7 @@ impl Trouble {
             Self::RelativeDirectory => "is not an absolute path",
             Self::StoreUnderPrefix => "lies under a prefix of this list",
             Self::NoHome => "has no directory, and neither XDG_DATA_HOME nor HOME says where the default one is",
+            Self::HomeUnderPrefix => "would be the default store, and lies under its own prefix, /daos",
             Self::BadContainer => "is not a pool and a container",
             Self::UnknownOption => "is no option of a mount",
             Self::RepeatedOption => "is given twice",
@@ -119,7 +122,7 @@ impl Trouble {
             Self::UnknownStore => "write local:DIRECTORY or daos:POOL/CONTAINER",
             Self::RelativeDirectory => "write the store's directory from the root on, like local:/var/tmp/store",
             Self::StoreUnderPrefix => "keep the store outside all prefixes, like local:/var/tmp/store",
-            Self::NoHome => DIRECTORY_REMEDY,
+            Self::NoHome | Self::HomeUnderPrefix => DIRECTORY_REMEDY,
             Self::BadContainer => "write daos:POOL/CONTAINER, with labels or UUIDs",
             Self::UnknownOption => {
                 "the options are chunk=, targets=, consistency=, cache=, readonly, snapshot=, sys=, timeout=, exclude="
@@ -142,8 +145,8 @@ impl Trouble {
     }
 }
 
-/// What helps where there is no home directory.
-const DIRECTORY_REMEDY: &str = "set HOME, or name the store: SIDESTEP_MOUNTS=/daos=local:/some/directory";
+/// What helps where there is no home directory, or none for a store.
+const DIRECTORY_REMEDY: &str = "set HOME elsewhere, or name the store: SIDESTEP_MOUNTS=/daos=local:/some/directory";
 
 impl fmt::Display for MountsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

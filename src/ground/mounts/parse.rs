@@ -3,6 +3,7 @@
 //! `PREFIX=URL[?OPTION[&OPTION]...][,...]`. A byte with a meaning of its own is written `%XX`, as in any URL.
 
 use super::environment::default_store;
+use super::own_files::{is_below, leads_under};
 use super::{CHUNK_BYTES, CHUNK_STEP_BYTES, Consistency, MOUNTS_VARIABLE, TARGETS, TIMEOUT_SECONDS, glob, size};
 use super::{Mount, MountOptions, MountsError, StoreUrl, Trouble};
 use std::ffi::OsString;
@@ -109,18 +110,13 @@ pub fn parse_from(source: &'static str, text: &[u8]) -> Result<Vec<Mount>, Mount
     // A second walk, because a store may lie under the prefix of a later mount.
     for (index, span) in list.parts(b',').enumerate() {
         if let Some(StoreUrl::Local { directory }) = mounts.get(index).map(|mount| &mount.url)
-            && mounts.iter().any(|mount| is_below(directory.as_os_str().as_bytes(), &mount.prefix))
+            && leads_under(directory.as_os_str().as_bytes(), mounts.iter().map(|mount| mount.prefix.as_slice()))
         {
             let at = span.cut(b'=').1.unwrap_or(span).cut(b'?').0;
             return Err(told(index, span, at.fault(Trouble::StoreUnderPrefix)));
         }
     }
     Ok(mounts)
-}
-
-/// Whether `path` is `prefix` or something under it.
-fn is_below(path: &[u8], prefix: &[u8]) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
 /// One mount.

@@ -146,6 +146,11 @@ fn a_process_that_was_told_nothing_has_the_default_store() {
     );
     assert_eq!(with(&[("HOME", "h")]).unwrap_err().trouble, Trouble::NoHome);
     assert_eq!(with(&[]).unwrap_err().trouble, Trouble::NoHome);
+    for home in ["/daos", "/daos/", "/daos/u", "/x/../daos/u"] {
+        assert_eq!(with(&[("HOME", home)]).unwrap_err().trouble, Trouble::HomeUnderPrefix);
+        assert_eq!(with(&[("HOME", "/h"), ("XDG_DATA_HOME", home)]).unwrap_err().trouble, Trouble::HomeUnderPrefix);
+    }
+    assert!(with(&[("HOME", "/daos-home")]).is_ok());
 }
 
 #[test]

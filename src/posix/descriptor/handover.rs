@@ -9,7 +9,7 @@ use super::slots::{self, Held};
 use super::{page, table};
 use crate::ground::guard::Quiet;
 use crate::ground::kernel::{self, Parked};
-use crate::ground::{Errno, Result, parked};
+use crate::ground::{Errno, Result, file_size_limit, parked};
 use crate::posix::description::Description;
 use crate::posix::mount;
 use crate::posix::path::PathBuffer;
@@ -85,7 +85,7 @@ pub fn before_exit() {
 fn make_page(description: &Description) -> Result<(OwnedFd, *mut page::Page, Parked)> {
     let connected = description.mount.connect()?;
     let memory = rustix::fs::memfd_create(placeholder::NAME, MemfdFlags::CLOEXEC)?;
-    rustix::fs::ftruncate(&memory, page::PAGE_BYTES as u64)?;
+    file_size_limit::without(|| rustix::fs::ftruncate(&memory, page::PAGE_BYTES as u64))?;
     let hold = kernel::park_inheritable(connected.container.hold(description.found())?)?;
     let mapped = page::map(memory.as_fd())?;
     // SAFETY: mapped just now.

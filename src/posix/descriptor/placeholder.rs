@@ -56,7 +56,7 @@ fn original() -> Result<BorrowedFd<'static>> {
 /// `EMFILE` as the application's own limit has it, `ENFILE`, `EINVAL` for a minimum beyond the limit.
 pub fn make(minimum: i32, close_on_exec: bool) -> Result<OwnedFd> {
     let placeholder = duplicate(original()?, minimum, close_on_exec)?;
-    if placeholder.as_raw_fd() as usize >= super::entries::DESCRIPTORS_COUNT_MAX {
+    if super::entries::entry(placeholder.as_raw_fd()).is_none() {
         return Err(Errno::MFILE);
     }
     Ok(placeholder)

@@ -1,6 +1,6 @@
 //! From a descriptor number to its open file description.
 
-use super::entries::{DESCRIPTORS_COUNT_MAX, ENDING, ENTRIES, INHERITED, NOT_OURS, PARKED, entry};
+use super::entries::{self, ENDING, INHERITED, NOT_OURS, PARKED, entry};
 use super::slots::{self, Held};
 use super::{handover, placeholder};
 use crate::ground::{Errno, Result, guard, kernel};
@@ -166,8 +166,7 @@ pub fn is_inherited(descriptor: i32) -> bool {
 
 /// The numbers from `first` to `last` whose entry is set, with the entry; parked ones included.
 pub fn each_set(first: usize, last: usize, mut visit: impl FnMut(i32, u32)) {
-    let end = last.saturating_add(1).min(DESCRIPTORS_COUNT_MAX);
-    for (descriptor, entry) in ENTRIES.iter().enumerate().take(end).skip(first) {
+    for (descriptor, entry) in entries::table().iter().enumerate().take(last.saturating_add(1)).skip(first) {
         let word = entry.load(Ordering::Acquire);
         if word != NOT_OURS {
             visit(descriptor as i32, word);

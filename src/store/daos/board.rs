@@ -15,8 +15,8 @@
 
 use super::object::ObjectId;
 use super::patience;
-use crate::ground::Result;
 use crate::ground::kernel::{self, Low};
+use crate::ground::{Result, file_size_limit};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::os::fd::AsFd;
@@ -199,7 +199,7 @@ fn map(path: &str) -> Result<&'static Words> {
     let file = Low::open(CWD, path, flags, Mode::from_raw_mode(0o600))?;
     if rustix::fs::fstat(file.as_fd())?.st_size < length as i64 {
         // Only ever longer: a page that another process has mapped stays.
-        rustix::fs::ftruncate(file.as_fd(), length as u64)?;
+        file_size_limit::without(|| rustix::fs::ftruncate(file.as_fd(), length as u64))?;
     }
     let protection = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: a new mapping at a place of the kernel's choice, `length` bytes of a file that is as long and that nobody

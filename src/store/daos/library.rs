@@ -159,6 +159,22 @@ fn symbol(handle: *mut c_void, name: &CStr) -> *mut c_void {
     unsafe { libc::dlsym(handle, name.as_ptr()) }
 }
 
+/// Gives back memory that the libraries made with `malloc`. Theirs is the program's, and not what this crate is linked
+/// with.
+///
+/// # Safety
+/// As the C function's.
+pub unsafe fn free(block: *mut c_void) {
+    if block.is_null() {
+        return;
+    }
+    let found = symbol(libc::RTLD_DEFAULT, c"free");
+    if !found.is_null() {
+        // SAFETY: the function of that name has this type.
+        unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(found)(block) }
+    }
+}
+
 /// Fills the table; the name of the first needed call that is missing. Every field of the table is named here, or it
 /// does not compile.
 macro_rules! look_up {

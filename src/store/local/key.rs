@@ -159,6 +159,11 @@ pub fn first_position(hash_key: u64, name: &[u8]) -> u64 {
     ((hash(hash_key, name) >> 8).max(1)) * POSITIONS_PER_HASH
 }
 
+/// Whether a name may be at a position, as far as its hash goes.
+pub fn is_position_of(hash_key: u64, name: &[u8], position: u64) -> bool {
+    position / POSITIONS_PER_HASH == first_position(hash_key, name) / POSITIONS_PER_HASH
+}
+
 /// A hash by folded multiplication, 8 bytes at a step. On the disk: it must never change for format 1.
 #[inline]
 pub fn hash(key: u64, name: &[u8]) -> u64 {

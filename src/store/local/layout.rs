@@ -6,15 +6,20 @@
 //! names/            the tree of names
 //! nodes  slots      the inode table, the inline slots
 //! recent            the names used or changed last
+//! log               the changes since the newer checkpoint
+//! checkpoint.0, .1  all names, at two moments
+//! intents           the short overwrites that are under way, made at the first one
 //! targets/T/HH/     object files, INO.GENERATION
 //! stand-ins/        directories for the kernel to stand in, INO.GENERATION
 //! ```
 #![allow(unsafe_code)]
 
 use super::header::{FORMAT, HEADER_BYTES, Header, MAGIC};
+use super::log::host;
 use super::recent::{RECENT_BYTES, Recent};
 use super::record::RECORD_BYTES;
 use super::store::SLOT_BYTES;
+use super::store_directory::{Refusal, StoreDirectory};
 use super::{CHUNK_BYTES_RANGE, CHUNK_BYTES_STEP, OpenError, TARGETS_RANGE};
 use crate::ground::kernel::{self, Low, Parked, RangeLock};
 use crate::ground::mounts::MountOptions;
@@ -32,20 +37,44 @@ pub const HEADER: &str = "store";
 /// The directory of the tree.
 pub const NAMES: &str = "names";
 /// The tree's file.
-const TREE: &str = "names/data.mdb";
+pub const TREE: &str = "names/data.mdb";
+/// The file of LMDB's own locks.
+pub const TREE_LOCK: &str = "names/lock.mdb";
 /// The inode table.
 pub const NODES: &str = "nodes";
 /// The inline slots.
 pub const SLOTS: &str = "slots";
 /// The names used or changed last.
 pub const RECENT: &str = "recent";
+/// The log of changes.
+pub const LOG: &str = "log";
+/// The two checkpoints.
+pub const CHECKPOINTS: [&str; 2] = ["checkpoint.0", "checkpoint.1"];
+/// The files that have to be there after a cut of power. The tree and the recent names are made anew.
+pub const FILES: [&str; 7] = [LIVE, NODES, SLOTS, RECENT, LOG, CHECKPOINTS[0], CHECKPOINTS[1]];
+/// The short overwrites that are under way.
+pub const INTENTS: &str = "intents";
 /// The directory of targets.
 pub const TARGETS: &str = "targets";
 /// The directory of stand-ins.
 pub const STAND_INS: &str = "stand-ins";
 const HEADER_NEW: &str = "store.new";
 
-const OURS: [&str; 9] = [LIVE, HEADER, HEADER_NEW, NAMES, NODES, SLOTS, RECENT, TARGETS, STAND_INS];
+const OURS: [&str; 13] = [
+    LIVE,
+    HEADER,
+    HEADER_NEW,
+    NAMES,
+    NODES,
+    SLOTS,
+    RECENT,
+    INTENTS,
+    LOG,
+    CHECKPOINTS[0],
+    CHECKPOINTS[1],
+    TARGETS,
+    STAND_INS,
+];
 
 /// The byte of `live` that is locked while the store is made or opened.
 pub const OPENING_BYTE: u64 = 0;
@@ -54,9 +83,8 @@ pub const OPENING_BYTE: u64 = 0;
 pub const PATIENCE_MILLISECONDS: u32 = 10_000;
 
 /// The chunk size of new files of a new store, unless the mount says otherwise: DAOS's own.
-const CHUNK_BYTES_DEFAULT: u64 = 1 << 20;
+pub const CHUNK_BYTES_DEFAULT: u64 = 1 << 20;
 
-const PRIVATE_FILE: Mode = Mode::from_raw_mode(0o600);
 const PRIVATE_DIRECTORY: Mode = Mode::from_raw_mode(0o700);
 
 /// A store's directory, with its header mapped.
@@ -65,6 +93,8 @@ pub struct Layout {
     pub path: PathBuf,
     /// The directory itself.
     pub root: Parked,
+    /// The same, for whoever opens what is in it.
+    pub directory: StoreDirectory,
     /// The header. Mapped for as long as this lives.
     pub header: NonNull<Header>,
     /// The recent names. Mapped for as long as this lives.
@@ -84,10 +114,14 @@ impl Layout {
         let load = |word: &std::sync::atomic::AtomicU64| word.load(std::sync::atomic::Ordering::Acquire);
         let nodes = load(&header.names_lock.nodes.allocated) * RECORD_BYTES as u64;
         let slots = load(&header.allocation_lock.slots.allocated) * SLOT_BYTES;
-        let names = [(NODES, nodes), (SLOTS, slots), (TREE, load(&header.names_bytes))];
+        let log = load(&header.log.allocated);
+        let names = [(NODES, nodes), (SLOTS, slots), (TREE, load(&header.names_bytes)), (LOG, log)];
         for (name, needed) in names.into_iter().filter(|(_, needed)| *needed != 0) {
-            let stat = rustix::fs::statat(&self.root, name, rustix::fs::AtFlags::empty());
-            let length = stat.map_or(0, |stat| stat.st_size.cast_unsigned());
+            let length = match self.directory.stat(name) {
+                Ok(stat) => stat.st_size.cast_unsigned(),
+                Err(Refusal::Host(Errno::NOENT)) => 0,
+                Err(refusal) => return Err(refused(&self.path, name, "opening", refusal)),
+            };
             if length < needed {
                 let what = format!("its file `{name}` has {length} bytes and should have {needed}");
                 return Err(OpenError::Damaged { directory: self.path.clone(), what });
@@ -129,18 +163,22 @@ pub fn open(directory: &Path, options: &MountOptions) -> Result<Layout, OpenErro
         }
     };
     let path = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-    match Low::open(root.as_fd(), HEADER, OFlags::RDONLY, Mode::empty()) {
+    let within = StoreDirectory::of(&root).map_err(|errno| host(directory, "opening", errno))?;
+    if let Some(owner) = within.stranger() {
+        return Err(OpenError::Stranger { directory: directory.into(), owner });
+    }
+    match within.open(HEADER, OFlags::RDONLY) {
         Ok(_) => {}
-        Err(Errno::NOENT) if may_make => make(directory, &root, options)?,
-        Err(Errno::NOENT) => {
-            refuse_strangers(directory, &root)?;
+        Err(Refusal::Host(Errno::NOENT)) if may_make => make(directory, within, options)?,
+        Err(Refusal::Host(Errno::NOENT)) => {
+            refuse_strangers(directory, within)?;
             return Err(OpenError::ReadOnlyAndAbsent { directory: directory.into() });
         }
-        Err(errno) => return Err(host(&directory.join(HEADER), "opening", errno)),
+        Err(refusal) => return Err(refused(directory, HEADER, "opening", refusal)),
     }
-    let (header, frozen) = map_header(directory, &root)?;
-    let recent = map_recent(directory, &root, frozen)?;
-    Ok(Layout { path, root, header, recent, frozen })
+    let (header, frozen) = map_header(directory, within)?;
+    let recent = map_recent(directory, within, frozen)?;
+    Ok(Layout { path, root, directory: within, header, recent, frozen })
 }
 
 fn check_options(options: &MountOptions) -> Result<(), OpenError> {
@@ -166,6 +204,17 @@ pub fn host_error(directory: &Path, path: &Path, doing: &'static str, errno: Err
     }
 }
 
+/// A refusal in the store's terms.
+pub fn refused(directory: &Path, name: &str, doing: &'static str, refusal: Refusal) -> OpenError {
+    match refusal {
+        Refusal::Host(errno) => host_error(directory, &directory.join(name), doing, errno),
+        foreign => {
+            let what = format!("its `{name}` {foreign}");
+            OpenError::Foreign { directory: directory.to_owned(), what }
+        }
+    }
+}
+
 fn make_directories(directory: &Path) -> Result<(), OpenError> {
     if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty())
         && rustix::fs::access(parent, rustix::fs::Access::EXISTS) == Err(Errno::NOENT)
@@ -179,9 +228,9 @@ fn make_directories(directory: &Path) -> Result<(), OpenError> {
 }
 
 /// A directory with anything of somebody else's in it is not to be filled with ours.
-fn refuse_strangers(directory: &Path, root: &Parked) -> Result<(), OpenError> {
+fn refuse_strangers(directory: &Path, within: StoreDirectory) -> Result<(), OpenError> {
     let host = |errno| host_error(directory, directory, "listing", errno);
-    let listed = Low::open(root.as_fd(), ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).map_err(host)?;
+    let listed = within.open_directory(".").map_err(|refusal| refused(directory, ".", "listing", refusal))?;
     let mut buffer = Vec::with_capacity(8192);
     let mut entries = rustix::fs::RawDir::new(listed.as_fd(), buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
@@ -197,17 +246,16 @@ fn refuse_strangers(directory: &Path, root: &Parked) -> Result<(), OpenError> {
 }
 
 /// Makes a store, one maker at a time.
-fn make(directory: &Path, root: &Parked, options: &MountOptions) -> Result<(), OpenError> {
-    refuse_strangers(directory, root)?;
-    let within = |name: &str| directory.join(name);
-    let host = |name: &str, errno| host_error(directory, &within(name), "making", errno);
-    let live = Low::open(root.as_fd(), LIVE, OFlags::RDWR | OFlags::CREATE, PRIVATE_FILE)
-        .map_err(|errno| host(LIVE, errno))?;
+fn make(directory: &Path, within: StoreDirectory, options: &MountOptions) -> Result<(), OpenError> {
+    refuse_strangers(directory, within)?;
+    let host = |name: &str, errno| host_error(directory, &directory.join(name), "making", errno);
+    let refused = |name: &str, refusal| refused(directory, name, "making", refusal);
+    let live = within.open(LIVE, OFlags::RDWR | OFlags::CREATE).map_err(|refusal| refused(LIVE, refusal))?;
     lock_patiently(live.as_fd(), RangeLock::Write, OPENING_BYTE)
         .map_err(|errno| host(LIVE, errno))?
         .then_some(())
         .ok_or_else(|| OpenError::Busy { directory: directory.to_owned() })?;
-    if rustix::fs::accessat(root, HEADER, rustix::fs::Access::EXISTS, rustix::fs::AtFlags::empty()).is_ok() {
+    if within.stat(HEADER).is_ok() {
         return Ok(());
     }
     let targets = options.targets.unwrap_or(1);
@@ -215,43 +263,46 @@ fn make(directory: &Path, root: &Parked, options: &MountOptions) -> Result<(), O
     let mut directories = vec![NAMES.to_owned(), TARGETS.to_owned(), STAND_INS.to_owned()];
     directories.extend((0..targets).map(|target| format!("{TARGETS}/{target}")));
     for name in &directories {
-        match rustix::fs::mkdirat(root, name.as_str(), PRIVATE_DIRECTORY) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(host(name, errno)),
-        }
+        within.make_directory(name).map_err(|refusal| refused(name, refusal))?;
     }
     // What a maker that was killed on the way may have left is begun anew.
     for (name, length) in [(NODES, 0), (SLOTS, 0), (RECENT, RECENT_BYTES as u64)] {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC;
-        let file = Low::open(root.as_fd(), name, flags, PRIVATE_FILE).map_err(|errno| host(name, errno))?;
+        let file = within.open(name, flags).map_err(|refusal| refused(name, refusal))?;
         if length != 0 {
             file_size_limit::without(|| kernel::allocate(file.as_fd(), 0, length))
                 .map_err(|errno| host(name, errno))?;
         }
+        rustix::fs::fsync(file.as_fd()).map_err(|errno| host(name, errno))?;
     }
-    for name in ["names/data.mdb", "names/lock.mdb"] {
-        match rustix::fs::unlinkat(root, name, rustix::fs::AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(host(name, errno)),
+    for name in [TREE, TREE_LOCK] {
+        match within.remove(name, rustix::fs::AtFlags::empty()) {
+            Ok(()) | Err(Refusal::Host(Errno::NOENT)) => {}
+            Err(refusal) => return Err(refused(name, refusal)),
         }
     }
-    file_size_limit::without(|| write_header(root, targets, chunk_bytes)).map_err(|errno| host(HEADER, errno))
+    // With the header the store exists, also after a cut of power.
+    within.sync_directory(".").map_err(|refusal| refused(HEADER, refusal))?;
+    file_size_limit::without(|| write_header(within, targets, chunk_bytes))
+        .map_err(|refusal| refused(HEADER, refusal))?;
+    within.sync_directory(".").map_err(|refusal| refused(HEADER, refusal))
 }
 
-fn write_header(root: &Parked, targets: u32, chunk_bytes: u64) -> crate::ground::Result<()> {
+fn write_header(within: StoreDirectory, targets: u32, chunk_bytes: u64) -> Result<(), Refusal> {
     let mut random = [0u8; 16];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
-    let [id, hash_key] = [0, 8].map(|at| u64::from_ne_bytes(*random[at..].first_chunk().unwrap_or(&[1; 8])));
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(Refusal::Host)?;
+    let numbers = [0, 8].map(|at| u64::from_ne_bytes(*random[at..].first_chunk().unwrap_or(&[1; 8])));
     let mut bytes = Box::new([0u8; HEADER_BYTES]);
-    Header::initialise(&mut bytes, targets, chunk_bytes, id, hash_key);
+    // Without a boot number: whoever opens it first begins from nothing.
+    Header::initialise(&mut bytes, targets, chunk_bytes, numbers, !host::is_in_memory(within.as_fd()));
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC;
-    let file = Low::open(root.as_fd(), HEADER_NEW, flags, PRIVATE_FILE)?;
-    let written = kernel::write_at(file.as_fd().as_raw_fd(), &Segment::of_slice(&bytes[..]), 0)?;
-    if written != HEADER_BYTES {
-        return Err(Errno::NOSPC);
+    let file = within.open(HEADER_NEW, flags)?;
+    let written = kernel::write_at(file.as_fd().as_raw_fd(), &Segment::of_slice(&bytes[..]), 0);
+    if written.map_err(Refusal::Host)? != HEADER_BYTES {
+        return Err(Refusal::Host(Errno::NOSPC));
     }
-    rustix::fs::fsync(file.as_fd())?;
-    rustix::fs::renameat(root, HEADER_NEW, root, HEADER)
+    rustix::fs::fsync(file.as_fd()).map_err(Refusal::Host)?;
+    within.rename(HEADER_NEW, HEADER)
 }
 
 /// Takes a lock, waiting for others for some seconds. False if they did not go.
@@ -273,14 +324,15 @@ pub fn lock_patiently(live: std::os::fd::BorrowedFd<'_>, lock: RangeLock, byte: 
     Ok(false)
 }
 
-fn map_header(directory: &Path, root: &Parked) -> Result<(NonNull<Header>, bool), OpenError> {
+fn map_header(directory: &Path, within: StoreDirectory) -> Result<(NonNull<Header>, bool), OpenError> {
     let path = directory.join(HEADER);
     let host = |errno| host_error(directory, &path, "opening", errno);
     let damaged = |what: &str| OpenError::Damaged { directory: directory.to_owned(), what: what.to_owned() };
-    let (file, frozen) = match Low::open(root.as_fd(), HEADER, OFlags::RDWR, Mode::empty()) {
+    let refused = |refusal| refused(directory, HEADER, "opening", refusal);
+    let (file, frozen) = match within.open(HEADER, OFlags::RDWR) {
         Ok(file) => (file, false),
-        Err(Errno::ROFS) => (Low::open(root.as_fd(), HEADER, OFlags::RDONLY, Mode::empty()).map_err(host)?, true),
-        Err(errno) => return Err(host(errno)),
+        Err(Refusal::Host(Errno::ROFS)) => (within.open(HEADER, OFlags::RDONLY).map_err(refused)?, true),
+        Err(refusal) => return Err(refused(refusal)),
     };
     let mut start = [0u8; 24];
     let count = kernel::read_at(file.as_fd().as_raw_fd(), &Segment::of_slice_mut(&mut start), 0).map_err(host)?;
@@ -304,16 +356,16 @@ fn map_header(directory: &Path, root: &Parked) -> Result<(NonNull<Header>, bool)
     NonNull::new(start.cast()).map(|header| (header, frozen)).ok_or_else(|| host(Errno::NOMEM))
 }
 
-fn map_recent(directory: &Path, root: &Parked, frozen: bool) -> Result<NonNull<Recent>, OpenError> {
+fn map_recent(directory: &Path, within: StoreDirectory, frozen: bool) -> Result<NonNull<Recent>, OpenError> {
     let path = directory.join(RECENT);
     let host = |errno| host_error(directory, &path, "opening", errno);
     let access = if frozen { OFlags::RDONLY } else { OFlags::RDWR };
-    let file = match Low::open(root.as_fd(), RECENT, access, Mode::empty()) {
-        Err(Errno::NOENT) => {
+    let file = match within.open(RECENT, access) {
+        Err(Refusal::Host(Errno::NOENT)) => {
             let what = format!("its file `{RECENT}` is gone");
             return Err(OpenError::Damaged { directory: directory.to_owned(), what });
         }
-        opened => opened.map_err(host)?,
+        opened => opened.map_err(|refusal| refused(directory, RECENT, "opening", refusal))?,
     };
     if rustix::fs::fstat(file.as_fd()).map_err(host)?.st_size < RECENT_BYTES as i64 {
         let what = format!("its file `{RECENT}` is cut off");

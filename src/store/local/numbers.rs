@@ -1,6 +1,7 @@
 //! Node numbers and slots: taken, and given back, so that a kill on the way loses and doubles none.
 #![allow(unsafe_code)]
 
+use super::complaint::complain;
 use super::header::Pool;
 use super::journal::AllocationJournal;
 use super::record::{HAS_OBJECT, OBJECT_BEGUN, RECORD_BYTES, Record};
@@ -29,7 +30,11 @@ impl Store {
         let lock = &self.header().names_lock;
         let pool = &lock.nodes;
         let free = pool.free.load(Ordering::Relaxed);
-        if free != 0 {
+        let is_free = free != 0 && self.record(free).is_some_and(|record| record.kind().is_none());
+        if free != 0 && !is_free {
+            self.drop_free_list(pool, "nodes");
+        }
+        if is_free {
             let record = self.record(free).ok_or(Errno::IO)?;
             lock.journal.taken.store(free, Ordering::Release);
             pool.free.store(record.next_free.load(Ordering::Relaxed), Ordering::Release);
@@ -44,6 +49,15 @@ impl Store {
         lock.journal.taken.store(next, Ordering::Release);
         pool.next.store(next + 1, Ordering::Release);
         Ok((next, record))
+    }
+
+    /// A free list that leads to what is not free is given up: what hangs on it is lost space until the next check, and a node
+    /// that lives is not taken for another.
+    #[cold]
+    fn drop_free_list(&self, pool: &Pool, of: &str) {
+        pool.free.store(0, Ordering::Release);
+        pool.free_count.store(0, Ordering::Relaxed);
+        complain(self, format_args!("the list of free {of} leads to one that is not free"));
     }
 
     fn grow(&self, pool: &Pool, next: u64, batch: u64, allocate: impl Fn(u64, u64) -> Result<()>) -> Result<()> {
@@ -130,7 +144,11 @@ impl Store {
     /// `ENOSPC`.
     pub fn take_slot(&self, node: u64, record: &Record) -> Result<u64> {
         self.with_allocation_lock(|journal, pool| {
-            let free = pool.free.load(Ordering::Relaxed);
+            let mut free = pool.free.load(Ordering::Relaxed);
+            if free != 0 && !self.is_free_slot(free) {
+                self.drop_free_list(pool, "slots");
+                free = 0;
+            }
             let slot = if free != 0 {
                 free
             } else {
@@ -147,8 +165,11 @@ impl Store {
             journal.giving_back.store(0, Ordering::Relaxed);
             journal.slot.store(slot, Ordering::Release);
             if free != 0 {
-                let next = self.next_free_slot(free)?;
+                let [link, seal] = self.slot_link(free)?;
+                let next = link.load(Ordering::Relaxed);
                 pool.free.store(next, Ordering::Release);
+                // Only now: killed before, the slot is still the list's first.
+                seal.store(0, Ordering::Release);
                 pool.free_count.fetch_sub(1, Ordering::Relaxed);
             } else {
                 pool.next.store(slot + 1, Ordering::Release);
@@ -182,19 +203,37 @@ impl Store {
         })
     }
 
-    /// The link to the next free slot: a free slot's first word.
-    fn slot_link(&self, slot: u64) -> Result<&AtomicU64> {
-        let start: *mut AtomicU64 = self.slots().at(slot * SLOT_BYTES)?.cast();
+    /// A free slot's first words: the link to the next one, and a seal by which a slot with a file's bytes is told from it.
+    fn slot_link(&self, slot: u64) -> Result<&[AtomicU64; 2]> {
+        let start: *mut [AtomicU64; 2] = self.slots().at(slot * SLOT_BYTES)?.cast();
         // SAFETY: a page of the slots' file that has its space, mapped for as long as the store lives; free, so that
         // nobody else looks at it but under this lock.
         unsafe { start.as_ref() }.ok_or(Errno::IO)
+    }
+
+    /// The seal of a free slot. Nobody can write it into a file's bytes: the hash key is secret.
+    fn slot_seal(&self, slot: u64, next: u64) -> u64 {
+        let key = self.header().hash_key.load(Ordering::Relaxed);
+        (key ^ slot.rotate_left(32) ^ next).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
+    }
+
+    /// Whether a slot is one of those that were given back.
+    fn is_free_slot(&self, slot: u64) -> bool {
+        if slot == 0 || slot >= self.header().allocation_lock.slots.next.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.slot_link(slot).is_ok_and(|[link, seal]| {
+            seal.load(Ordering::Relaxed) == self.slot_seal(slot, link.load(Ordering::Relaxed))
+        })
     }
 
     /// Lists a slot as free. The allocation lock is held.
     pub fn push_slot(&self, pool: &Pool, slot: u64) -> Result<()> {
         let head = pool.free.load(Ordering::Relaxed);
         if head != slot {
-            self.slot_link(slot)?.store(head, Ordering::Relaxed);
+            let [link, seal] = self.slot_link(slot)?;
+            link.store(head, Ordering::Relaxed);
+            seal.store(self.slot_seal(slot, head), Ordering::Relaxed);
             pool.free.store(slot, Ordering::Release);
             pool.free_count.fetch_add(1, Ordering::Relaxed);
         }
@@ -203,7 +242,10 @@ impl Store {
 
     /// The slot after a free one in the list.
     pub fn next_free_slot(&self, slot: u64) -> Result<u64> {
-        let next = self.slot_link(slot)?.load(Ordering::Relaxed);
+        if !self.is_free_slot(slot) {
+            return Err(Errno::IO);
+        }
+        let next = self.slot_link(slot)?[0].load(Ordering::Relaxed);
         if next >= self.header().allocation_lock.slots.next.load(Ordering::Relaxed) { Err(Errno::IO) } else { Ok(next) }
     }
 

@@ -4,15 +4,18 @@
 //! at `i / targets` chunks from the start. With one target the object file is the file.
 #![allow(unsafe_code)]
 
-use super::record::Record;
+use super::complaint::complain;
+use super::record::{OBJECTS_KNOWN, Record};
 use super::store::Store;
-use super::window::{self, COPY_BYTES_MAX, Windows};
+use super::store_directory::Refusal;
+use super::window::{COPY_BYTES_MAX, Windows};
 use crate::ground::buffer::Segment;
-use crate::ground::kernel::{self, Low};
+use crate::ground::guarded_copy::readable;
+use crate::ground::kernel;
 use crate::ground::{Errno, Result};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, OFlags};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// Where a piece of a file lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +68,7 @@ impl Placement {
         let (row, column) = (chunk / targets, chunk % targets);
         let own = (u64::from(target) + targets - u64::from(self.first)) % targets;
         match own.cmp(&column) {
-            std::cmp::Ordering::Less => (row + 1) * self.chunk_bytes,
+            std::cmp::Ordering::Less => (row + 1).saturating_mul(self.chunk_bytes),
             std::cmp::Ordering::Equal => row * self.chunk_bytes + within,
             std::cmp::Ordering::Greater => row * self.chunk_bytes,
         }
@@ -86,27 +89,37 @@ impl Placement {
 /// The blocks that the host counts for a node's object files.
 pub fn host_blocks(store: &Store, node: u64, generation: u32) -> u64 {
     (0..store.header().targets.load(Ordering::Relaxed))
-        .filter_map(|target| rustix::fs::statat(store.root(), path(target, node, generation), AtFlags::empty()).ok())
+        .filter_map(|target| store.directory().stat(&path(target, node, generation)).ok())
         .map(|stat| stat.st_blocks.cast_unsigned())
         .sum()
 }
 
 /// The bytes of an object file; 0 where there is none.
 pub fn host_size(store: &Store, target: u32, node: u64, generation: u32) -> u64 {
-    let stat = rustix::fs::statat(store.root(), path(target, node, generation), AtFlags::empty());
-    stat.map_or(0, |stat| stat.st_size.cast_unsigned())
+    store.directory().stat(&path(target, node, generation)).map_or(0, |stat| stat.st_size.cast_unsigned())
+}
+
+/// The path of the directory of an object file below the store's directory.
+pub fn directory(target: u32, node: u64) -> String {
+    format!("targets/{target}/{:02x}", node & 0xff)
+}
+
+/// Which node and generation an object file's name says: `NODE.GENERATION`, both hexadecimal.
+pub fn parse_name(name: &str) -> Option<(u64, u32)> {
+    let (node, generation) = name.split_once('.')?;
+    Some((u64::from_str_radix(node, 16).ok()?, u32::from_str_radix(generation, 16).ok()?))
 }
 
 /// The path of an object file below the store's directory.
 fn path(target: u32, node: u64, generation: u32) -> String {
-    format!("targets/{target}/{:02x}/{node:x}.{generation:x}", node & 0xff)
+    format!("{}/{node:x}.{generation:x}", directory(target, node))
 }
 
 /// Removes a node's object files.
 pub fn remove(store: &Store, node: u64, generation: u32) {
     for target in 0..store.header().targets.load(Ordering::Relaxed) {
         // One that is not there was never written to.
-        let _ = rustix::fs::unlinkat(store.root(), path(target, node, generation), AtFlags::empty());
+        let _ = store.directory().remove(&path(target, node, generation), AtFlags::empty());
     }
 }
 
@@ -123,6 +136,8 @@ pub struct ObjectFiles {
 /// One target's object file.
 struct Target {
     number: AtomicI32,
+    /// It was shorter when it was opened than its record believes.
+    is_cut: AtomicBool,
     windows: Windows,
 }
 
@@ -134,7 +149,11 @@ impl ObjectFiles {
     pub fn new(store: &Store, node: u64, generation: u32, record: &Record) -> Self {
         let targets = store.header().targets.load(Ordering::Relaxed);
         let placement = Placement::of(targets, node, generation, record.chunk_bytes());
-        let target = |_| Target { number: AtomicI32::new(UNOPENED), windows: Windows::default() };
+        let target = |_| Target {
+            number: AtomicI32::new(UNOPENED),
+            is_cut: AtomicBool::new(false),
+            windows: Windows::default(),
+        };
         Self { node, generation, placement, targets: (0..targets).map(target).collect() }
     }
 
@@ -152,20 +171,33 @@ impl ObjectFiles {
     fn open(&self, store: &Store, target: u32, make: bool) -> Result<Option<i32>> {
         let path = path(target, self.node, self.generation);
         let access = if store.is_frozen() { OFlags::RDONLY } else { OFlags::RDWR };
+        let record = store.record(self.node).filter(|record| record.has(OBJECTS_KNOWN));
+        if make
+            && let Some(record) = record
+            && store.directory().open(&path, access).is_err()
+        {
+            // One more: the host does not know it for good before the next sync.
+            record.flags.fetch_and(!OBJECTS_KNOWN, Ordering::SeqCst);
+            let _ = store.directory().open(&path, access | OFlags::CREATE);
+            record.flags.fetch_and(!OBJECTS_KNOWN, Ordering::SeqCst);
+        }
         let flags = if make { access | OFlags::CREATE } else { access };
-        let open = || Low::open(store.root(), path.as_str(), flags, Mode::from_raw_mode(0o600));
-        let file = match open() {
-            Err(Errno::NOENT) if !make => return Ok(None),
-            Err(Errno::NOENT) => {
-                let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-                match rustix::fs::mkdirat(store.root(), directory, Mode::from_raw_mode(0o700)) {
-                    Ok(()) | Err(Errno::EXIST) => open()?,
-                    Err(errno) => return Err(errno),
-                }
-            }
-            opened => opened?,
+        let open = || store.directory().open(&path, flags);
+        let refused = |refusal: Refusal| match refusal {
+            Refusal::Host(errno) => errno,
+            foreign => complain(store, format_args!("its `{path}` {foreign}")),
         };
-        self.doubt_dense_end(store, target, &file)?;
+        let file = match open() {
+            Err(Refusal::Host(Errno::NOENT)) if !make => return Ok(None),
+            Err(Refusal::Host(Errno::NOENT)) => {
+                let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+                store.directory().make_directory(directory).and_then(|()| open()).map_err(refused)?
+            }
+            opened => opened.map_err(refused)?,
+        };
+        if self.is_cut(store, target, file.as_fd())? {
+            self.targets[target as usize].is_cut.store(true, Ordering::Release);
+        }
         let number = file.park()?.into_number();
         let place = &self.targets[target as usize].number;
         match place.compare_exchange(UNOPENED, number, Ordering::AcqRel, Ordering::Acquire) {
@@ -177,24 +209,56 @@ impl ObjectFiles {
         }
     }
 
-    /// A file that lost its end, in a power failure or by a stranger's hand, must not be mapped there: SIGBUS.
-    fn doubt_dense_end(&self, store: &Store, target: u32, file: &Low) -> Result<()> {
-        let Some(record) = store.record(self.node).filter(|_| !store.is_frozen()) else { return Ok(()) };
+    /// Whether an object file has lost its end, in a power failure or by a stranger's hand. It must not be mapped there:
+    /// SIGBUS.
+    fn is_cut(&self, store: &Store, target: u32, file: BorrowedFd<'_>) -> Result<bool> {
+        let Some(record) = store.record(self.node) else { return Ok(false) };
+        let has = rustix::fs::fstat(file)?.st_size.cast_unsigned();
         let dense_end = record.dense_end.load(Ordering::Acquire);
-        let size = rustix::fs::fstat(file.as_fd())?.st_size.cast_unsigned();
-        if size < self.placement.target_end(target, dense_end) {
-            record.dense_end.store(0, Ordering::Release);
+        if has >= self.placement.target_end(target, dense_end) {
+            return Ok(false);
         }
-        Ok(())
+        // What is gone from beyond the size was nobody's.
+        let size = record.extent().size();
+        let is_cut = has < self.placement.target_end(target, dense_end.min(size));
+        if !is_cut && !store.is_frozen() {
+            record.dense_end.fetch_min(size, Ordering::SeqCst);
+        }
+        Ok(is_cut)
+    }
+
+    /// Whether one of those opened had lost its end then.
+    pub fn are_cut(&self) -> bool {
+        self.targets.iter().any(|target| target.is_cut.load(Ordering::Acquire))
+    }
+
+    /// Looks again, after the file was cut.
+    pub fn recheck(&self, store: &Store) {
+        for (index, target) in self.targets.iter().enumerate() {
+            let number = target.number.load(Ordering::Acquire);
+            if number >= 0
+                && let Ok(is_cut) = self.is_cut(store, index as u32, kernel::borrow(number))
+            {
+                target.is_cut.store(is_cut, Ordering::Release);
+            }
+        }
+    }
+
+    /// What is told of bytes that must be there and are not.
+    #[cold]
+    fn lost(&self, store: &Store, target: u32) -> Errno {
+        let path = path(target, self.node, self.generation);
+        complain(store, format_args!("its file `{path}` has lost its end"))
     }
 
     /// A window on a piece, if it is to be used.
     #[inline]
     fn window(&self, store: &Store, file: i32, piece: Piece, length: usize) -> Option<*mut u8> {
-        if length > COPY_BYTES_MAX {
+        let target = &self.targets[piece.target as usize];
+        if length > COPY_BYTES_MAX || target.is_cut.load(Ordering::Relaxed) {
             return None;
         }
-        self.targets[piece.target as usize].windows.at(file, !store.is_frozen(), piece.offset, length)
+        target.windows.at(file, !store.is_frozen(), piece.offset, length)
     }
 
     /// Reads a range into `segments`; returns the bytes read. Holes, and what lies beyond an object file's end, are
@@ -231,6 +295,9 @@ impl ObjectFiles {
                     None => 0,
                 };
                 if count == 0 {
+                    if offset + ((at + done) as u64) < dense_end {
+                        return Err(self.lost(store, piece.target));
+                    }
                     rest.zero()?;
                 }
                 done += if count == 0 { rest.len() } else { count };
@@ -258,14 +325,19 @@ impl ObjectFiles {
                 let piece = self.placement.piece(offset + (at + done) as u64, (part.len() - done) as u64);
                 let rest = part.part(done, piece.length as usize);
                 let file = self.file(store, piece.target, true)?.ok_or(Errno::IO)?;
+                if self.targets[piece.target as usize].is_cut.load(Ordering::Relaxed) && offset < dense_end {
+                    // What is lost would look like a hole from then on.
+                    return Err(self.lost(store, piece.target));
+                }
                 if offset + (at + done + rest.len()) as u64 <= dense_end
                     && let Some(start) = self.window(store, file, piece, rest.len())
                 {
+                    // The pages are mapped by reads, see `window`; one that the host has lost is met here.
+                    if readable(start, rest.len()) < rest.len() {
+                        return Err(self.lost(store, piece.target));
+                    }
                     // SAFETY: mapped memory that has its space, of the part's length.
-                    let copied = unsafe {
-                        window::touch(start, rest.len());
-                        rest.copy_to(start)
-                    };
+                    let copied = unsafe { rest.copy_to(start) };
                     match copied {
                         Ok(()) => {}
                         Err(errno) if at + done == 0 => return Err(errno),

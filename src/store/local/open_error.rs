@@ -32,6 +32,16 @@ pub enum OpenError {
         /// The newest format that this release knows.
         known: u32,
     },
+    /// Made by an earlier release, which is using it: it is converted by whoever is alone in it.
+    OlderFormatInUse {
+        /// The store's directory.
+        directory: PathBuf,
+    },
+    /// Writes were lost, and whoever opens it changes nothing.
+    RecoveryDue {
+        /// The store's directory.
+        directory: PathBuf,
+    },
     /// There is no store yet and none can be made: the mount or the host's file system is read-only.
     ReadOnlyAndAbsent {
         /// The store's directory.
@@ -43,6 +53,20 @@ pub enum OpenError {
         directory: PathBuf,
         /// The path that was refused.
         refused: PathBuf,
+    },
+    /// Somebody else's, who does not share it.
+    Stranger {
+        /// The store's directory.
+        directory: PathBuf,
+        /// The user that it belongs to.
+        owner: u32,
+    },
+    /// Something that is not the store's stands in the place of one of its files.
+    Foreign {
+        /// The store's directory.
+        directory: PathBuf,
+        /// What, and where.
+        what: String,
     },
     /// `chunk=` is out of range.
     ChunkSize {
@@ -88,11 +112,13 @@ impl OpenError {
         match self {
             Self::NotAStore { .. } => Errno::NOTDIR,
             Self::NewerFormat { .. } => Errno::PROTONOSUPPORT,
+            Self::OlderFormatInUse { .. } => Errno::BUSY,
+            Self::RecoveryDue { .. } => Errno::UCLEAN,
             Self::ReadOnlyAndAbsent { .. } => Errno::ROFS,
-            Self::NoRight { .. } => Errno::ACCESS,
+            Self::NoRight { .. } | Self::Stranger { .. } => Errno::ACCESS,
             Self::ChunkSize { .. } | Self::Targets { .. } => Errno::INVAL,
             Self::DiskFull { .. } => Errno::NOSPC,
-            Self::Damaged { .. } => Errno::IO,
+            Self::Damaged { .. } | Self::Foreign { .. } => Errno::IO,
             Self::Busy { .. } => Errno::BUSY,
             Self::Host { errno, .. } => *errno,
         }
@@ -110,6 +136,20 @@ impl fmt::Display for OpenError {
                 "the store {} has format {format}, this release knows up to {known}; use a newer Sidestep",
                 directory.display()
             ),
+            Self::OlderFormatInUse { directory } => write!(
+                f,
+                "the store {} is in use by processes of an older Sidestep; end them (fuser {}/live names them), and it is \
+                 converted when it is next opened",
+                directory.display(),
+                directory.display()
+            ),
+            Self::RecoveryDue { directory } => write!(
+                f,
+                "the store {} was last used before the host was started, or its disk mounted, anew, and is to be recovered; \
+                 use it once, or run `sidestep fsck --repair {}`",
+                directory.display(),
+                directory.display()
+            ),
             Self::ReadOnlyAndAbsent { directory } => write!(
                 f,
                 "there is no store at {} and it cannot be made read-only; mount it once without `readonly`, on a \
@@ -121,6 +161,18 @@ impl fmt::Display for OpenError {
                 "no right to use the store {}: {} was refused; ask its owner, or choose a directory of your own",
                 directory.display(),
                 refused.display()
+            ),
+            Self::Stranger { directory, owner } => write!(
+                f,
+                "no right to use the store {}: it belongs to user {owner}, and its mode does not let others write; use a \
+                 store of your own, or run this as its owner, who may share it too (chmod g+w)",
+                directory.display()
+            ),
+            Self::Foreign { directory, what } => write!(
+                f,
+                "the store {} is not safe to use: {what}; see how that came there, then run `sidestep fsck --repair {}`",
+                directory.display(),
+                directory.display()
             ),
             Self::ChunkSize { chunk_bytes } => write!(
                 f,

@@ -1,6 +1,7 @@
 //! An open node.
 #![allow(unsafe_code)]
 
+use super::complaint::complain;
 use super::object::ObjectFiles;
 use super::record::{HAS_OBJECT, Record, TRIM};
 use super::store::{SLOT_BYTES, Store};
@@ -8,6 +9,7 @@ use crate::ground::buffer::Segment;
 use crate::ground::guard::Quiet;
 use crate::ground::{Errno, Result};
 use crate::store::{Allocation, ArrayObject, Attributes, Changes, Found, Kind};
+use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -37,6 +39,9 @@ impl OpenNode {
         store.process().ready(&store)?;
         let gone = if even_unlinked { Errno::STALE } else { Errno::NOENT };
         let record = store.record(found.node.0).ok_or(gone)?;
+        if record.kind() == Some(found.kind) && !record.is_plausible() {
+            return Err(complain(&store, format_args!("the record of node {} cannot be", found.node.0)));
+        }
         if !store.count_open(record, found, even_unlinked) {
             return Err(gone);
         }
@@ -138,8 +143,12 @@ impl OpenNode {
     pub fn slot(&self) -> Result<*mut u8> {
         match self.record().slot.load(Ordering::Acquire) {
             0 => Ok(ptr::null_mut()),
-            slot if u64::from(slot) > self.store.header().allocation_lock.slots.next.load(Ordering::Relaxed) => {
-                Err(Errno::IO)
+            // Slot 0 is nobody's.
+            slot if slot == 1
+                || u64::from(slot) > self.store.header().allocation_lock.slots.next.load(Ordering::Relaxed) =>
+            {
+                let node = self.found.node.0;
+                Err(complain(&self.store, format_args!("file {node} has slot {}, which there is not", slot - 1)))
             }
             slot => self.store.slots().at(u64::from(slot - 1) * SLOT_BYTES),
         }
@@ -148,19 +157,39 @@ impl OpenNode {
     /// Waits until a layout change that is under way is over, or its author is found dead.
     #[cold]
     pub fn wait_for_layout(&self) -> Result<()> {
-        self.store.lock_record(self.record()).map(drop)
+        self.lock().map(drop)
+    }
+
+    /// Whether a tidying takes bytes away that a record on stable storage may lead to.
+    fn gives_up_bytes(&self) -> bool {
+        let record = self.record();
+        if record.slot.load(Ordering::Relaxed) != 0 || !self.store.is_promised(record) {
+            return true;
+        }
+        let size = record.extent().size();
+        let is_longer = |(target, file): &(u32, BorrowedFd<'_>)| {
+            let stat = rustix::fs::fstat(*file);
+            stat.is_ok_and(|stat| stat.st_size.cast_unsigned() > self.objects().placement.target_end(*target, size))
+        };
+        self.objects().existing(&self.store).is_ok_and(|files| files.iter().any(is_longer))
     }
 
     /// At the last close: a slot that was left for object files goes back, and space beyond the size.
     fn tidy(&self) {
         let record = self.record();
-        let has_rest = record.slot.load(Ordering::Relaxed) != 0 || record.has(TRIM);
-        if !record.has(HAS_OBJECT) || !has_rest || self.store.open_count(record) != 1 {
+        let has_rest = || record.slot.load(Ordering::Relaxed) != 0 || record.has(TRIM);
+        if !record.has(HAS_OBJECT) || !has_rest() || self.store.open_count(record) != 1 {
             return;
         }
-        let Ok(guard) = self.store.lock_record(record) else { return };
+        let extent = record.extent();
+        // A node without a name goes with all that it has.
+        let goes = record.links.load(Ordering::Relaxed) == 0;
+        if goes || self.gives_up_bytes() && self.store.sync_before_giving_up(self).is_err() {
+            return;
+        }
+        let Ok(guard) = self.lock() else { return };
         // We alone: whoever opens it from now on sees that there is an object, and never looks at the slot.
-        if self.store.open_count(record) == 1 && record.has(HAS_OBJECT) {
+        if self.store.open_count(record) == 1 && record.has(HAS_OBJECT) && record.extent() == extent {
             // An error leaves space to the next last close, or to fsck.
             let _ = self.store.give_back_slot(self.found.node.0, record);
             if record.has(TRIM) && self.trim(&guard).is_ok() {
@@ -218,19 +247,19 @@ impl ArrayObject for OpenNode {
     }
 
     fn write_at(&self, offset: u64, segments: &[Segment]) -> Result<usize> {
-        self.write(offset, segments)
+        self.store.with_reclaim(|| self.write(offset, segments))
     }
 
     fn append(&self, segments: &[Segment]) -> Result<(u64, usize)> {
-        self.write_at_end(segments)
+        self.store.with_reclaim(|| self.write_at_end(segments))
     }
 
     fn set_size(&self, size_bytes: u64) -> Result<()> {
-        self.resize(size_bytes)
+        self.store.with_reclaim(|| self.resize(size_bytes))
     }
 
     fn allocate(&self, how: Allocation, offset: u64, length: u64) -> Result<()> {
-        self.reserve(how, offset, length)
+        self.store.with_reclaim(|| self.reserve(how, offset, length))
     }
 
     fn seek_data(&self, offset: u64) -> Result<u64> {

@@ -14,17 +14,19 @@
 //! | 2^40 and node | read: this node is held by a descriptor in a hand-over |
 #![allow(unsafe_code)]
 
-use super::header::SESSIONS_COUNT;
+use super::header::{FORMAT, SESSIONS_COUNT};
 use super::hint::Hint;
-use super::layout::{self, LIVE, NAMES, OPENING_BYTE};
+use super::layout::{self, LIVE, NAMES, OPENING_BYTE, TREE, TREE_LOCK};
+use super::recover::Recovery;
 use super::store::Store;
-use super::tree::{Reader, Tree};
-use super::{OpenError, tree};
+use super::store_directory::Refusal;
+use super::tree::{FileKey, Reader, Tree};
+use super::{OpenError, tree, tree_pages};
 use crate::ground::file_size_limit;
 use crate::ground::guard::Quiet;
-use crate::ground::kernel::{self, Low, RangeLock};
+use crate::ground::kernel::{self, RangeLock};
 use crate::ground::{Errno, Result};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 use std::ffi::CString;
 use std::os::fd::AsFd;
@@ -32,10 +34,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
-const LIVING_BYTE: u64 = 1;
+/// Locked by all who live in the store, or by who is alone in it.
+pub const LIVING_BYTE: u64 = 1;
 const SESSIONS_BYTE: u64 = 16;
 /// Where the bytes of held nodes begin.
 pub const HELD_BYTE: u64 = 1 << 40;
+
+/// Pages of the tree that whoever is alone looks at before LMDB is given them: those of some 40,000 names, in some 0.3 ms. Of
+/// a larger tree it looks at the upper levels, and `fsck` at all.
+const PAGES_CHECKED_MAX: usize = 1024;
 
 const PAGE_BYTES: usize = 4096;
 const READERS_KEPT_MAX: usize = 64;
@@ -136,13 +143,14 @@ impl Process {
         let host = |name: &str, errno| layout::host_error(directory, &directory.join(name), "opening", errno);
         let busy = || OpenError::Busy { directory: directory.to_owned() };
         if store.is_frozen() {
-            let tree = open_tree(store, true).map_err(|errno| host(NAMES, errno))?;
+            store.check_lengths()?;
+            let tree = open_tree(store, true, true)?;
             self.publish(tree, 0);
             return Ok(());
         }
-        let live = Low::open(store.root(), LIVE, OFlags::RDWR | OFlags::CREATE, Mode::from_raw_mode(0o600))
-            .and_then(Low::park)
-            .map_err(|errno| host(LIVE, errno))?;
+        let live = store.directory().open(LIVE, OFlags::RDWR | OFlags::CREATE);
+        let live = live.map_err(|refusal| layout::refused(directory, LIVE, "opening", refusal))?;
+        let live = live.park().map_err(|errno| host(LIVE, errno))?;
         let lock = |lock, byte| layout::lock_patiently(live.as_fd(), lock, byte).map_err(|errno| host(LIVE, errno));
         if !lock(RangeLock::Write, OPENING_BYTE)? {
             return Err(busy());
@@ -152,24 +160,27 @@ impl Process {
         if !alone && !lock(RangeLock::Read, LIVING_BYTE)? {
             return Err(busy());
         }
+        let header = store.header();
+        if header.format.load(Ordering::Acquire) < FORMAT && !alone {
+            return Err(OpenError::OlderFormatInUse { directory: directory.to_owned() });
+        }
+        let recovery = if alone && store.is_in_doubt() { Some(Recovery::begin(store)?) } else { None };
+        store.check_lengths()?;
+        if alone && !header.log.is_sound() {
+            let what = "its log cannot be where the header says".to_owned();
+            return Err(OpenError::Damaged { directory: directory.to_owned(), what });
+        }
         if alone {
-            let header = store.header();
             let twice = (2 * header.names_bytes.load(Ordering::Relaxed)).next_power_of_two();
             header.names_map_bytes.fetch_max(twice.max(tree::MAP_BYTES_MIN), Ordering::Relaxed);
         }
         let owner = take_session(store, &live).map_err(|errno| host(LIVE, errno))?;
-        let tree = open_tree(store, false).map_err(|errno| match errno {
-            Errno::IO | Errno::INVAL => OpenError::Damaged {
-                directory: directory.to_owned(),
-                what: "its tree of names cannot be opened".to_owned(),
-            },
-            errno => host(NAMES, errno),
-        })?;
+        let tree = open_tree(store, false, alone)?;
         tree.clear_dead_readers();
         let number = live.into_number();
         self.live.store(number, Ordering::Release);
         self.publish(tree, owner);
-        let recovered = if alone { store.recover_alone() } else { store.sweep_if_any() };
+        let recovered = if alone { store.settle_alone(recovery) } else { store.sweep_if_any() };
         let live = kernel::borrow(number);
         let unlocked = kernel::lock_range(live, RangeLock::Read, LIVING_BYTE, 1)
             .and_then(|_| kernel::lock_range(live, RangeLock::None, OPENING_BYTE, 1));
@@ -365,12 +376,43 @@ fn take_session(store: &Store, live: &kernel::Parked) -> Result<u32> {
     Err(Errno::USERS)
 }
 
-fn open_tree(store: &Store, read_only: bool) -> Result<Tree> {
-    if !read_only {
-        file_size_limit::without(|| tree::prepare_lock_file(store.root(), "names/lock.mdb"))?;
+fn open_tree(store: &Store, read_only: bool, alone: bool) -> std::result::Result<Tree, OpenError> {
+    let directory = store.path();
+    let refused = |name: &'static str| move |refusal| layout::refused(directory, name, "opening", refusal);
+    let host = |errno| match errno {
+        Errno::IO | Errno::INVAL => OpenError::Damaged {
+            directory: directory.to_owned(),
+            what: "its tree of names cannot be opened".to_owned(),
+        },
+        errno => layout::host_error(directory, &directory.join(NAMES), "opening", errno),
+    };
+    // LMDB opens its files by their paths, and follows symlinks: they are looked at before, and what it opened after. Ours are
+    // closed before it opens its own: a close drops the locks that this process has on the file.
+    let access = if read_only { OFlags::RDONLY } else { OFlags::RDWR | OFlags::CREATE };
+    let data = store.directory().open(TREE, access).map_err(refused(TREE))?;
+    let hash_key = store.header().hash_key.load(Ordering::Relaxed);
+    if alone && let Err(wrong) = tree_pages::check_file(data.as_fd(), PAGES_CHECKED_MAX, hash_key) {
+        let what = format!("its tree of names cannot be read: {wrong}");
+        return Err(OpenError::Damaged { directory: directory.to_owned(), what });
     }
-    let path = store.path().join(NAMES);
-    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
+    let data = FileKey::of(data.as_fd()).map_err(host)?;
+    let lock = match store.directory().open(TREE_LOCK, access) {
+        Err(Refusal::Host(Errno::NOENT)) if read_only => None,
+        opened => {
+            let lock = opened.map_err(refused(TREE_LOCK))?;
+            if !read_only {
+                file_size_limit::without(|| tree::prepare_lock_file(lock.as_fd())).map_err(host)?;
+            }
+            Some(FileKey::of(lock.as_fd()).map_err(host)?)
+        }
+    };
+    let path = directory.join(NAMES);
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| host(Errno::INVAL))?;
     let map_bytes = store.header().names_map_bytes.load(Ordering::Relaxed).max(tree::MAP_BYTES_MIN);
-    file_size_limit::without(|| Tree::open(&path, map_bytes, read_only))
+    let tree = file_size_limit::without(|| Tree::open(&path, map_bytes, read_only)).map_err(host)?;
+    if !tree.is_of(data, lock) {
+        let what = format!("somebody changed `{NAMES}` while it was opened");
+        return Err(OpenError::Foreign { directory: directory.to_owned(), what });
+    }
+    Ok(tree)
 }

@@ -21,7 +21,8 @@ impl OpenNode {
         let wanted = total_bytes(segments) as u64;
         loop {
             let sequence = record.sequence.load(Ordering::Acquire);
-            if sequence % 2 == 1 {
+            // On a read-only host nobody changes a layout: a mark is one that was left, and the record is whole.
+            if sequence % 2 == 1 && !self.store.is_frozen() {
                 self.wait_for_layout()?;
                 continue;
             }
@@ -39,6 +40,13 @@ impl OpenNode {
             // What was copied is what the file holds if nobody moved it meanwhile.
             fence(Ordering::Acquire);
             if record.sequence.load(Ordering::Relaxed) == sequence {
+                // A killed writer's half is not what the file holds.
+                if record.intents().load(Ordering::Relaxed) != 0
+                    && !self.store.is_frozen()
+                    && self.settle(None, offset, offset + length as u64)?
+                {
+                    continue;
+                }
                 if record.access_is_stale() && !self.store.is_frozen() {
                     record.accessed.store(kernel::now(), Ordering::Relaxed);
                 }

@@ -10,7 +10,10 @@
 //! * **Zeros**: the bytes from `dirty_end` on are zero. What lies between the size and `dirty_end` is cleared by whoever
 //!   makes the file grow over it.
 
+use super::CHUNK_BYTES_RANGE;
 use super::shared_lock::SharedLock;
+use super::store::SLOT_BYTES;
+use crate::ground::kernel;
 use crate::store::{Attributes, Kind, NodeId, Timestamp};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
@@ -40,10 +43,20 @@ pub const OBJECT_BEGUN: u32 = 32;
 /// The slot came with the record from the node before: nothing of this node has been written to it.
 pub const SLOT_BLANK: u32 = 64;
 
+/// The node has no name any more, and keeps its bytes and its number until that is on stable storage.
+pub const CONDEMNED: u32 = 128;
+
+/// The host knows the object files by name on stable storage.
+pub const OBJECTS_KNOWN: u32 = 256;
+
+/// All of them.
+const FLAGS_KNOWN: u32 =
+    HAS_OBJECT | HELD | ORPHAN | TRIM | STANDS_IN | OBJECT_BEGUN | SLOT_BLANK | CONDEMNED | OBJECTS_KNOWN;
+
 /// One node.
 #[repr(C, align(128))]
 pub struct Record {
-    kind_mode: AtomicU32,
+    pub(super) kind_mode: AtomicU32,
     /// Which of the nodes that had this number.
     pub generation: AtomicU32,
     /// Owner.
@@ -70,19 +83,21 @@ pub struct Record {
     pub lock: SharedLock,
     /// The inline slot's number and 1; 0 for none.
     pub slot: AtomicU32,
-    chunk_units: AtomicU32,
+    pub(super) chunk_units: AtomicU32,
     /// The store's epoch and the count of live opens in it.
     pub opens: AtomicU64,
     /// The bytes of the objects from here on are zero.
     pub dirty_end: AtomicU64,
     /// The bytes of the objects before this have their space: no hole is among them.
     pub dense_end: AtomicU64,
-    /// Of a directory: how many names it has.
+    /// Of a directory: how many names it has. Of a condemned node, the one after it.
     pub entries: AtomicU32,
-    padding: AtomicU32,
-    /// The next free record, while this one is free.
+    /// How often it was synced, modulo 2^32: tells an image in the log that is older than this record from one that is newer.
+    pub synced: AtomicU32,
+    /// The next free record, while this one is free. While it is a file's, the lanes of its intents.
     pub next_free: AtomicU64,
-    spare: AtomicU64,
+    /// The position of the log when it was made: its name may return after a cut of power if that position is stable.
+    pub created_at: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Record>() == RECORD_BYTES);
@@ -115,6 +130,26 @@ impl Extent {
     }
 }
 
+/// The record of a root that lost its own: a directory of whoever mends it. What it counts is put right by who counts.
+pub fn root_image() -> [u8; RECORD_BYTES] {
+    let mut image = [0; RECORD_BYTES];
+    let mut put = |offset: usize, bytes: &[u8]| image[offset..offset + bytes.len()].copy_from_slice(bytes);
+    put(std::mem::offset_of!(Record, kind_mode), &((Kind::Directory as u32) << 16 | 0o755).to_ne_bytes());
+    put(std::mem::offset_of!(Record, uid), &rustix::process::geteuid().as_raw().to_ne_bytes());
+    put(std::mem::offset_of!(Record, gid), &rustix::process::getegid().as_raw().to_ne_bytes());
+    put(std::mem::offset_of!(Record, links), &2u32.to_ne_bytes());
+    let now = kernel::now().to_ne_bytes();
+    for offset in [
+        std::mem::offset_of!(Record, accessed),
+        std::mem::offset_of!(Record, modified),
+        std::mem::offset_of!(Record, changed),
+        std::mem::offset_of!(Record, born),
+    ] {
+        put(offset, &now);
+    }
+    image
+}
+
 impl Record {
     /// What it is; `None` for a free one.
     #[inline]
@@ -125,6 +160,29 @@ impl Record {
             3 => Some(Kind::Symlink),
             _ => None,
         }
+    }
+
+    /// Whether its words can be those of a node: what is derived from them decides lengths and places.
+    #[inline]
+    pub fn is_plausible(&self) -> bool {
+        let flags = self.flags.load(Ordering::Acquire);
+        let extent = self.extent();
+        let fits = match self.kind() {
+            // A slot's file ends within it; only a move to objects lets it grow on.
+            Some(Kind::File) => {
+                CHUNK_BYTES_RANGE.contains(&self.chunk_bytes())
+                    && (flags & HAS_OBJECT != 0
+                        || self.slot.load(Ordering::Acquire) == 0
+                        || extent.size() <= SLOT_BYTES
+                        // Both change while somebody writes: the flag comes before the size.
+                        || self.has(HAS_OBJECT))
+            }
+            Some(Kind::Directory | Kind::Symlink) => flags & (HAS_OBJECT | OBJECT_BEGUN) == 0,
+            None => false,
+        };
+        fits && flags & !FLAGS_KNOWN == 0
+            && self.dense_end.load(Ordering::Relaxed) <= SIZE_BYTES_MAX
+            && self.dirty_end.load(Ordering::Relaxed) <= SIZE_BYTES_MAX
     }
 
     /// Permission bits.
@@ -148,6 +206,12 @@ impl Record {
     #[inline(always)]
     pub fn extent(&self) -> Extent {
         Extent(self.extent.load(Ordering::Acquire))
+    }
+
+    /// The lanes of a file's intents, see `intents`.
+    #[inline(always)]
+    pub fn intents(&self) -> &AtomicU64 {
+        &self.next_free
     }
 
     /// The chunk size of a file.

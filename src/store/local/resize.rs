@@ -21,9 +21,10 @@ impl OpenNode {
             return Err(Errno::FBIG);
         }
         let record = self.record();
-        let guard = self.store.lock_record(record)?;
+        let guard = self.lock()?;
         let before = record.extent().size();
         if size_bytes < before {
+            self.clear_the_way(Some(&guard), size_bytes, u64::MAX)?;
             // Bytes stay where they are, for those who are reading them; they are cleared when the file grows again,
             // and their space is given back at the last close.
             guard.change_layout(|| {
@@ -32,6 +33,10 @@ impl OpenNode {
                 });
                 if record.has(HAS_OBJECT) {
                     record.flags.fetch_or(TRIM, Ordering::AcqRel);
+                    // Bytes that the host lost are no loss once the file ends before them.
+                    if self.objects().are_cut() {
+                        self.objects().recheck(&self.store);
+                    }
                 }
             });
         } else if size_bytes > before {
@@ -65,7 +70,7 @@ impl OpenNode {
         }
         let end = offset.checked_add(length).filter(|&end| end <= SIZE_BYTES_MAX).ok_or(Errno::FBIG)?;
         let record = self.record();
-        let guard = self.store.lock_record(record)?;
+        let guard = self.lock()?;
         match how {
             Allocation::Extend | Allocation::KeepSize => {
                 self.grow_layout(&guard, end)?;
@@ -75,6 +80,7 @@ impl OpenNode {
                 }
             }
             Allocation::PunchHole | Allocation::ZeroExtend | Allocation::ZeroKeepSize => {
+                self.clear_the_way(Some(&guard), offset, end)?;
                 self.clear_range(&guard, offset, end.min(record.extent().size()))?;
             }
         }

@@ -1,17 +1,18 @@
 //! A file that is mapped piece by piece, shared with every process of the store, and never shrinks.
 #![allow(unsafe_code)]
 
+use super::store_directory::{Refusal, StoreDirectory};
 use crate::ground::{Errno, Result, file_size_limit, kernel};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use rustix::mm::{MapFlags, ProtFlags};
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The file, and the segments of it that this process has mapped.
 ///
 /// Only what is known to have its space on the disk is ever touched: see [`SharedFile::allocate`].
 pub struct SharedFile {
-    directory: RawFd,
+    directory: StoreDirectory,
     name: &'static str,
     segment_bytes: usize,
     writable: bool,
@@ -21,20 +22,26 @@ pub struct SharedFile {
 impl SharedFile {
     /// The file `name` in `directory` (which outlives this), in segments of `segment_bytes`, `segments_count` at most.
     pub fn new(
-        directory: BorrowedFd<'_>,
+        directory: StoreDirectory,
         name: &'static str,
         segment_bytes: usize,
         segments_count: usize,
         writable: bool,
     ) -> Self {
-        use std::os::fd::AsRawFd;
         let segments = (0..segments_count).map(|_| AtomicPtr::new(std::ptr::null_mut())).collect();
-        Self { directory: directory.as_raw_fd(), name, segment_bytes, writable, segments }
+        Self { directory, name, segment_bytes, writable, segments }
     }
 
     /// Bytes that it can grow to.
     pub fn bytes_max(&self) -> u64 {
         (self.segment_bytes * self.segments.len()) as u64
+    }
+
+    /// Where the first segment is in memory, if it is mapped.
+    #[inline(always)]
+    pub fn mapped(&self) -> Option<*mut u8> {
+        let start = self.segments.first()?.load(Ordering::Acquire);
+        (!start.is_null()).then_some(start)
     }
 
     /// Where the file's byte `offset` is in memory. It has its space, the caller knows.
@@ -110,7 +117,7 @@ impl SharedFile {
     }
 
     fn open(&self, access: OFlags) -> Result<kernel::Low> {
-        kernel::Low::open(kernel::borrow(self.directory), self.name, access, Mode::empty())
+        self.directory.open(self.name, access).map_err(Refusal::errno)
     }
 
     /// Gives the range its space on the disk; the file grows to its end.

@@ -3,9 +3,10 @@
 use super::layout::STAND_INS;
 use super::record::{Record, STANDS_IN};
 use super::store::Store;
+use super::store_directory::Refusal;
 use crate::ground::{Errno, Result};
 use crate::store::{Kind, NodeId};
-use rustix::fs::{AtFlags, Mode};
+use rustix::fs::AtFlags;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering;
 
@@ -25,10 +26,7 @@ impl Store {
         let name = name(directory.0, record.generation.load(Ordering::Acquire));
         let is_removed = record.links.load(Ordering::Acquire) == 0;
         if !self.is_frozen() && (is_removed || !record.has(STANDS_IN)) {
-            match rustix::fs::mkdirat(self.root(), name.as_str(), Mode::from_raw_mode(0o700)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
+            self.directory().make_directory(&name).map_err(Refusal::errno)?;
             record.flags.fetch_or(STANDS_IN, Ordering::AcqRel);
         }
         let whole = self.path().join(name);
@@ -52,7 +50,7 @@ impl Store {
     /// it would natively.
     pub fn remove_stand_in(&self, node: u64, generation: u32, record: &Record) {
         if record.has(STANDS_IN) {
-            let _ = rustix::fs::unlinkat(self.root(), name(node, generation), AtFlags::REMOVEDIR);
+            let _ = self.directory().remove(&name(node, generation), AtFlags::REMOVEDIR);
         }
     }
 }

@@ -11,7 +11,7 @@
 use crate::ground::{Errno, Result, kernel};
 use lmdb_master_sys as ffi;
 use std::ffi::CStr;
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::{BorrowedFd, RawFd};
 use std::ptr;
 
 /// The least that the tree can grow to: LMDB makes its file look that long, sparse. Some 12 million names; a store that has
@@ -58,6 +58,24 @@ unsafe fn bytes<'a>(value: &ffi::MDB_val) -> &'a [u8] {
     }
     // SAFETY: the caller's word; LMDB answers pointers into its map.
     unsafe { std::slice::from_raw_parts(value.mv_data.cast(), value.mv_size) }
+}
+
+/// Which file of the host, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileKey {
+    device: u64,
+    inode: u64,
+}
+
+impl FileKey {
+    /// Of an open file.
+    ///
+    /// # Errors
+    /// As fstat(2).
+    pub fn of(file: BorrowedFd<'_>) -> Result<Self> {
+        let stat = rustix::fs::fstat(file)?;
+        Ok(Self { device: stat.st_dev, inode: stat.st_ino })
+    }
 }
 
 /// An open environment. Used by the process that opened it alone. Everything but [`Reader`]'s renewed use is called
@@ -192,16 +210,16 @@ impl Tree {
         (info.me_last_txnid as u64, (info.me_last_pgno as u64 + 1) * PAGE_BYTES)
     }
 
+    /// Whether the files that LMDB opened are these: the tree's, and that of its locks if it has one.
+    pub fn is_of(&self, data: FileKey, lock: Option<FileKey>) -> bool {
+        let is_same = |number: RawFd, key: FileKey| FileKey::of(kernel::borrow(number)) == Ok(key);
+        let has_lock = self.descriptors[1] >= 0;
+        is_same(self.descriptors[0], data) && lock.is_none_or(|lock| !has_lock || is_same(self.descriptors[1], lock))
+    }
+
     /// The descriptor of the file with the tree.
     pub fn data_descriptor(&self) -> RawFd {
         self.descriptors[0]
-    }
-
-    /// Frees the reader slots of killed processes, which would keep old pages from being used again.
-    pub fn clear_dead_readers(&self) {
-        let mut dead = 0;
-        // SAFETY: an open environment.
-        unsafe { ffi::mdb_reader_check(self.raw, &mut dead) };
     }
 
     /// Waits until everything committed is on stable storage.
@@ -211,6 +229,13 @@ impl Tree {
     pub fn sync(&self) -> Result<()> {
         // SAFETY: an open environment.
         check(unsafe { ffi::mdb_env_sync(self.raw, 1) })
+    }
+
+    /// Frees the reader slots of killed processes, which would keep old pages from being used again.
+    pub fn clear_dead_readers(&self) {
+        let mut dead = 0;
+        // SAFETY: an open environment.
+        unsafe { ffi::mdb_reader_check(self.raw, &mut dead) };
     }
 }
 
@@ -423,9 +448,7 @@ impl Drop for Writing {
 /// Gives the lock file its space before LMDB maps it: a store to a hole of a full disk would be SIGBUS.
 ///
 /// # Errors
-/// As open(2) and fallocate(2).
-pub fn prepare_lock_file(directory: std::os::fd::BorrowedFd<'_>, name: &str) -> Result<()> {
-    use rustix::fs::{Mode, OFlags};
-    let file = kernel::Low::open(directory, name, OFlags::RDWR | OFlags::CREATE, Mode::from_raw_mode(0o600))?;
-    kernel::allocate(file.as_fd(), 0, LOCK_FILE_BYTES)
+/// As fallocate(2).
+pub fn prepare_lock_file(file: BorrowedFd<'_>) -> Result<()> {
+    kernel::allocate(file, 0, LOCK_FILE_BYTES)
 }

@@ -38,7 +38,7 @@ impl OpenNode {
         match self.write_unlocked(offset, length, segments)? {
             Some(count) => Ok(count),
             None => {
-                let guard = self.store.lock_record(self.record())?;
+                let guard = self.lock()?;
                 self.write_locked(&guard, offset, length, segments)
             }
         }
@@ -50,7 +50,7 @@ impl OpenNode {
     /// As [`OpenNode::write`].
     pub fn write_at_end(&self, segments: &[Segment]) -> Result<(u64, usize)> {
         self.attend_write()?;
-        let guard = self.store.lock_record(self.record())?;
+        let guard = self.lock()?;
         let offset = self.record().extent().size();
         let length = self.clamp(offset, segments)?;
         if length == 0 {
@@ -72,9 +72,25 @@ impl OpenNode {
         Ok(length.min(SIZE_BYTES_MAX - offset) as usize)
     }
 
-    /// Writes where no layout has to change; `None` where one has to, or did meanwhile.
+    /// Writes without the record's lock, unless that is needed: `None`.
     #[inline]
     fn write_unlocked(&self, offset: u64, length: usize, segments: &[Segment]) -> Result<Option<usize>> {
+        if !Self::is_overwrite(offset, length, self.record().extent().size()) {
+            self.clear_the_way(None, offset, offset + length as u64)?;
+            return self.write_at_rest(offset, length, segments);
+        }
+        self.write_by_intent(None, offset, length, segments, |image| {
+            match self.write_at_rest(offset, length, image)? {
+                Some(count) => Ok(count),
+                // The intent stands until it is done: some of the bytes may be where the layout was.
+                None => self.write_and_change(&self.lock()?, offset, length, image),
+            }
+        })
+    }
+
+    /// Writes where no layout has to change; `None` where one has to, or did meanwhile.
+    #[inline]
+    fn write_at_rest(&self, offset: u64, length: usize, segments: &[Segment]) -> Result<Option<usize>> {
         let record = self.record();
         let sequence = record.sequence.load(Ordering::Acquire);
         if sequence % 2 == 1 {
@@ -151,9 +167,23 @@ impl OpenNode {
         length: usize,
         segments: &[Segment],
     ) -> Result<usize> {
+        if !Self::is_overwrite(offset, length, self.record().extent().size()) {
+            self.clear_the_way(Some(guard), offset, offset + length as u64)?;
+            return self.write_and_change(guard, offset, length, segments);
+        }
+        let write = |image: &[Segment]| self.write_and_change(guard, offset, length, image);
+        self.write_by_intent(Some(guard), offset, length, segments, write).map(|count| count.unwrap_or(0))
+    }
+
+    fn write_and_change(
+        &self,
+        guard: &RecordGuard<'_>,
+        offset: u64,
+        length: usize,
+        segments: &[Segment],
+    ) -> Result<usize> {
         let record = self.record();
-        let end = offset + length as u64;
-        run_quiet(|| self.grow_layout(guard, end))?;
+        run_quiet(|| self.grow_layout(guard, offset + length as u64))?;
         self.clear_gap(guard, offset)?;
         let extent = record.extent();
         let count = if record.has(HAS_OBJECT) {
@@ -227,6 +257,10 @@ impl OpenNode {
             // The file has to be there before the record says so.
             let target = self.objects().placement.piece(0, 1).target;
             self.objects().file(&self.store, target, true)?;
+        }
+        // After a cut of power the record may say so before the host has the bytes.
+        if self.store.is_promised(record) {
+            self.store.sync_objects(self)?;
         }
         record.flags.fetch_or(HAS_OBJECT, Ordering::AcqRel);
         Ok(())

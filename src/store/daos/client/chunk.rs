@@ -9,7 +9,7 @@
 use super::daos_call;
 use super::entries::{NO_TRANSACTION, Object, bytes_under, key_of};
 use crate::store::daos::bindings::{d_iov_t, d_sg_list_t, daos_event_t, daos_iod_t, daos_iom_t, daos_recx_t};
-use crate::store::daos::library::Library;
+use crate::store::daos::library::{self, Library};
 use once_cell::race::OnceBox;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -78,7 +78,7 @@ impl ChunkRead {
 impl Drop for ChunkRead {
     fn drop(&mut self) {
         // SAFETY: null, or made by the library with `malloc` for whoever asked; the operation has ended.
-        unsafe { libc::free(self.there.iom_recxs.cast()) };
+        unsafe { library::free(self.there.iom_recxs.cast()) };
     }
 }
 

@@ -68,6 +68,8 @@ impl Summary {
 pub enum CheckError {
     /// The store cannot be opened at all.
     Open(super::super::OpenError),
+    /// The store cannot be opened, though all that a repair knows to mend is mended.
+    Beyond(super::super::OpenError),
     /// A repair was asked for while other processes use the store.
     InUse {
         /// The store's directory.
@@ -86,6 +88,12 @@ impl fmt::Display for CheckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Open(error) => error.fmt(f),
+            Self::Beyond(error) => {
+                // Not with the advice to do what was just done.
+                let text = error.to_string();
+                let what = text.split_once("; run `sidestep fsck").map_or(text.as_str(), |(what, _)| what);
+                write!(f, "{what}; this can't be mended: bring the store back from a copy, or take a new directory")
+            }
             Self::InUse { directory } => write!(
                 f,
                 "other processes use the store {}; end them (fuser {}/live names them), then repair it",

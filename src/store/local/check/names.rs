@@ -9,6 +9,7 @@ use super::{Checker, Severity};
 use crate::ground::Result;
 use crate::store::{Found, Kind, NodeId};
 use std::collections::HashSet;
+use std::collections::btree_map::Entry::Vacant;
 use std::sync::atomic::Ordering;
 
 impl Checker<'_> {
@@ -42,6 +43,12 @@ impl Checker<'_> {
         }
         census.entries = good;
         census.index();
+        if let Vacant(place) = census.directories.entry(ROOT) {
+            place.insert((ROOT, Vec::new()));
+            self.find(Severity::Damage, "the root does not know that it is one".to_owned(), |store| {
+                store.change_tree(|writing| writing.put(&Key::of_directory(ROOT), &whereabouts(NodeId(ROOT), b"")))
+            })?;
+        }
         self.check_directories(census)?;
         self.check_reach(census)
     }
@@ -145,6 +152,6 @@ pub fn live(store: &Store, found: Found) -> Option<&Record> {
 }
 
 /// An entry for a reader.
-fn shown(entry: &Entry) -> String {
+pub fn shown(entry: &Entry) -> String {
     format!("entry {:?} of directory {}", String::from_utf8_lossy(&entry.name), entry.directory)
 }

@@ -1,15 +1,14 @@
 //! Is every slot and every object file somebody's, and one's only?
 
 use super::super::layout::{STAND_INS, TARGETS};
-use super::super::object::Placement;
+use super::super::object::{Placement, parse_name};
 use super::super::record::{HAS_OBJECT, OBJECT_BEGUN, Record, STANDS_IN};
 use super::super::store::{ROOT, Store};
+use super::super::store_directory::Refusal;
 use super::{Checker, Severity};
-use crate::ground::kernel::Low;
 use crate::ground::{Errno, Result};
 use crate::store::Kind;
-use rustix::fs::{AtFlags, Mode, OFlags};
-use std::os::fd::AsFd;
+use rustix::fs::AtFlags;
 use std::sync::atomic::Ordering;
 
 /// What a number is in use for.
@@ -115,7 +114,7 @@ impl Checker<'_> {
         let path = format!("{TARGETS}/{target}");
         for directory in list(self.store, &path)? {
             for name in list(self.store, &format!("{path}/{directory}"))? {
-                let owner = parse(&name).filter(|&(node, generation)| {
+                let owner = parse_name(&name).filter(|&(node, generation)| {
                     owner_of(self.store, node, generation, Kind::File)
                         .is_some_and(|record| record.has(HAS_OBJECT | OBJECT_BEGUN))
                 });
@@ -123,7 +122,7 @@ impl Checker<'_> {
                 if owner.is_none() && !self.summary.others_live {
                     let file = format!("{path}/{directory}/{name}");
                     self.find(Severity::Leak, format!("object file {file} is nobody's"), |store| {
-                        rustix::fs::unlinkat(store.root(), file.as_str(), AtFlags::empty())
+                        store.directory().remove(&file, AtFlags::empty()).map_err(Refusal::errno)
                     })?;
                 }
             }
@@ -163,13 +162,13 @@ impl Checker<'_> {
 
     fn check_stand_ins(&mut self) -> Result<()> {
         for name in list(self.store, STAND_INS)? {
-            let owner = parse(&name).and_then(|(node, generation)| {
+            let owner = parse_name(&name).and_then(|(node, generation)| {
                 owner_of(self.store, node, generation, Kind::Directory).filter(|record| record.has(STANDS_IN))
             });
             if owner.is_none() && !self.summary.others_live {
                 let path = format!("{STAND_INS}/{name}");
                 self.find(Severity::Leak, format!("{path} stands for no directory"), |store| {
-                    rustix::fs::unlinkat(store.root(), path.as_str(), AtFlags::REMOVEDIR)
+                    store.directory().remove(&path, AtFlags::REMOVEDIR).map_err(Refusal::errno)
                 })?;
             }
         }
@@ -183,25 +182,9 @@ fn owner_of(store: &Store, node: u64, generation: u32, kind: Kind) -> Option<&Re
         .filter(|record| record.kind() == Some(kind) && record.generation.load(Ordering::Relaxed) == generation)
 }
 
-/// `NODE.GENERATION`, both hexadecimal.
-fn parse(name: &str) -> Option<(u64, u32)> {
-    let (node, generation) = name.split_once('.')?;
-    Some((u64::from_str_radix(node, 16).ok()?, u32::from_str_radix(generation, 16).ok()?))
-}
-
 fn list(store: &Store, path: &str) -> Result<Vec<String>> {
-    let directory = match Low::open(store.root(), path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(Vec::new()),
-        opened => opened?,
-    };
-    let mut buffer = Vec::with_capacity(8192);
-    let mut entries = rustix::fs::RawDir::new(directory.as_fd(), buffer.spare_capacity_mut());
-    let mut names = Vec::new();
-    while let Some(entry) = entries.next() {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name != "." && name != ".." {
-            names.push(name);
-        }
+    match store.directory().list(path) {
+        Err(Refusal::Host(Errno::NOENT)) => Ok(Vec::new()),
+        listed => listed.map_err(Refusal::errno),
     }
-    Ok(names)
 }

@@ -232,8 +232,27 @@ impl Foundations<'_> {
             let what = if is_there { "is cut off" } else { "is gone" };
             let what = format!("its file `{name}` {what}: it has {length} bytes and should have {needed}");
             self.find(what, |this| this.lengthen(name, needed));
+            if name == SLOTS {
+                self.tell_lost_slots(length / SLOT_BYTES);
+            }
         }
         Ok(())
+    }
+
+    /// Which files had their bytes in slots from `first` on.
+    fn tell_lost_slots(&mut self, first: u64) {
+        let Ok(file) = self.within.open(NODES, OFlags::RDONLY) else { return };
+        for node in ROOT..self.length(NODES) / RECORD_BYTES as u64 {
+            let mut image = [0u8; RECORD_BYTES];
+            let read = kernel::read_at(
+                file.as_fd().as_raw_fd(),
+                &Segment::of_slice_mut(&mut image),
+                node * RECORD_BYTES as u64,
+            );
+            if read == Ok(image.len()) && super::super::record::slot_in_use(&image).is_some_and(|slot| slot >= first) {
+                self.find(format!("file {node} has lost its bytes, which read as zeros"), |_| Ok(()));
+            }
+        }
     }
 
     fn lengthen(&self, name: &str, length: u64) -> Result<(), Refusal> {

@@ -4,7 +4,8 @@ mod common;
 mod gate_support;
 
 use common::build;
-use gate_support::{Door, Place, compile, same_everywhere};
+use gate_support::{Door, Place, compile, initialised_before_us, same_everywhere};
+use std::path::Path;
 use std::process::Command;
 
 fn shell(place: &Place, door: Door, script: &str) -> Command {
@@ -178,9 +179,8 @@ fn a_library_that_starts_before_us_can_use_files() {
 fn threads_of_other_libraries_are_not_harmed() {
     let with_thread = |place: &Place, door: Door, kind: &str, program: &str| {
         let early = compile(place, "cc", "gate_early.c", &["-shared", "-fPIC"]);
-        let ours = if door == Door::None { String::new() } else { format!("{} ", build::library().display()) };
         let mut command = place.command(door, program);
-        command.env("LD_PRELOAD", format!("{ours}{}", early.display())).env("GATE_EARLY_THREAD", kind);
+        command.env("LD_PRELOAD", initialised_before_us(place, door, &early)).env("GATE_EARLY_THREAD", kind);
         command
     };
     for (kind, left_min, left_max) in [("asleep", 0, 20), ("running", 1, 60)] {
@@ -234,6 +234,45 @@ fn a_policy_against_new_code_leaves_the_symbols() {
         "echo fine | cat",
     ]);
     assert_eq!(place.run(command), ("fine\n".to_owned(), String::new(), "exit 0".to_owned()));
+}
+
+#[test]
+fn what_another_library_exports_is_not_taken_for_libcs() {
+    let place = Place::new();
+    let impostor = compile(&place, "cc", "gate_impostor.c", &["-shared", "-fPIC"]);
+    let own = place.facts(Door::Gate);
+    for order in ["before", "behind"] {
+        let mut command = place.command(Door::Gate, "/bin/true");
+        let (ours, theirs) = (build::library().display().to_string(), impostor.display());
+        let list = if order == "before" { format!("{theirs} {ours}") } else { format!("{ours} {theirs}") };
+        command.env("LD_PRELOAD", list).env("SIDESTEP_DOCTOR", "1");
+        let facts = place.facts_of(command);
+        for fact in ["door", "libc", "build_id", "objects", "sites", "patched"] {
+            assert_eq!(facts.get(fact), own.get(fact), "{fact}, {order} us: {facts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_namespace_of_its_own_has_a_gate_too() {
+    same_everywhere(|place, door| {
+        let program = compile(place, "cc", "gate_namespace.c", &[]);
+        let mut command = place.command(door, program);
+        // Without the gate a libc that nobody else knows is nobody's door.
+        let is_served = door == Door::Gate;
+        command.arg(if is_served { Path::new("/daos") } else { place.path() });
+        command
+    });
+}
+
+#[test]
+fn ld_so_as_a_program_is_found() {
+    let place = Place::new();
+    let own = place.facts(Door::Gate);
+    let mut command = place.command(Door::Gate, "/lib64/ld-linux-x86-64.so.2");
+    command.arg("/bin/true").env("SIDESTEP_DOCTOR", "1");
+    let facts = place.facts_of(command);
+    assert_eq!((facts.get("door"), facts.get("patched")), ("gate", own.get("patched")), "{facts:?}");
 }
 
 #[test]

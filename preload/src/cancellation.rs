@@ -5,6 +5,7 @@
 //! the thread out of the middle of our work, with locks held. So cancellation is disabled while we are at it.
 #![allow(unsafe_code)]
 
+use crate::runtime::link_map;
 use house::ground::threads;
 use std::ffi::c_int;
 
@@ -17,12 +18,12 @@ unsafe extern "C-unwind" {
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
 const PTHREAD_CANCEL_DEFERRED: c_int = 0;
 
-/// Looks for libc's word that there is one thread only.
+/// Looks for libc's word that there is one thread only. Not by `dlsym`: before glibc 2.34 that is in a library that would
+/// have to be loaded now, before libc has been initialised, and libc would get no environment.
 pub fn start() {
-    // SAFETY: a terminated name; the variable lives as long as libc.
-    let variable = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
-    // SAFETY: null or libc's variable.
-    unsafe { threads::start(variable.cast()) };
+    let variable = link_map::find_first(c"__libc_single_threaded").unwrap_or(std::ptr::null());
+    // SAFETY: null or the variable that libc writes to, which lives as long as libc.
+    unsafe { threads::start(variable.cast_mut().cast()) };
 }
 
 /// Cancellation held off, until [`Cancellation::release`]. Has no destructor on purpose: releasing may unwind.

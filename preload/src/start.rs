@@ -71,21 +71,20 @@ fn gate_is_wanted() -> bool {
 }
 
 /// `SIDESTEP_LOG`, set to anything: one line that says what the symbols do not see.
-fn tell_if_asked(status: &gate::Status) {
+fn tell_if_asked(status: &gate::status::Status) {
     if std::env::var_os("SIDESTEP_LOG").is_none_or(|value| value.is_empty()) {
         return;
     }
     match &status.refused {
-        Some(gate::Refused(reason)) => diagnostics::line(format_args!(
+        Some(gate::status::Refused(reason)) => diagnostics::line(format_args!(
             "libc is not rewritten ({reason}): what it does by itself (stdio, opendir, posix_spawn's file actions) does \
              not see the prefix"
         )),
-        None if status.is_split => {
-            diagnostics::line(format_args!("what libpthread does by itself does not see the prefix"));
+        None => {
+            let (patched, sites) = (status.sum(|part| part.patched), status.sum(|part| part.sites));
+            if let Some(shortfall) = status.shortfall() {
+                diagnostics::line(format_args!("{patched} of {sites} system calls of libc are rewritten: {shortfall}"));
+            }
         }
-        None => diagnostics::line(format_args!(
-            "{} of {} system calls of libc are not rewritten, for threads were already running",
-            status.left_to_threads, status.sites
-        )),
     }
 }

@@ -8,6 +8,7 @@ use super::hints::Hints;
 use super::lock::{Guard, Lock};
 use super::opening::Opening;
 use super::ranges::Ranges;
+use crate::ground::clock::{self, Clock};
 use crate::ground::guard::Quiet;
 use crate::ground::{Errno, Result, kernel};
 use crate::store::{Attributes, Changes, Found, RemoteArray, Timestamp, Transfer};
@@ -125,8 +126,7 @@ pub struct CachedFile {
 
 /// Milliseconds of a clock that goes on and is cheap to read: by the vDSO, without a system call, 4 ms coarse.
 pub fn coarse_milliseconds() -> i64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+    clock::nanoseconds(Clock::MonotonicCoarse) / 1_000_000
 }
 
 impl CachedFile {

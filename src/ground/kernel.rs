@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::buffer::Segment;
-use super::{Errno, Result, descriptor_links, parked};
+use super::{Errno, Result, clock, descriptor_links, parked};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -408,17 +408,12 @@ pub fn sleep(microseconds: u32) {
 /// the kernel's own file systems tell such changes apart since 6.13.
 #[inline]
 pub fn now() -> i64 {
-    nanoseconds(rustix::time::ClockId::Realtime)
+    clock::nanoseconds(clock::Clock::Realtime)
 }
 
 /// Nanoseconds of a clock that nobody sets, the same for all processes of the node.
 pub fn monotonic() -> i64 {
-    nanoseconds(rustix::time::ClockId::Monotonic)
-}
-
-fn nanoseconds(clock: rustix::time::ClockId) -> i64 {
-    let time = rustix::time::clock_gettime(clock);
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
+    clock::nanoseconds(clock::Clock::Monotonic)
 }
 
 /// Whether this process has one thread.

@@ -2,6 +2,7 @@
 
 pub mod beneath;
 pub mod buffer;
+pub mod clock;
 pub mod descriptor_links;
 pub mod diagnostics;
 pub mod entries;

@@ -1,6 +1,7 @@
 //! `SIDESTEP_REPORT=1`: what was done under each prefix, told when the process ends. Off, it costs one load a call.
 
 use super::mount;
+use crate::ground::clock::{self, Clock};
 use crate::ground::diagnostics;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -68,8 +69,7 @@ pub fn is_on() -> bool {
 
 /// Nanoseconds of the monotonic clock.
 fn now() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+    clock::nanoseconds(Clock::Monotonic).cast_unsigned()
 }
 
 /// When a call began; 0 while nobody wants to know.

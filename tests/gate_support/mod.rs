@@ -91,6 +91,13 @@ impl Facts {
     }
 }
 
+/// The value of `LD_PRELOAD` that has another library initialised before ours, which is left out for [`Door::None`].
+pub fn initialised_before_us(place: &Place, door: Door, library: &Path) -> String {
+    let first = compile(place, "cc", "gate_first.c", &["-shared", "-fPIC", "-Wl,-z,initfirst"]);
+    let ours = if door == Door::None { String::new() } else { format!("{} ", build::library().display()) };
+    format!("{ours}{} {}", library.display(), first.display())
+}
+
 /// Runs `make(place, door)` with each door, each time in a new place, and wants the same from all.
 pub fn same_everywhere(make: impl Fn(&Place, Door) -> Command) {
     let run = |door| {

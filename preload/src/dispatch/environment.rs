@@ -2,6 +2,7 @@
 //! unless the user turned Sidestep off.
 
 use super::arguments::{take_bytes, take_of};
+use crate::runtime::link_map;
 use house::ground::guarded_copy::string_length;
 use house::ground::mounts::{self, Mount, StoreUrl, to_text};
 use house::posix::descriptor::handover;
@@ -62,14 +63,7 @@ pub fn says_inherited() -> bool {
 
 /// The path that the library was loaded from, absolute.
 fn own_path() -> Option<Vec<u8>> {
-    // SAFETY: all zeros are a valid `Dl_info`, and the address is one of this library's.
-    let name = unsafe {
-        let mut found: libc::Dl_info = std::mem::zeroed();
-        if libc::dladdr(own_path as *const () as *const _, &raw mut found) == 0 || found.dli_fname.is_null() {
-            return None;
-        }
-        CStr::from_ptr(found.dli_fname).to_bytes()
-    };
+    let name = link_map::own()?.name().to_bytes();
     if name.starts_with(b"/") {
         return Some(name.to_vec());
     }

@@ -20,6 +20,15 @@ pub enum Class {
     Mask = 5,
 }
 
+impl Class {
+    /// The class that a byte stands for, in the table and in a cached list of sites.
+    pub fn of_byte(byte: u8) -> Option<Self> {
+        [Self::Alone, Self::Descriptor, Self::Mapping, Self::Always, Self::Making, Self::Mask]
+            .into_iter()
+            .nth(byte.into())
+    }
+}
+
 /// Call numbers from here on are not in the table. The highest that is known today is 472.
 pub const CALLS_COUNT: usize = 512;
 
@@ -193,14 +202,8 @@ pub static CLASSES: [u8; CALLS_COUNT] = {
 
 /// The class of call `number`.
 pub fn class(number: u64) -> Class {
-    match usize::try_from(number).ok().and_then(|number| CLASSES.get(number)) {
-        Some(1) => Class::Descriptor,
-        Some(2) => Class::Mapping,
-        Some(3) => Class::Always,
-        Some(4) => Class::Making,
-        Some(5) => Class::Mask,
-        _ => Class::Alone,
-    }
+    let byte = usize::try_from(number).ok().and_then(|number| CLASSES.get(number)).copied();
+    byte.and_then(Class::of_byte).unwrap_or(Class::Alone)
 }
 
 /// A number that changes when the table does: a cached list of sites is good for one table only.

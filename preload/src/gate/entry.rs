@@ -11,6 +11,7 @@
 #![allow(unsafe_code)]
 
 use super::calls::{self, Class};
+use super::late;
 use crate::cancellation::Cancellation;
 use crate::dispatch::{self, Call, Verdict};
 use crate::serve;
@@ -186,6 +187,10 @@ unsafe extern "C-unwind" fn enter(frame: *mut Frame) -> u64 {
     // SAFETY: by the caller's word; nobody else knows the frame.
     let frame = unsafe { &mut *frame };
     let mut call = frame.call.copied_by_words();
+    if let Some(result) = late::look(frame.record, &call) {
+        frame.call.number = result as u64;
+        return 1;
+    }
     let goes_on = match calls::class(call.number) {
         Class::Descriptor => is_ours(call.arguments[0]),
         Class::Mapping => is_ours(call.arguments[4]),

@@ -1,61 +1,38 @@
 //! The system-call gate: the door that misses nothing in libc.
 //!
-//! 1. [`objects`] finds libc and ld.so in memory.
-//! 2. [`cache`] has the list of their sites by build id, or [`sites`] decodes them (8 ms, once per libc).
+//! 1. [`objects`] finds libc, ld.so and, in an old glibc, libpthread and the like in memory, by the dynamic linker's own
+//!    list ([`crate::runtime::link_map`]).
+//! 2. [`cache`] has the list of an object's sites by build id, or [`sites`] decodes them from its file (8 ms, once per
+//!    libc). What memory has in another way than the file is left alone.
 //! 3. [`trampoline`] writes a piece of code for each site into a [`room`] within reach.
 //! 4. Each site's first five bytes become a jump to its trampoline ([`text`]).
 //! 5. At run time a trampoline tests the descriptor, and only what may be ours goes through [`entry`] into Rust.
+//! 6. The same is done to what the dynamic linker loads later ([`late`]).
+#![allow(unsafe_code)]
 
 pub mod cache;
 pub mod calls;
+pub mod elf;
 pub mod entry;
+pub mod late;
+pub mod object_file;
 pub mod objects;
+pub mod records;
 pub mod room;
 pub mod sites;
+pub mod status;
 pub mod text;
 pub mod trampoline;
 
-use objects::Object;
+use cache::Cache;
+use house::ground::clock;
+use objects::{LIBC, LINKER, Object};
 use room::Room;
+use status::{Part, Refused, Status};
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::Instant;
 use text::Company;
-
-/// Why the gate was not installed; then the symbol doors are the whole door.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused(pub &'static str);
-
-/// What became of the gate in this process.
-#[derive(Clone, Debug, Default)]
-pub struct Status {
-    /// Why there is none.
-    pub refused: Option<Refused>,
-    /// libc's path, as the dynamic linker names it.
-    pub libc_path: Vec<u8>,
-    /// libc's GNU build id.
-    pub libc_build_id: Vec<u8>,
-    /// Call sites of the table.
-    pub sites: u32,
-    /// Of these, rewritten.
-    pub patched: u32,
-    /// Of these, not rewritten, as nothing around them can be moved.
-    pub left_alone: u32,
-    /// Of these, not rewritten, as threads were there that might have been in the middle.
-    pub left_to_threads: u32,
-    /// Whether libpthread has calls of its own, which are not rewritten: glibc before 2.34.
-    pub is_split: bool,
-    /// Where the list came from.
-    pub cache: cache::Outcome,
-    /// Microseconds that it took.
-    pub start_us: u32,
-}
-
-impl Status {
-    /// Whether the gate misses nothing, so that the symbols need not be doors.
-    pub fn is_whole(&self) -> bool {
-        self.refused.is_none() && self.left_to_threads == 0 && !self.is_split
-    }
-}
 
 static STATUS: OnceLock<Status> = OnceLock::new();
 
@@ -64,70 +41,72 @@ pub fn status() -> Option<&'static Status> {
     STATUS.get()
 }
 
-/// Rewrites libc and ld.so, if `wanted`. Leaves everything as it was where that is refused.
+/// Rewrites the objects of the C library, if `wanted`. Leaves everything as it was where that is refused.
 pub fn install(wanted: bool) -> &'static Status {
     let begin = Instant::now();
     let mut status = Status::default();
-    let outcome = if wanted { rewrite(&mut status) } else { Err("symbol doors were asked for") };
+    let outcome = objects::find().and_then(|objects| {
+        read_clocks_as(&objects);
+        if wanted { rewrite_all(&objects, &mut status) } else { Err("symbol doors were asked for") }
+    });
     status.refused = outcome.err().map(Refused);
     status.start_us = begin.elapsed().as_micros() as u32;
     STATUS.get_or_init(|| status)
 }
 
-fn rewrite(status: &mut Status) -> Result<(), &'static str> {
-    let objects = objects::find()?;
-    status.libc_path.clone_from(&objects[0].path);
-    status.libc_build_id.clone_from(&objects[0].build_id);
-    status.is_split = is_split(crate::doctor::libc_version());
-    let (list, outcome) = cache::load_or(&objects, decode);
-    status.cache = outcome;
-    status.sites = list.sites.len() as u32 + list.left_alone;
-    status.left_alone = list.left_alone;
-    if list.wide_registers {
-        return Err("this libc keeps values in wide vector registers across system calls");
-    }
-    if !list.sites.iter().any(|site| site.object == 0) {
-        return Err("no system calls were found in libc");
-    }
-    let texts = [objects[0].text.clone(), objects[1].text.clone()];
-    let room = Room::near(&texts, trampoline::bytes_max(list.sites.len()))?;
-    let (code, addresses) = trampoline::build(room.start(), &list.sites, &objects);
-    room.seal(&code)?;
+/// Has the clocks read by libc's own function.
+fn read_clocks_as(objects: &[Object]) {
+    let libc = objects.iter().find(|object| object.name == LIBC);
+    let function = libc.and_then(|libc| libc.tables?.find(c"clock_gettime"));
+    // SAFETY: libc's own function of that name, or null.
+    unsafe { clock::start(function.unwrap_or(std::ptr::null()).cast_mut()) };
+}
+
+fn rewrite_all(objects: &[Object], status: &mut Status) -> Result<(), &'static str> {
+    let cache = Cache::open();
     let company = Company::now();
-    for (number, object) in objects.iter().enumerate() {
-        let pairs = list.sites.iter().zip(addresses.iter().copied());
-        let mine = pairs.filter(|(site, _)| usize::from(site.object) == number);
-        let (allowed, left): (Vec<_>, Vec<_>) = mine.partition(|(site, _)| company.allows(site));
-        text::write(object, company, &allowed)?;
-        status.patched += allowed.len() as u32;
-        status.left_to_threads += left.len() as u32;
+    for object in objects {
+        let mut part = Part::of(object);
+        match rewrite(object, &cache, company, &mut part) {
+            Ok(room) if object.name == LINKER => late::start(room),
+            Ok(_) => {}
+            Err(reason) if object.name == LIBC => {
+                status.parts.push(part);
+                return Err(reason);
+            }
+            Err(reason) => part.refused = Some(Refused(reason)),
+        }
+        status.parts.push(part);
     }
     Ok(())
 }
 
-/// Whether this version, as in `2.28`, has its threads in a library apart.
-fn is_split(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < (2, 34)
-}
-
-/// Decodes both objects: what the cache saves.
-fn decode(objects: &[Object; 2]) -> sites::Found {
-    let mut all = sites::Found::default();
-    for (number, object) in objects.iter().enumerate() {
-        let mut found = sites::find(number as u8, object);
-        // Windows of neighbours must not overlap; the text's order is the list's.
-        let mut last_end = 0;
-        found.sites.retain(|site| {
-            let apart = site.start >= last_end;
-            last_end = last_end.max(site.end).max(site.syscall + 2);
-            apart
-        });
-        all.sites.append(&mut found.sites);
-        all.left_alone += found.left_alone;
-        all.wide_registers |= found.wide_registers;
+/// Rewrites one object. Gives the range of its trampolines.
+///
+/// # Errors
+/// Why it is left as it is.
+fn rewrite(object: &Object, cache: &Cache, company: Company, part: &mut Part) -> Result<Range<usize>, &'static str> {
+    let list = cache.list(object)?;
+    part.cache = list.outcome;
+    part.sites = (list.found.sites.len() + list.changed.len()) as u32 + list.found.left_alone;
+    part.left_alone = list.found.left_alone;
+    part.changed = list.changed.iter().map(|site| object.text.start + site.syscall as usize).collect();
+    if list.found.wide_registers {
+        return Err("this libc keeps values in wide vector registers across system calls");
     }
-    all
+    if list.found.sites.is_empty() {
+        return if object.name == LIBC { Err("no system calls were found in libc") } else { Ok(0..0) };
+    }
+    let room = Room::near(&object.text, trampoline::bytes_max(list.found.sites.len()))?;
+    let range = room.range();
+    let (code, addresses) = trampoline::build(range.start, &list.found.sites, object);
+    room.seal(&code)?;
+    let pairs = list.found.sites.into_iter().zip(addresses);
+    let (allowed, left): (Vec<_>, Vec<_>) = pairs.partition(|(site, _)| company.allows(site));
+    text::write(object, company, &allowed)?;
+    part.patched = allowed.len() as u32;
+    part.left_to_threads = left.len() as u32;
+    Ok(range)
 }
 
 /// A checksum against accidents (a torn or truncated file), not against malice: FNV-1a over 8-byte words.

@@ -1,123 +1,115 @@
-//! The two objects whose `syscall` instructions are rewritten: libc and ld.so, as they lie in memory.
+//! The objects of the C library that make system calls, as they lie in memory.
 #![allow(unsafe_code)]
 
-use crate::runtime::link_map;
-use std::ffi::{CStr, c_int, c_void};
+use super::elf;
+use crate::runtime::{link_map, object};
+use libc::Elf64_Phdr;
 use std::ops::Range;
+use std::os::fd::RawFd;
+
+/// Their `DT_SONAME`s. Up to glibc 2.33 threads, message queues, timers and asynchronous look-ups have libraries of
+/// their own; from 2.34 on all of that is in libc. No other library of glibc's has a `syscall` instruction.
+pub const NAMES: [&str; 5] = [LIBC, LINKER, "libpthread.so.0", "librt.so.1", "libanl.so.1"];
+
+/// The C library itself.
+pub const LIBC: &str = "libc.so.6";
+
+/// The dynamic linker.
+pub const LINKER: &str = "ld-linux-x86-64.so.2";
+
+/// Where an object's file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Its path, as the dynamic linker names it.
+    Path(Vec<u8>),
+    /// Still open under this number.
+    Open(RawFd),
+}
 
 /// A loaded ELF object.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// As the dynamic linker names it.
-    pub path: Vec<u8>,
-    /// Load address.
-    pub base: usize,
+    /// One of [`NAMES`].
+    pub name: &'static str,
+    /// Its file.
+    pub place: Place,
     /// The executable segment, in addresses.
     pub text: Range<usize>,
-    /// `.eh_frame_hdr`, in addresses; empty if there is none.
-    pub unwind_index: Range<usize>,
+    /// Where that segment starts in the file.
+    pub text_offset: u64,
     /// GNU build id; empty if there is none.
     pub build_id: Vec<u8>,
+    /// The names that it exports, once the dynamic linker has read them.
+    pub tables: Option<object::Object>,
 }
 
-/// libc and ld.so, in this order.
+/// Those that are loaded; libc and ld.so are always among them.
 ///
 /// # Errors
 /// Which of the two was not found.
-pub fn find() -> Result<[Object; 2], &'static str> {
-    let address = |found: Option<*const ()>| found.map_or(0, |found| found as usize);
-    // Any function of each would do.
-    let addresses = [link_map::find_in_libc(c"gnu_get_libc_version"), link_map::find_in_linker(c"__tls_get_addr")];
-    let mut search = Search { addresses: addresses.map(address), found: [None, None] };
-    // SAFETY: `visit` gets the search back, which outlives the call.
-    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
-    match search.found {
-        [Some(libc), Some(linker)] => Ok([libc, linker]),
-        [None, _] => Err("the C library's text was not found"),
-        [_, None] => Err("the dynamic linker's text was not found"),
-    }
-}
-
-struct Search {
-    addresses: [usize; 2],
-    found: [Option<Object>; 2],
-}
-
-unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, search: *mut c_void) -> c_int {
-    // SAFETY: dl_iterate_phdr hands over a live record, and `find` its search.
-    let (info, search) = unsafe { (&*info, &mut *search.cast::<Search>()) };
-    // SAFETY: the record says where the program headers are and how many.
-    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
-    let base = info.dlpi_addr as usize;
-    let range = |header: &libc::Elf64_Phdr| {
-        let start = base + header.p_vaddr as usize;
-        start..start + header.p_memsz as usize
+pub fn find() -> Result<Vec<Object>, &'static str> {
+    let loaded = |map: &object::LinkMap| {
+        let tables = object::Object::of(map);
+        let name = named(tables.soname()?.to_bytes())?;
+        let place = Place::Path(map.name().to_bytes().to_vec());
+        // SAFETY: the dynamic linker has it loaded there.
+        let object = unsafe { Object::loaded(name, place, map.base()) }?;
+        Some(Object { tables: Some(tables), ..object })
     };
-    let text = headers
-        .iter()
-        .filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0)
-        .map(range)
-        .find(|text| search.addresses.iter().any(|address| text.contains(address)));
-    let Some(text) = text else { return 0 };
-    let unwind_index = headers.iter().find(|header| header.p_type == libc::PT_GNU_EH_FRAME).map_or(0..0, range);
-    let notes = headers.iter().filter(|header| header.p_type == libc::PT_NOTE).map(range);
-    // SAFETY: a PT_NOTE of a loaded object lies in one of its readable segments.
-    let build_id = notes.into_iter().find_map(|notes| unsafe { build_id(notes) }).unwrap_or_default();
-    // SAFETY: the dynamic linker's own string, or null.
-    let path = if info.dlpi_name.is_null() { &[] } else { unsafe { CStr::from_ptr(info.dlpi_name) }.to_bytes() };
-    let object = Object { path: path.to_vec(), base, text, unwind_index, build_id };
-    for (address, found) in search.addresses.iter().zip(&mut search.found) {
-        if object.text.contains(address) {
-            *found = Some(object.clone());
-        }
+    let found: Vec<_> = link_map::all().filter_map(loaded).collect();
+    let has = |name: &str| found.iter().any(|object| object.name == name);
+    match (has(LIBC), has(LINKER)) {
+        (true, true) => Ok(found),
+        (false, _) => Err("the C library is not glibc, or its text was not found"),
+        (_, false) => Err("the dynamic linker's text was not found"),
     }
-    c_int::from(search.found.iter().all(Option::is_some))
 }
 
-/// Looks for `NT_GNU_BUILD_ID` among notes.
-///
-/// # Safety
-/// `notes` is readable memory.
-unsafe fn build_id(notes: Range<usize>) -> Option<Vec<u8>> {
-    // SAFETY: by the caller's word.
-    let notes = unsafe { std::slice::from_raw_parts(notes.start as *const u8, notes.len()) };
-    let word = |at: usize| notes.get(at..at + 4).map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap_or_default()));
-    let mut at = 0;
-    while let (Some(name), Some(content), Some(kind)) = (word(at), word(at + 4), word(at + 8)) {
-        let content_start = at + 12 + (name as usize).next_multiple_of(4);
-        let content_end = content_start + content as usize;
-        if kind == 3 && notes.get(at + 12..at + 16) == Some(b"GNU\0") {
-            return notes.get(content_start..content_end).map(<[u8]>::to_vec);
-        }
-        at = content_end.next_multiple_of(4);
-    }
-    None
+/// The entry of [`NAMES`] that is the last component of `path`.
+pub fn named(path: &[u8]) -> Option<&'static str> {
+    NAMES.into_iter().find(|name| {
+        let start = path.strip_suffix(name.as_bytes());
+        start.is_some_and(|start| start.is_empty() || start.ends_with(b"/"))
+    })
 }
 
 impl Object {
+    /// The object whose first page is mapped at `base`.
+    ///
+    /// # Safety
+    /// All its segments up to the executable one are mapped, and stay so.
+    pub unsafe fn loaded(name: &'static str, place: Place, base: usize) -> Option<Self> {
+        const PAGE_BYTES: usize = 4096;
+        if base == 0 || !base.is_multiple_of(PAGE_BYTES) {
+            return None;
+        }
+        // SAFETY: by the caller's word.
+        let page = unsafe { std::slice::from_raw_parts(base as *const u8, PAGE_BYTES) };
+        let header = elf::header(page)?;
+        let headers: Vec<Elf64_Phdr> = (0..usize::from(header.e_phnum))
+            .map_while(|index| elf::at(page, header.e_phoff as usize + index * size_of::<Elf64_Phdr>()))
+            .collect();
+        let range = |header: &Elf64_Phdr| {
+            let start = base + header.p_vaddr as usize;
+            start..start + header.p_filesz as usize
+        };
+        let text = headers.iter().find(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0)?;
+        let readable_end = range(text).end;
+        let notes = headers.iter().filter(|header| header.p_type == libc::PT_NOTE).map(range);
+        let build_id = notes.filter(|notes| notes.end <= readable_end).find_map(|notes| {
+            // SAFETY: notes lie in one of the first segments, which are mapped.
+            let notes = unsafe { std::slice::from_raw_parts(notes.start as *const u8, notes.len()) };
+            Some(elf::build_id(notes)).filter(|id| !id.is_empty())
+        });
+        let build_id = build_id.unwrap_or_default().to_vec();
+        Some(Self { name, place, text: range(text), text_offset: text.p_offset, build_id, tables: None })
+    }
+
     /// The executable segment's bytes.
     ///
     /// The slice must not be kept while the text is being rewritten.
     pub fn text_bytes(&self) -> &[u8] {
-        // SAFETY: libc and ld.so stay mapped for ever, and their text is readable.
+        // SAFETY: these objects stay mapped for ever, and their text is readable.
         unsafe { std::slice::from_raw_parts(self.text.start as *const u8, self.text.len()) }
-    }
-
-    /// Where functions start, as offsets into the text, ascending: the search table of `.eh_frame_hdr` (LSB 4.1).
-    pub fn function_starts(&self) -> Vec<u32> {
-        if self.unwind_index.len() < 12 {
-            return Vec::new();
-        }
-        // SAFETY: PT_GNU_EH_FRAME lies in a readable segment that stays mapped.
-        let index =
-            unsafe { std::slice::from_raw_parts(self.unwind_index.start as *const u8, self.unwind_index.len()) };
-        // Version 1, a 4-byte pointer, a 4-byte count, a table of 4-byte offsets from here: what every linker emits.
-        if index[0] != 1 || index[2] != 0x03 || index[3] != 0x3b {
-            return Vec::new();
-        }
-        let word = |at: usize| i32::from_le_bytes(index[at..at + 4].try_into().unwrap_or_default());
-        let count = (word(8) as usize).min((index.len() - 12) / 8);
-        let start = |entry: usize| self.unwind_index.start.wrapping_add_signed(word(12 + entry * 8) as isize);
-        (0..count).map(start).filter(|at| self.text.contains(at)).map(|at| (at - self.text.start) as u32).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Memory for the trampolines, within a jump's reach of libc and ld.so; writable first, executable afterwards.
+//! Memory for the trampolines, within a jump's reach of an object; writable first, executable afterwards.
 #![allow(unsafe_code)]
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
@@ -17,14 +17,13 @@ const REACH_BYTES: usize = (2 << 30) - (1 << 20);
 const STEP_BYTES: usize = 16 << 20;
 
 impl Room {
-    /// Maps `bytes` writable bytes from which all of `reached` can be jumped to.
+    /// Maps `bytes` writable bytes from which all of `reached` can be jumped to, and the other way round.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn near(reached: &[Range<usize>], bytes: usize) -> Result<Self, &'static str> {
+    pub fn near(reached: &Range<usize>, bytes: usize) -> Result<Self, &'static str> {
         let bytes = bytes.next_multiple_of(4096);
-        let lowest = reached.iter().map(|range| range.start).min().unwrap_or(0);
-        let highest = reached.iter().map(|range| range.end).max().unwrap_or(0);
+        let (lowest, highest) = (reached.start, reached.end);
         let reaches = |start: usize| {
             start + bytes <= lowest.saturating_add(REACH_BYTES) && start.saturating_add(REACH_BYTES) >= highest
         };
@@ -32,7 +31,7 @@ impl Room {
         let hints = std::iter::once(0)
             .chain((1..100).map(|step| lowest.saturating_sub(step * STEP_BYTES)))
             .chain((1..100).map(|step| highest.saturating_add(step * STEP_BYTES)));
-        let mut last = "no memory for trampolines within 2 GiB of libc";
+        let mut last = "no memory for trampolines within 2 GiB of the C library";
         for hint in hints.map(|hint| hint & !4095) {
             let protection = ProtFlags::READ | ProtFlags::WRITE;
             // SAFETY: a new mapping; the address is a hint only, so nothing is replaced.
@@ -46,9 +45,9 @@ impl Room {
         Err(last)
     }
 
-    /// The first address.
-    pub fn start(&self) -> usize {
-        self.start
+    /// Its addresses.
+    pub fn range(&self) -> Range<usize> {
+        self.start..self.start + self.bytes
     }
 
     /// Puts `code` at the start and makes the room executable and read-only, for ever.

@@ -9,7 +9,7 @@
 //!    unwind tables and the kernel's restart expect it), else one that includes it.
 
 use super::calls::{self, Class};
-use super::objects::Object;
+use super::object_file::ObjectFile;
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind, Register,
 };
@@ -24,8 +24,6 @@ pub const JUMP_BYTES: usize = 5;
 /// A `syscall` instruction to rewrite. Offsets are into the object's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// 0 libc, 1 ld.so.
-    pub object: u8,
     /// The class of its call; `None` where the number is only known at run time.
     pub class: Option<Class>,
     /// The first displaced instruction.
@@ -55,6 +53,11 @@ pub struct Recheck {
 }
 
 impl Site {
+    /// Where the window and the `syscall` are: what must be in memory as it is in the file.
+    pub fn text(&self) -> std::ops::Range<u32> {
+        self.start..self.end.max(self.syscall.saturating_add(2))
+    }
+
     /// Whether the `syscall` stays where it is.
     pub fn stays_in_place(&self) -> bool {
         self.end == self.syscall
@@ -62,7 +65,7 @@ impl Site {
 }
 
 /// What decoding an object gave.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// To be rewritten.
     pub sites: Vec<Site>,
@@ -92,9 +95,8 @@ impl Targets {
 }
 
 /// Decodes an object's text. The instruction pointers are offsets into it.
-pub fn find(number: u8, object: &Object) -> Found {
-    let text = object.text_bytes();
-    let starts = object.function_starts();
+pub fn find(file: &ObjectFile) -> Found {
+    let (text, starts) = (file.text(), file.function_starts());
     let mut targets = Targets(vec![0; text.len() / 64 + 1]);
     starts.iter().for_each(|&start| targets.add(u64::from(start)));
 
@@ -102,27 +104,27 @@ pub fn find(number: u8, object: &Object) -> Found {
     let mut indirect: Vec<u32> = Vec::new();
     let mut wide: Vec<u32> = Vec::new();
     let mut recent: VecDeque<Instruction> = VecDeque::with_capacity(LOOK_BACK + 1);
-    let mut decoder = Decoder::with_ip(64, text, 0, DecoderOptions::NONE);
-    let mut instruction = Instruction::default();
-    while decoder.can_decode() {
-        decoder.decode_out(&mut instruction);
-        if let Some(target) = target(&instruction) {
+    each_instruction(file, |instruction, is_first| {
+        if is_first {
+            recent.clear();
+        }
+        if let Some(target) = target(instruction) {
             targets.add(target);
         }
         if instruction.flow_control() == FlowControl::IndirectBranch {
             indirect.push(instruction.ip() as u32);
         }
-        if uses_wide_registers(&instruction) {
+        if uses_wide_registers(instruction) {
             wide.push(instruction.ip() as u32);
         }
         if recent.len() == LOOK_BACK {
             recent.pop_front();
         }
-        recent.push_back(instruction);
+        recent.push_back(*instruction);
         if instruction.code() == Code::Syscall {
             calls.push(recent.iter().copied().collect());
         }
-    }
+    });
 
     let mut found = Found::default();
     for before in calls {
@@ -132,7 +134,7 @@ pub fn find(number: u8, object: &Object) -> Found {
             Some(number) => Some(calls::class(number)),
             None => None,
         };
-        let function = function_around(call.ip() as u32, &starts, text.len() as u32);
+        let function = function_around(call.ip() as u32, starts, text.len() as u32);
         let inside = |offsets: &[u32]| {
             let first = offsets.partition_point(|&offset| offset < function.start);
             offsets.get(first).is_some_and(|offset| function.contains(offset))
@@ -140,15 +142,40 @@ pub fn find(number: u8, object: &Object) -> Found {
         found.wide_registers |= inside(&wide);
         match window(text, &before, &targets, inside(&indirect)) {
             Some(Window { start, end, is_one_instruction, relative }) => {
-                let (object, syscall) = (number, call.ip() as u32);
+                let syscall = call.ip() as u32;
                 let recheck = if class.is_none() && end == syscall { recheck(&before) } else { None };
-                let site = Site { object, class, start, syscall, end, is_one_instruction, relative, recheck };
+                let site = Site { class, start, syscall, end, is_one_instruction, relative, recheck };
                 found.sites.push(site);
             }
             None => found.left_alone += 1,
         }
     }
+    // Windows of neighbours must not overlap; the text's order is the list's.
+    let mut last_end = 0;
+    found.sites.retain(|site| {
+        let is_apart = site.start >= last_end;
+        last_end = last_end.max(site.text().end);
+        is_apart
+    });
     found
+}
+
+/// Visits the instructions of an object's code in order, and says of each whether it is a section's first.
+fn each_instruction(file: &ObjectFile, mut visit: impl FnMut(&Instruction, bool)) {
+    let mut instruction = Instruction::default();
+    for code in file.code() {
+        let mut decoder = Decoder::with_ip(64, &file.text()[..code.end as usize], 0, DecoderOptions::NONE);
+        if decoder.set_position(code.start as usize).is_err() {
+            continue;
+        }
+        decoder.set_ip(u64::from(code.start));
+        let mut is_first = true;
+        while decoder.can_decode() {
+            decoder.decode_out(&mut instruction);
+            visit(&instruction, is_first);
+            is_first = false;
+        }
+    }
 }
 
 /// Where control or an address may go from here: a branch's target, or code whose address is taken.

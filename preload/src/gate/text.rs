@@ -95,7 +95,7 @@ fn state(thread: &[u8]) -> Option<u8> {
 ///
 /// # Errors
 /// The kernel does not let this text be changed. Nothing was changed, or, with others around, not all.
-pub fn write(object: &Object, company: Company, sites: &[(&Site, usize)]) -> Result<(), &'static str> {
+pub fn write(object: &Object, company: Company, sites: &[(Site, usize)]) -> Result<(), &'static str> {
     let jumps = sites.iter().map(|(site, trampoline)| {
         let address = object.text.start + site.start as usize;
         (address, trampoline::jump_bytes(address, *trampoline))

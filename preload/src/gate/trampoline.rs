@@ -8,7 +8,7 @@
 
 use super::calls::Class;
 use super::entry;
-use super::objects::Object;
+use super::objects::{LINKER, Object};
 use super::sites::{JUMP_BYTES, Site};
 use house::ground::guard;
 use house::posix::descriptor::entries;
@@ -38,9 +38,9 @@ pub fn bytes_max(count: usize) -> usize {
     SHARED_BYTES + count * (RECORD_BYTES + CODE_BYTES_MAX)
 }
 
-/// Writes the trampolines of `sites`, which will run at address `start`.
+/// Writes the trampolines of an object's `sites`, which will run at address `start`.
 /// Gives their bytes, and the address of each one.
-pub fn build(start: usize, sites: &[Site], objects: &[Object; 2]) -> (Vec<u8>, Vec<usize>) {
+pub fn build(start: usize, sites: &[Site], object: &Object) -> (Vec<u8>, Vec<usize>) {
     let mut code = Code { start, bytes: Vec::with_capacity(bytes_max(sites.len())) };
     code.bytes.extend_from_slice(&(entry::entry_address() as u64).to_le_bytes());
     code.bytes.extend_from_slice(&(entry::lookup_address() as u64).to_le_bytes());
@@ -50,7 +50,7 @@ pub fn build(start: usize, sites: &[Site], objects: &[Object; 2]) -> (Vec<u8>, V
         .enumerate()
         .map(|(index, site)| {
             let address = code.here();
-            code.trampoline(index, site, &objects[usize::from(site.object)]);
+            code.trampoline(index, site, object);
             address
         })
         .collect();
@@ -105,10 +105,15 @@ impl Code {
         let record = SHARED_BYTES + index * RECORD_BYTES;
         let address = |offset: u32| object.text.start + offset as usize;
         self.displaced(object, site, site.start..site.syscall);
-        if site.class == Some(Class::Mask) {
+        let class = match site.class {
+            // What the dynamic linker maps may be an object whose calls are to be seen.
+            Some(Class::Mapping) if object.name == LINKER => Some(Class::Always),
+            class => class,
+        };
+        if class == Some(Class::Mask) {
             self.forget_mask();
         } else {
-            self.hand_over(site.class, record);
+            self.hand_over(class, record);
         }
         let (pass, done) = if site.stays_in_place() {
             let pass = if site.recheck.is_some() { self.here() } else { address(site.syscall) };

@@ -77,6 +77,11 @@ pub fn find_next(name: &CStr) -> Option<*const ()> {
     all().skip_while(|map| map.dynamic() != dynamic).skip(1).find_map(|map| Object::of(map).find(name))
 }
 
+/// What references to a name are bound to, those of libc's own too: a program may have a copy of libc's variable.
+pub fn find_first(name: &CStr) -> Option<*const ()> {
+    all().find_map(|map| Object::of(map).find(name))
+}
+
 /// What glibc itself defines under a name, whoever else exports one.
 pub fn find_in_libc(name: &CStr) -> Option<*const ()> {
     [LIBPTHREAD, LIBC, LIBDL].into_iter().find_map(|library| object(library)?.find(name))

@@ -25,6 +25,11 @@ impl LinkMap {
         if self.name.is_null() { c"" } else { unsafe { CStr::from_ptr(self.name) } }
     }
 
+    /// The object's load address.
+    pub fn base(&self) -> usize {
+        self.base
+    }
+
     /// Where the object's dynamic section is, which no other object has there.
     pub fn dynamic(&self) -> usize {
         self.dynamic as usize
@@ -105,11 +110,55 @@ impl Object {
         object
     }
 
+    /// The object's own name.
+    pub fn soname(&self) -> Option<&CStr> {
+        let offset = self.soname.filter(|_| !self.strings.is_null())?;
+        // SAFETY: the offset of a string in the object's table.
+        Some(unsafe { CStr::from_ptr(self.strings.add(offset)) })
+    }
+
     /// Whether the object's own name is this.
     pub fn is_called(&self, soname: &CStr) -> bool {
-        // SAFETY: the offset of a string in the object's table.
-        self.soname
-            .is_some_and(|at| !self.strings.is_null() && unsafe { CStr::from_ptr(self.strings.add(at)) } == soname)
+        self.soname() == Some(soname)
+    }
+
+    /// The name of the exported function around an address, the shortest if it has several.
+    pub fn name_around(&self, address: usize) -> Option<&CStr> {
+        const KIND_FUNCTION: u8 = 2;
+        if self.symbols.is_null() || self.strings.is_null() || self.gnu_hash.is_null() {
+            return None;
+        }
+        let mut best: Option<&CStr> = None;
+        let mut consider = |index: u32| {
+            // SAFETY: a symbol of the object's, and its name.
+            let (symbol, name) = unsafe {
+                let symbol = &*self.symbols.add(index as usize);
+                (symbol, CStr::from_ptr(self.strings.add(symbol.name as usize)))
+            };
+            let start = self.base + symbol.value;
+            let is_around = (start..start + symbol.size).contains(&address) && symbol.section != 0;
+            if is_around && symbol.info & 0xf == KIND_FUNCTION {
+                best =
+                    Some(best.map_or(name, |best| if name.count_bytes() < best.count_bytes() { name } else { best }));
+            }
+        };
+        // SAFETY: the table's layout, as in `find_by_gnu_hash`.
+        unsafe {
+            let [buckets_count, first, filter_words, _] = self.gnu_hash.cast::<[u32; 4]>().read();
+            let buckets = self.gnu_hash.add(4 + 2 * filter_words as usize);
+            let chains = buckets.add(buckets_count as usize);
+            for bucket in 0..buckets_count as usize {
+                let mut index = buckets.add(bucket).read();
+                while index >= first {
+                    consider(index);
+                    if chains.add((index - first) as usize).read() & 1 != 0 {
+                        break;
+                    }
+                    index += 1;
+                }
+            }
+        }
+        best
     }
 
     /// The address of what the object exports under a name, in its default version.

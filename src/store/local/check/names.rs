@@ -152,6 +152,6 @@ pub fn live(store: &Store, found: Found) -> Option<&Record> {
 }
 
 /// An entry for a reader.
-fn shown(entry: &Entry) -> String {
+pub fn shown(entry: &Entry) -> String {
     format!("entry {:?} of directory {}", String::from_utf8_lossy(&entry.name), entry.directory)
 }

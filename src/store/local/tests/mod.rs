@@ -7,6 +7,7 @@ mod fuzz;
 mod fuzz_damage;
 mod names;
 mod opening;
+mod power;
 mod processes;
 
 use super::LocalContainer;

@@ -103,14 +103,15 @@ impl Foundations<'_> {
         }
         let Some(mut header) = self.check_header(targets)? else { return Ok(()) };
         if header.is_in_doubt(self.within) {
-            // Whoever opens it recovers it, from what proves itself.
-            return Ok(());
+            // Whoever opens it recovers it, from what proves itself; the files have to be there.
+            self.check_lengths(&header)?;
+        } else {
+            self.check_log(&mut header);
+            let is_new_key = header.has_new_key();
+            self.check_lengths(&header)?;
+            self.check_root(&header)?;
+            self.check_tree(&mut header, is_new_key)?;
         }
-        self.check_log(&mut header);
-        let is_new_key = header.has_new_key();
-        self.check_lengths(&mut header)?;
-        self.check_root(&header)?;
-        self.check_tree(&mut header, is_new_key)?;
         if header.is_changed() && self.repair {
             header.write(self.within).map_err(|refusal| self.failed(HEADER, refusal))?;
         }
@@ -233,7 +234,7 @@ impl Foundations<'_> {
     }
 
     /// Files are as long as the header says.
-    fn check_lengths(&mut self, header: &mut HeaderFile) -> Checked<()> {
+    fn check_lengths(&mut self, header: &HeaderFile) -> Checked<()> {
         let nodes = header.word(offset_of!(Header, names_lock.nodes.allocated)) * RECORD_BYTES as u64;
         let slots = header.word(offset_of!(Header, allocation_lock.slots.allocated)) * SLOT_BYTES;
         for (name, needed) in [(NODES, nodes), (SLOTS, slots), (RECENT, RECENT_BYTES as u64)] {

@@ -189,8 +189,8 @@ impl TreePages {
         Ok(Meta { free: root(40), main: root(88), last_page: u64_at(page, 136), transaction: u64_at(page, 144) })
     }
 
-    /// Walks one of the trees, level by level; `visit` gets each entry of a good leaf. Goes on past what is wrong, and answers the
-    /// first of that.
+    /// Walks one of the trees, level by level; `visit` gets each entry of a good leaf. Goes on past what is wrong, and
+    /// answers the first of that.
     fn walk<'a>(
         &'a self,
         meta: &Meta,

@@ -209,12 +209,16 @@ impl Container for CachedContainer {
         self.shared.after_fork_in_child();
     }
 
-    fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
-        self.remote.host_stand_in(directory, path)
+    fn leave(&self) {
+        self.remote.leave();
     }
 
-    fn directory_at(&self, host_path: &[u8]) -> Option<NodeId> {
-        self.remote.directory_at(host_path)
+    fn stand_in_name(&self, directory: NodeId) -> Result<String> {
+        self.remote.stand_in_name(directory)
+    }
+
+    fn directory_of_stand_in(&self, name: &str) -> Option<NodeId> {
+        self.remote.directory_of_stand_in(name)
     }
 
     fn rights(&self, node: NodeId) -> Result<Attributes> {

@@ -12,6 +12,7 @@ pub mod guard;
 pub mod guarded_copy;
 pub mod kernel;
 pub mod mounts;
+pub mod own_directory;
 pub mod own_thread;
 pub mod parked;
 pub mod room;

@@ -270,6 +270,11 @@ pub fn flush() {
     connected().for_each(|connected| connected.container.flush());
 }
 
+/// This process ends: what it shared with others of this node is removed if it was the last.
+pub fn leave() {
+    connected().for_each(|connected| connected.container.leave());
+}
+
 /// Before a fork: no other thread is inside an engine from here to one of the next two.
 pub fn before_fork() {
     connected().for_each(|connected| connected.container.before_fork());

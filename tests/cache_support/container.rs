@@ -105,11 +105,11 @@ impl Container for MemoryContainer {
 
     fn after_fork_in_child(&self) {}
 
-    fn host_stand_in(&self, _: NodeId, _: &mut [u8]) -> Result<usize> {
+    fn stand_in_name(&self, _: NodeId) -> Result<String> {
         Err(Errno::NOENT)
     }
 
-    fn directory_at(&self, _: &[u8]) -> Option<NodeId> {
+    fn directory_of_stand_in(&self, _: &str) -> Option<NodeId> {
         None
     }
 }

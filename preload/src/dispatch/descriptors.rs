@@ -98,11 +98,12 @@ pub unsafe fn fcntl(call: &Call) -> Verdict {
             held.set_flags(OFlags::from_bits_retain(argument as u32));
             Ok(0)
         }),
-        // Locks: a later version has them; until then no program is to believe that it holds one.
+        // Locks: a later version has them; until then no program is to believe that it holds one. `ENOSYS` is what programs
+        // live with that can do without (HDF5, cargo): they go on, where any other errno is a failure to them.
         libc::F_GETLK | libc::F_SETLK | libc::F_SETLKW | libc::F_OFD_GETLK | libc::F_OFD_SETLK | libc::F_OFD_SETLKW => {
             on_descriptor(fd, Class::Descriptor, |held| {
                 held.check_open()?;
-                Err(Errno::NOLCK)
+                Err(Errno::NOSYS)
             })
         }
         libc::F_GETOWN => on_descriptor(fd, Class::Descriptor, |_| Ok(0)),
@@ -152,7 +153,7 @@ pub unsafe fn ioctl(call: &Call) -> Verdict {
 pub unsafe fn flock(call: &Call) -> Verdict {
     on_descriptor(call.arguments[0], Class::Descriptor, |held| {
         held.check_open()?;
-        Err(Errno::NOLCK)
+        Err(Errno::NOSYS)
     })
 }
 

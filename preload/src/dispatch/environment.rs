@@ -122,8 +122,8 @@ pub unsafe fn complete(given: u64) -> Option<Environment> {
         lines.remove(index);
         is_changed = true;
     }
-    let directory = working_directory::untold()
-        .and_then(|path| CString::new([b"SIDESTEP_CWD=".as_slice(), path.as_bytes()].concat()).ok());
+    let directory =
+        working_directory::to_tell().and_then(|told| CString::new([b"SIDESTEP_CWD=".as_slice(), &told].concat()).ok());
     let mut added: Vec<*const c_char> = directory.iter().map(|line| line.as_ptr()).collect();
     added.extend(
         kept.variables

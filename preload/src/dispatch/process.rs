@@ -8,7 +8,7 @@ use house::ground::{Errno, Result, diagnostics, fault_handler, guard, mounts};
 use house::posix::descriptor::{entries, handover, table};
 use house::posix::path::{Place, Symlinks};
 use house::posix::permission::{self, Want};
-use house::posix::{credentials, limits, mount, process, report};
+use house::posix::{credentials, limits, mount, process, report, working_directory};
 use house::store::Kind;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -28,6 +28,7 @@ pub fn start() -> bool {
     process::start(become_new_process);
     report::start();
     environment::start(&configured);
+    working_directory::start();
     mount::start(configured);
     if environment::says_inherited() {
         handover::look_for_inherited();
@@ -195,6 +196,7 @@ pub fn before_exit() -> Verdict {
         report::tell();
         mount::flush();
         handover::before_exit();
+        mount::leave();
     }
     Verdict::Pass
 }

@@ -200,17 +200,20 @@ impl Container for DaosContainer {
         self.store.after_fork_in_child();
     }
 
-    fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
+    fn leave(&self) {
+        // Another thread may still be at work: an append has a lock of its own, and what else it needs is made anew.
         let _entered = entrance::enter_as_is();
-        self.store.host_stand_in(directory, path)
+        self.store.runtime.leave();
     }
 
-    fn directory_at(&self, host_path: &[u8]) -> Option<NodeId> {
-        if !super::is_stand_in(host_path) {
-            return None;
-        }
+    fn stand_in_name(&self, directory: NodeId) -> Result<String> {
+        let _entered = entrance::enter_as_is();
+        self.store.stand_in_name(directory)
+    }
+
+    fn directory_of_stand_in(&self, name: &str) -> Option<NodeId> {
         let _entered = entrance::enter().ok()?;
-        self.store.directory_at(host_path)
+        self.store.directory_of_stand_in(name)
     }
 
     fn rights(&self, node: NodeId) -> Result<Attributes> {

@@ -139,11 +139,11 @@ impl Container for LocalContainer {
         self.store.process().after_fork_in_child();
     }
 
-    fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
-        self.store.host_stand_in(directory, path)
+    fn stand_in_name(&self, directory: NodeId) -> Result<String> {
+        self.store.stand_in_name(directory)
     }
 
-    fn directory_at(&self, host_path: &[u8]) -> Option<NodeId> {
-        self.store.directory_at(host_path)
+    fn directory_of_stand_in(&self, name: &str) -> Option<NodeId> {
+        self.store.directory_of_stand_in(name)
     }
 }

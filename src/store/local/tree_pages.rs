@@ -328,8 +328,8 @@ impl Drop for TreePages {
     }
 }
 
-/// The end of what was written to a file.
-fn data_end(file: BorrowedFd<'_>, length: usize) -> usize {
+/// The end of what was ever written to a file.
+pub fn data_end(file: BorrowedFd<'_>, length: usize) -> usize {
     let mut end = 0;
     while let Ok(data) = rustix::fs::seek(file, SeekFrom::Data(end)) {
         match rustix::fs::seek(file, SeekFrom::Hole(data)) {

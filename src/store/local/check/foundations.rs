@@ -16,7 +16,7 @@ use super::super::record::RECORD_BYTES;
 use super::super::store::{ROOT, SLOT_BYTES};
 use super::super::store_directory::{Refusal, StoreDirectory};
 use super::super::tree::PAGE_BYTES;
-use super::super::tree_pages::TreePages;
+use super::super::tree_pages::{TreePages, data_end};
 use super::header_file::HeaderFile;
 use super::new_tree;
 use super::{CheckError, Finding, Severity, Summary};
@@ -211,7 +211,8 @@ impl Foundations<'_> {
             return Ok(None);
         }
         let mut wrong = Vec::new();
-        header.correct(targets, self.length(NODES) / RECORD_BYTES as u64, self.length(SLOTS) / SLOT_BYTES, &mut wrong);
+        let (nodes, slots) = (self.data_length(NODES) / RECORD_BYTES as u64, self.data_length(SLOTS) / SLOT_BYTES);
+        header.correct(targets, nodes, slots, &mut wrong);
         for what in &wrong {
             self.find(format!("its file `{HEADER}`: {what}"), |_| Ok(()));
         }
@@ -227,6 +228,12 @@ impl Foundations<'_> {
             self.find(format!("its file `{LOG}` {wrong}; a new one is made of the names"), |_| Ok(()));
             header.remove_log();
         }
+    }
+
+    /// What was ever written to a file: another one that stands in its place may look longer than any disk.
+    fn data_length(&self, name: &str) -> u64 {
+        let end = |file: Low| data_end(file.as_fd(), self.length(name) as usize) as u64;
+        self.within.open(name, OFlags::RDONLY).map_or(0, end)
     }
 
     fn length(&self, name: &str) -> u64 {
@@ -256,7 +263,7 @@ impl Foundations<'_> {
     /// Which files had their bytes in slots from `first` on.
     fn tell_lost_slots(&mut self, first: u64) {
         let Ok(file) = self.within.open(NODES, OFlags::RDONLY) else { return };
-        for node in ROOT..self.length(NODES) / RECORD_BYTES as u64 {
+        for node in ROOT..self.data_length(NODES) / RECORD_BYTES as u64 {
             let mut image = [0u8; RECORD_BYTES];
             let read = kernel::read_at(
                 file.as_fd().as_raw_fd(),

@@ -3,8 +3,10 @@
 //! A section `### name` of `tests/cases/TOPIC.sh` is run by bash, of `TOPIC.py` by Python; a line `CASE(name)` of
 //! `tests/programs/TOPIC.c` is run as `TOPIC name`. `$P` is the directory under test, `$H` a host directory, `$T` where
 //! the C programs are. Attributes behind the name: `nobody` runs the case as that user, `options=...` sets the mount's
-//! options, `ours` runs it under Sidestep alone, where it must exit with 0 (what differs from the kernel on purpose).
+//! options, `ours` runs it under Sidestep alone, where it must exit with 0 (what differs from the kernel on purpose), and
+//! `embedded` runs it over the embedded engine alone (what DAOS does not promise).
 
+use super::engine::{self, Engine};
 use super::{build, run_in, run_on_both, sections, sections::Section, world::Pair};
 use libtest_mimic::{Failed, Trial};
 use std::fs;
@@ -48,6 +50,9 @@ fn cases_of(path: &Path) -> Vec<(String, Run)> {
 
 fn run(topic: &str, kind: &str, case: &Section) -> Result<(), Failed> {
     let has = |attribute: &str| case.attributes.iter().any(|given| given == attribute);
+    if has("embedded") && *engine::chosen() != Engine::Embedded {
+        return Ok(());
+    }
     let options = case.attributes.iter().find_map(|given| given.strip_prefix("options="));
     let pair = if has("nobody") { Pair::as_nobody() } else { Pair::with_options(options.unwrap_or("")) };
     let (program, arguments) = if kind == "c" {

@@ -118,12 +118,12 @@ static void try_all(void) {
     for (unsigned i = 0; i < sizeof hows / sizeof hows[0]; i++) try_one(&hows[i]);
 }
 
-CASE(one_target) { try_all(); }
+CASE(one_target) { try_all(); } // embedded
 
-CASE(two_targets) { try_all(); } // options=targets=2&chunk=1KiB
+CASE(two_targets) { try_all(); } // embedded options=targets=2&chunk=1KiB
 
 // Four writers of two records in one page, all killed at once: each record is one of theirs, whole.
-CASE(several_writers) {
+CASE(several_writers) { // embedded
     enum { WRITERS = 4, LENGTH = 1500 };
     int fd = MUST(open(p("f"), O_RDWR | O_CREAT | O_TRUNC, 0600));
     static char rest[20000];
@@ -161,7 +161,7 @@ static void jump(int signal_number) {
 }
 
 // A jump out of a signal handler leaves a write where it was; what is written later must stay, also when the writer is gone.
-CASE(a_jump_out_of_a_write) {
+CASE(a_jump_out_of_a_write) { // embedded
     int fd = MUST(open(p("f"), O_RDWR | O_CREAT | O_TRUNC, 0600));
     static char rest[20000];
     MUST(write(fd, rest, sizeof rest));

@@ -1,4 +1,4 @@
-//! `malloc` and its kin for LMDB and the unwinder: blocks of the library's [allocator](crate::allocator), each behind a
+//! `malloc` and its kin for LMDB and the unwinder: blocks of the library's allocator, each behind a
 //! header that says how it was asked for. Leak checkers and heap profilers of the program's do not see them.
 #![allow(unsafe_code)]
 
@@ -101,10 +101,10 @@ unsafe extern "C" fn strdup(text: *const c_char) -> *mut c_char {
 }
 
 super::provide! {
-    "malloc" = crate::runtime::memory::malloc;
-    "calloc" = crate::runtime::memory::calloc;
-    "posix_memalign" = crate::runtime::memory::posix_memalign;
-    "free" = crate::runtime::memory::free;
-    "realloc" = crate::runtime::memory::realloc;
-    "strdup" = crate::runtime::memory::strdup;
+    "malloc" = self::malloc;
+    "calloc" = self::calloc;
+    "posix_memalign" = self::posix_memalign;
+    "free" = self::free;
+    "realloc" = self::realloc;
+    "strdup" = self::strdup;
 }

@@ -1,11 +1,9 @@
 //! What `stat` tells of a node, and what `chmod` and its like change.
 
-use super::open_node::OpenNode;
 use super::record::{HAS_OBJECT, Record};
-use super::store::{SLOT_BYTES, Store};
+use super::store::Store;
 use crate::ground::{Errno, Result, kernel};
 use crate::store::{Attributes, Changes, Found, Kind, NodeId};
-use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
 /// tmpfs counts its blocks in pages.
@@ -61,58 +59,6 @@ impl Store {
         self.process().ready(self)?;
         apply(self.live_record(node)?.0, changes);
         Ok(())
-    }
-
-    /// Waits until a file's bytes, its record and the names are on stable storage.
-    ///
-    /// # Errors
-    /// As fdatasync(2).
-    pub fn sync_node(&self, node: &OpenNode) -> Result<()> {
-        if self.is_frozen() {
-            return Ok(());
-        }
-        if node.found.kind == Kind::File {
-            if node.record().has(HAS_OBJECT) {
-                for (_, file) in node.objects().existing(self)? {
-                    rustix::fs::fdatasync(file.as_fd())?;
-                }
-            } else if let slot = node.slot()?
-                && !slot.is_null()
-            {
-                self.slots().sync_range(slot, SLOT_BYTES as usize)?;
-            }
-        }
-        let record: *const Record = node.record();
-        self.nodes().sync_range(record.cast_mut().cast(), size_of::<Record>())?;
-        self.sync_names()
-    }
-
-    /// Waits until the names are on stable storage.
-    ///
-    /// # Errors
-    /// As msync(2).
-    fn sync_names(&self) -> Result<()> {
-        let _quiet = crate::ground::guard::Quiet::enter();
-        self.process().ready(self)?;
-        self.settle()?;
-        self.process().tree()?.sync()?;
-        self.sync_header()
-    }
-
-    /// Waits until everything is on stable storage.
-    ///
-    /// # Errors
-    /// As syncfs(2).
-    pub fn sync_all(&self) -> Result<()> {
-        if self.is_frozen() {
-            return Ok(());
-        }
-        self.sync_names()?;
-        self.nodes().sync()?;
-        self.slots().sync()?;
-        // The object files: all of the host's file system, which is what there is a call for.
-        let live = kernel::borrow(self.process().live());
-        rustix::fs::syncfs(live)
     }
 }
 

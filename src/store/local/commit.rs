@@ -2,6 +2,7 @@
 
 use super::journal::DEFERRED;
 use super::key::{self, Key};
+use super::log::entry::Logged;
 use super::recent::Identity;
 use super::store::Store;
 use super::tree::{PAGE_BYTES, Writing};
@@ -43,10 +44,11 @@ impl Store {
     ///
     /// # Errors
     /// `ENOSPC`: also the tree must have room for it, once it goes there.
-    pub fn defer(&self, outcome: Outcome<'_>) -> Result<()> {
+    pub fn defer(&self, outcome: Outcome<'_>, logged: Logged<'_>) -> Result<()> {
         let (recent, journal) = (self.recent(), &self.header().names_lock.journal);
         let count = recent.count() + 1;
-        if let Err(errno) = self.reserve_for_recent(count, outcome.found.is_none()) {
+        let reserved = self.reserve_for_recent(count, outcome.found.is_none());
+        if let Err(errno) = reserved.and_then(|()| self.write_entry(&[outcome], logged)) {
             self.abandon();
             return Err(errno);
         }
@@ -71,12 +73,16 @@ impl Store {
         &self,
         frees: bool,
         outcomes: &[Outcome<'_>],
+        logged: Logged<'_>,
         change: impl FnOnce(&mut Writing) -> Result<()>,
     ) -> Result<()> {
         let (recent, journal) = (self.recent(), &self.header().names_lock.journal);
         let done = self.begin(frees).and_then(|mut writing| {
             self.replay(&mut writing)?;
             change(&mut writing)?;
+            if !outcomes.is_empty() {
+                self.write_entry(outcomes, logged)?;
+            }
             journal.arm(writing.number());
             for outcome in outcomes {
                 recent.begin(outcome.identity);
@@ -144,7 +150,7 @@ impl Store {
         if self.recent().count() == 0 {
             return Ok(());
         }
-        self.commit(true, &[], |_| Ok(()))
+        self.commit(true, &[], Logged::default(), |_| Ok(()))
     }
 
     /// Sees to it that the tree has every change that was complete before.
@@ -165,6 +171,7 @@ impl Store {
     /// # Errors
     /// As [`Store::flush_recent`].
     pub fn make_room(&self, identity: Identity, frees: bool) -> Result<()> {
+        self.make_log_room(frees)?;
         let recent = self.recent();
         if recent.has_room(identity) && self.reserve_for_recent(recent.count() + 1, frees).is_ok() {
             return Ok(());
@@ -184,6 +191,7 @@ impl Store {
 
     /// Gives back what was taken for a change that does not come. The names lock is held.
     pub fn abandon(&self) {
+        self.withdraw_entry();
         let journal = &self.header().names_lock.journal;
         self.take_back_node(journal.taken.load(Ordering::Relaxed));
         journal.clear();
@@ -196,6 +204,7 @@ impl Store {
     pub fn recover_names(&self) -> Result<()> {
         let tree = self.process().tree()?;
         let (recent, journal) = (self.recent(), &self.header().names_lock.journal);
+        self.mend_condemned();
         // LMDB puts its own lock right when it is next taken: before its number is asked for.
         drop(tree.write()?);
         let transaction = journal.transaction.load(Ordering::Acquire);
@@ -217,6 +226,9 @@ impl Store {
         if freed != 0 {
             self.free_node(freed);
         }
+        if self.header().log.checkpointing.load(Ordering::Acquire) != 0 {
+            self.checkpoint()?;
+        }
         Ok(())
     }
 
@@ -224,6 +236,7 @@ impl Store {
     fn finish(&self) -> Result<()> {
         let journal = &self.header().names_lock.journal;
         journal.apply(|node| self.record(node));
+        self.publish_entry();
         let left = journal.left.load(Ordering::Relaxed);
         let released = if left == 0 { Ok(()) } else { self.release(left) };
         journal.clear();
@@ -235,6 +248,14 @@ impl Store {
         let count = u64::from(count);
         let used = self.process().tree().map_or(0, |tree| tree.committed().1 / PAGE_BYTES);
         (count * PAGES_PER_RECENT_CHANGE).min(used + count / 8) + PAGES_PER_CHANGE
+    }
+
+    /// Space for so many names in one transaction.
+    ///
+    /// # Errors
+    /// `ENOSPC`.
+    pub fn reserve_for_names(&self, count: u32) -> Result<()> {
+        self.reserve_pages(2 * self.pages_for_recent(count))
     }
 
     /// Space for a change that mends.

@@ -62,7 +62,8 @@ impl Container for LocalContainer {
     }
 
     fn create(&self, directory: NodeId, name: &[u8], new: &NewNode<'_>) -> Result<Found> {
-        self.for_change()?.create(directory, name, new, self.chunk_bytes)
+        let store = self.for_change()?;
+        store.with_reclaim(|| store.create(directory, name, new, self.chunk_bytes))
     }
 
     fn unlink(&self, directory: NodeId, name: &[u8]) -> Result<()> {
@@ -109,6 +110,7 @@ impl Container for LocalContainer {
     }
 
     fn capacity(&self) -> Result<Capacity> {
+        self.store.reclaim();
         let host = rustix::fs::statvfs(self.store.path())?;
         let nodes = &self.store.header().names_lock.nodes;
         let next = nodes.next.load(Ordering::Relaxed);

@@ -1,8 +1,10 @@
 //! New nodes.
 
 use super::commit::Outcome;
+use super::image::Image;
 use super::journal::Field;
 use super::key::{self, Key};
+use super::log::entry::Logged;
 use super::names::Place;
 use super::record::{Extent, Record, SLOT_BLANK};
 use super::store::{ROOT, Store};
@@ -38,6 +40,7 @@ impl Store {
             return Err(errno);
         }
         fill(record, new, chunk_bytes, now);
+        record.created_at.store(self.header().log.next_position(), Ordering::Relaxed);
         let found = Found { node: NodeId(node), generation: record.generation.load(Ordering::Relaxed), kind: new.kind };
         let journal = &self.header().names_lock.journal;
         let is_directory = new.kind == Kind::Directory;
@@ -47,11 +50,12 @@ impl Store {
         }
         journal.list(directory.0, Field::Modified, now.cast_unsigned());
         let outcome = Outcome { directory, name, identity, position, found: Some(found) };
+        let logged = Logged { image: Some((node, Image::of(record).without_slot())), target: new.target };
         if new.kind == Kind::File {
-            self.defer(outcome)?;
+            self.defer(outcome, logged)?;
             return Ok(found);
         }
-        self.commit(false, &[outcome], |writing| {
+        self.commit(false, &[outcome], logged, |writing| {
             writing.put(&Key::of_entry(directory.0, position, name), &key::entry_value(found))?;
             match new.kind {
                 Kind::File => Ok(()),
@@ -82,7 +86,9 @@ impl Store {
             target: b"",
         };
         fill(record, &new, 0, kernel::now());
-        self.commit(false, &[], |writing| writing.put(&Key::of_directory(ROOT), &whereabouts(NodeId(ROOT), b"")))
+        self.commit(false, &[], Logged::default(), |writing| {
+            writing.put(&Key::of_directory(ROOT), &whereabouts(NodeId(ROOT), b""))
+        })
     }
 }
 
@@ -113,5 +119,6 @@ fn fill(record: &Record, new: &NewNode<'_>, chunk_bytes: u64, now: i64) {
     record.dense_end.store(0, Ordering::Relaxed);
     record.entries.store(0, Ordering::Relaxed);
     record.next_free.store(0, Ordering::Relaxed);
+    record.synced.store(0, Ordering::Relaxed);
     record.set_kind(Some(new.kind), new.mode);
 }

@@ -3,14 +3,15 @@
 //! A file of its own, mapped. Its first bytes say that this is a store, and of which format.
 
 use super::journal::{AllocationJournal, NamesJournal};
+use super::log::state::LogState;
 use super::shared_lock::SharedLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The first bytes of the header file.
 pub const MAGIC: [u8; 16] = *b"Sidestep store\n\0";
 
-/// The format that this release writes.
-pub const FORMAT: u32 = 1;
+/// The format that this release writes. Format 1 is the same without a log: its stores are given one when they are opened alone.
+pub const FORMAT: u32 = 2;
 
 /// Bytes of the header file.
 pub const HEADER_BYTES: usize = 32 << 10;
@@ -63,6 +64,8 @@ pub struct Header {
     pub allocation_lock: AllocationLock,
     /// Which of the processes that had a session has it now.
     pub incarnations: [AtomicU32; SESSIONS_COUNT as usize],
+    /// The log of changes.
+    pub log: LogState,
 }
 
 /// The names lock and what it protects.
@@ -91,7 +94,13 @@ const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);
 
 impl Header {
     /// Fills in a new store's header. `bytes` is what will be the file.
-    pub fn initialise(bytes: &mut [u8; HEADER_BYTES], targets: u32, chunk_bytes: u64, id: u64, hash_key: u64) {
+    pub fn initialise(
+        bytes: &mut [u8; HEADER_BYTES],
+        targets: u32,
+        chunk_bytes: u64,
+        [id, hash_key]: [u64; 2],
+        is_logged: bool,
+    ) {
         let mut put = |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
         put(std::mem::offset_of!(Header, magic), &MAGIC);
         put(std::mem::offset_of!(Header, format), &FORMAT.to_ne_bytes());
@@ -100,6 +109,8 @@ impl Header {
         put(std::mem::offset_of!(Header, id), &id.to_ne_bytes());
         put(std::mem::offset_of!(Header, hash_key), &hash_key.to_ne_bytes());
         put(std::mem::offset_of!(Header, epoch), &1u32.to_ne_bytes());
+        let on = std::mem::offset_of!(Header, log) + std::mem::offset_of!(LogState, on);
+        put(on, &u32::from(is_logged).to_ne_bytes());
         let next = std::mem::offset_of!(Pool, next);
         // Node 0 and slot 0 mean "none".
         put(std::mem::offset_of!(Header, names_lock.nodes) + next, &1u64.to_ne_bytes());

@@ -146,21 +146,28 @@ impl Intents {
     }
 
     /// Steps 1 and 2 for `me`. The record is `node`'s. Whoever holds its lock says so.
+    ///
+    /// # Errors
+    /// `EFAULT` for memory of the application's that is not there.
     #[inline]
-    pub fn enter(&self, me: u32, place: Place<'_>, segments: &[Segment], has_lock: bool) -> Entrance {
-        let Some(base) = self.base() else { return Entrance::Unable };
+    pub fn enter(&self, me: u32, place: Place<'_>, segments: &[Segment], has_lock: bool) -> Result<Entrance> {
+        let Some(base) = self.base() else { return Ok(Entrance::Unable) };
         let lanes = place.record.intents();
         let seen = lanes.load(Ordering::Acquire);
         if seen != 0 && self.any_overlaps(base, seen, place) {
-            return Entrance::Occupied;
+            return Ok(Entrance::Occupied);
         }
-        let Some(index) = claim(base, me) else { return Entrance::Unable };
+        let Some(index) = claim(base, me) else { return Ok(Entrance::Unable) };
         let (entry, image) = (Self::entry(base, index), Self::image(base, index));
         let mut at = 0;
         for segment in segments {
             let part = segment.part(0, place.length - at);
             // SAFETY: inside the image, which is ours while the entry is.
-            unsafe { part.copy_to(image.wrapping_add(at)) };
+            let copied = unsafe { part.copy_to(image.wrapping_add(at)) };
+            if let Err(errno) = copied {
+                entry.owner.store(0, Ordering::Release);
+                return Err(errno);
+            }
             at += part.len();
         }
         entry.generation.store(place.generation, Ordering::Relaxed);
@@ -174,11 +181,11 @@ impl Intents {
             let lane = (0..usable).find(free).filter(|_| word == seen || !self.any_overlaps(base, word, place));
             let Some(lane) = lane else {
                 entry.owner.store(0, Ordering::Release);
-                return Entrance::Occupied;
+                return Ok(Entrance::Occupied);
             };
             let with = word | (index as u64 + 1) << (lane * LANE_BITS);
             match lanes.compare_exchange_weak(word, with, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Entrance::Entered(Ticket { lane, index }),
+                Ok(_) => return Ok(Entrance::Entered(Ticket { lane, index })),
                 Err(other) => word = other,
             }
         }
@@ -327,7 +334,7 @@ fn apply(store: &Store, record: &Record, objects: &ObjectFiles, offset: u64, ima
         record.flags.fetch_and(!SLOT_BLANK, Ordering::AcqRel);
         let start = store.slots().at((slot - 1) * SLOT_BYTES)?;
         // SAFETY: inside the slot, which has its space.
-        unsafe { image.copy_to(start.wrapping_add(offset as usize)) };
+        unsafe { image.copy_to(start.wrapping_add(offset as usize)) }?;
     }
     let _ = record.extent.fetch_update(Ordering::SeqCst, Ordering::Acquire, |word| {
         (Extent(word).size() < end).then(|| Extent(word).with_size(end).0)

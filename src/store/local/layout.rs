@@ -6,6 +6,8 @@
 //! names/            the tree of names
 //! nodes  slots      the inode table, the inline slots
 //! recent            the names used or changed last
+//! log               the changes since the newer checkpoint
+//! checkpoint.0, .1  all names, at two moments
 //! intents           the short overwrites that are under way, made at the first one
 //! targets/T/HH/     object files, INO.GENERATION
 //! stand-ins/        directories for the kernel to stand in, INO.GENERATION
@@ -13,6 +15,7 @@
 #![allow(unsafe_code)]
 
 use super::header::{FORMAT, HEADER_BYTES, Header, MAGIC};
+use super::log::host;
 use super::recent::{RECENT_BYTES, Recent};
 use super::record::RECORD_BYTES;
 use super::store::SLOT_BYTES;
@@ -43,6 +46,12 @@ pub const NODES: &str = "nodes";
 pub const SLOTS: &str = "slots";
 /// The names used or changed last.
 pub const RECENT: &str = "recent";
+/// The log of changes.
+pub const LOG: &str = "log";
+/// The two checkpoints.
+pub const CHECKPOINTS: [&str; 2] = ["checkpoint.0", "checkpoint.1"];
+/// The files that have to be there after a cut of power. The tree and the recent names are made anew.
+pub const FILES: [&str; 7] = [LIVE, NODES, SLOTS, RECENT, LOG, CHECKPOINTS[0], CHECKPOINTS[1]];
 /// The short overwrites that are under way.
 pub const INTENTS: &str = "intents";
 /// The directory of targets.
@@ -51,7 +60,21 @@ pub const TARGETS: &str = "targets";
 pub const STAND_INS: &str = "stand-ins";
 const HEADER_NEW: &str = "store.new";
 
-const OURS: [&str; 10] = [LIVE, HEADER, HEADER_NEW, NAMES, NODES, SLOTS, RECENT, INTENTS, TARGETS, STAND_INS];
+const OURS: [&str; 13] = [
+    LIVE,
+    HEADER,
+    HEADER_NEW,
+    NAMES,
+    NODES,
+    SLOTS,
+    RECENT,
+    INTENTS,
+    LOG,
+    CHECKPOINTS[0],
+    CHECKPOINTS[1],
+    TARGETS,
+    STAND_INS,
+];
 
 /// The byte of `live` that is locked while the store is made or opened.
 pub const OPENING_BYTE: u64 = 0;
@@ -91,7 +114,8 @@ impl Layout {
         let load = |word: &std::sync::atomic::AtomicU64| word.load(std::sync::atomic::Ordering::Acquire);
         let nodes = load(&header.names_lock.nodes.allocated) * RECORD_BYTES as u64;
         let slots = load(&header.allocation_lock.slots.allocated) * SLOT_BYTES;
-        let names = [(NODES, nodes), (SLOTS, slots), (TREE, load(&header.names_bytes))];
+        let log = load(&header.log.allocated);
+        let names = [(NODES, nodes), (SLOTS, slots), (TREE, load(&header.names_bytes)), (LOG, log)];
         for (name, needed) in names.into_iter().filter(|(_, needed)| *needed != 0) {
             let length = match self.directory.stat(name) {
                 Ok(stat) => stat.st_size.cast_unsigned(),
@@ -249,6 +273,7 @@ fn make(directory: &Path, within: StoreDirectory, options: &MountOptions) -> Res
             file_size_limit::without(|| kernel::allocate(file.as_fd(), 0, length))
                 .map_err(|errno| host(name, errno))?;
         }
+        rustix::fs::fsync(file.as_fd()).map_err(|errno| host(name, errno))?;
     }
     for name in [TREE, TREE_LOCK] {
         match within.remove(name, rustix::fs::AtFlags::empty()) {
@@ -256,15 +281,20 @@ fn make(directory: &Path, within: StoreDirectory, options: &MountOptions) -> Res
             Err(refusal) => return Err(refused(name, refusal)),
         }
     }
-    file_size_limit::without(|| write_header(within, targets, chunk_bytes)).map_err(|refusal| refused(HEADER, refusal))
+    // With the header the store exists, also after a cut of power.
+    within.sync_directory(".").map_err(|refusal| refused(HEADER, refusal))?;
+    file_size_limit::without(|| write_header(within, targets, chunk_bytes))
+        .map_err(|refusal| refused(HEADER, refusal))?;
+    within.sync_directory(".").map_err(|refusal| refused(HEADER, refusal))
 }
 
 fn write_header(within: StoreDirectory, targets: u32, chunk_bytes: u64) -> Result<(), Refusal> {
     let mut random = [0u8; 16];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(Refusal::Host)?;
-    let [id, hash_key] = [0, 8].map(|at| u64::from_ne_bytes(*random[at..].first_chunk().unwrap_or(&[1; 8])));
+    let numbers = [0, 8].map(|at| u64::from_ne_bytes(*random[at..].first_chunk().unwrap_or(&[1; 8])));
     let mut bytes = Box::new([0u8; HEADER_BYTES]);
-    Header::initialise(&mut bytes, targets, chunk_bytes, id, hash_key);
+    // Without a boot number: whoever opens it first begins from nothing.
+    Header::initialise(&mut bytes, targets, chunk_bytes, numbers, !host::is_in_memory(within.as_fd()));
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC;
     let file = within.open(HEADER_NEW, flags)?;
     let written = kernel::write_at(file.as_fd().as_raw_fd(), &Segment::of_slice(&bytes[..]), 0);

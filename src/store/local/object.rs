@@ -5,11 +5,12 @@
 #![allow(unsafe_code)]
 
 use super::complaint::complain;
-use super::record::Record;
+use super::record::{OBJECTS_KNOWN, Record};
 use super::store::Store;
 use super::store_directory::Refusal;
-use super::window::{self, COPY_BYTES_MAX, Windows};
+use super::window::{COPY_BYTES_MAX, Windows};
 use crate::ground::buffer::Segment;
+use crate::ground::guarded_copy::readable;
 use crate::ground::kernel;
 use crate::ground::{Errno, Result};
 use rustix::fs::{AtFlags, OFlags};
@@ -98,9 +99,20 @@ pub fn host_size(store: &Store, target: u32, node: u64, generation: u32) -> u64 
     store.directory().stat(&path(target, node, generation)).map_or(0, |stat| stat.st_size.cast_unsigned())
 }
 
+/// The path of the directory of an object file below the store's directory.
+pub fn directory(target: u32, node: u64) -> String {
+    format!("targets/{target}/{:02x}", node & 0xff)
+}
+
+/// Which node and generation an object file's name says: `NODE.GENERATION`, both hexadecimal.
+pub fn parse_name(name: &str) -> Option<(u64, u32)> {
+    let (node, generation) = name.split_once('.')?;
+    Some((u64::from_str_radix(node, 16).ok()?, u32::from_str_radix(generation, 16).ok()?))
+}
+
 /// The path of an object file below the store's directory.
 fn path(target: u32, node: u64, generation: u32) -> String {
-    format!("targets/{target}/{:02x}/{node:x}.{generation:x}", node & 0xff)
+    format!("{}/{node:x}.{generation:x}", directory(target, node))
 }
 
 /// Removes a node's object files.
@@ -159,6 +171,16 @@ impl ObjectFiles {
     fn open(&self, store: &Store, target: u32, make: bool) -> Result<Option<i32>> {
         let path = path(target, self.node, self.generation);
         let access = if store.is_frozen() { OFlags::RDONLY } else { OFlags::RDWR };
+        let record = store.record(self.node).filter(|record| record.has(OBJECTS_KNOWN));
+        if make
+            && let Some(record) = record
+            && store.directory().open(&path, access).is_err()
+        {
+            // One more: the host does not know it for good before the next sync.
+            record.flags.fetch_and(!OBJECTS_KNOWN, Ordering::SeqCst);
+            let _ = store.directory().open(&path, access | OFlags::CREATE);
+            record.flags.fetch_and(!OBJECTS_KNOWN, Ordering::SeqCst);
+        }
         let flags = if make { access | OFlags::CREATE } else { access };
         let open = || store.directory().open(&path, flags);
         let refused = |refusal: Refusal| match refusal {
@@ -310,11 +332,12 @@ impl ObjectFiles {
                 if offset + (at + done + rest.len()) as u64 <= dense_end
                     && let Some(start) = self.window(store, file, piece, rest.len())
                 {
+                    // The pages are mapped by reads, see `window`; one that the host has lost is met here.
+                    if readable(start, rest.len()) < rest.len() {
+                        return Err(self.lost(store, piece.target));
+                    }
                     // SAFETY: mapped memory that has its space, of the part's length.
-                    let copied = unsafe {
-                        window::touch(start, rest.len());
-                        rest.copy_to(start)
-                    };
+                    let copied = unsafe { rest.copy_to(start) };
                     match copied {
                         Ok(()) => {}
                         Err(errno) if at + done == 0 => return Err(errno),

@@ -32,6 +32,16 @@ pub enum OpenError {
         /// The newest format that this release knows.
         known: u32,
     },
+    /// Made by an earlier release, which is using it: it is converted by whoever is alone in it.
+    OlderFormatInUse {
+        /// The store's directory.
+        directory: PathBuf,
+    },
+    /// Writes were lost, and whoever opens it changes nothing.
+    RecoveryDue {
+        /// The store's directory.
+        directory: PathBuf,
+    },
     /// There is no store yet and none can be made: the mount or the host's file system is read-only.
     ReadOnlyAndAbsent {
         /// The store's directory.
@@ -102,6 +112,8 @@ impl OpenError {
         match self {
             Self::NotAStore { .. } => Errno::NOTDIR,
             Self::NewerFormat { .. } => Errno::PROTONOSUPPORT,
+            Self::OlderFormatInUse { .. } => Errno::BUSY,
+            Self::RecoveryDue { .. } => Errno::UCLEAN,
             Self::ReadOnlyAndAbsent { .. } => Errno::ROFS,
             Self::NoRight { .. } | Self::Stranger { .. } => Errno::ACCESS,
             Self::ChunkSize { .. } | Self::Targets { .. } => Errno::INVAL,
@@ -122,6 +134,20 @@ impl fmt::Display for OpenError {
             Self::NewerFormat { directory, format, known } => write!(
                 f,
                 "the store {} has format {format}, this release knows up to {known}; use a newer Sidestep",
+                directory.display()
+            ),
+            Self::OlderFormatInUse { directory } => write!(
+                f,
+                "the store {} is in use by processes of an older Sidestep; end them (fuser {}/live names them), and it is \
+                 converted when it is next opened",
+                directory.display(),
+                directory.display()
+            ),
+            Self::RecoveryDue { directory } => write!(
+                f,
+                "the store {} was last used before the host was started, or its disk mounted, anew, and is to be recovered; \
+                 use it once, or run `sidestep fsck --repair {}`",
+                directory.display(),
                 directory.display()
             ),
             Self::ReadOnlyAndAbsent { directory } => write!(

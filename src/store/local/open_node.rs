@@ -9,6 +9,7 @@ use crate::ground::buffer::Segment;
 use crate::ground::guard::Quiet;
 use crate::ground::{Errno, Result};
 use crate::store::{Allocation, ArrayObject, Attributes, Changes, Found, Kind};
+use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -159,16 +160,36 @@ impl OpenNode {
         self.lock().map(drop)
     }
 
+    /// Whether a tidying takes bytes away that a record on stable storage may lead to.
+    fn gives_up_bytes(&self) -> bool {
+        let record = self.record();
+        if record.slot.load(Ordering::Relaxed) != 0 || !self.store.is_promised(record) {
+            return true;
+        }
+        let size = record.extent().size();
+        let is_longer = |(target, file): &(u32, BorrowedFd<'_>)| {
+            let stat = rustix::fs::fstat(*file);
+            stat.is_ok_and(|stat| stat.st_size.cast_unsigned() > self.objects().placement.target_end(*target, size))
+        };
+        self.objects().existing(&self.store).is_ok_and(|files| files.iter().any(is_longer))
+    }
+
     /// At the last close: a slot that was left for object files goes back, and space beyond the size.
     fn tidy(&self) {
         let record = self.record();
-        let has_rest = record.slot.load(Ordering::Relaxed) != 0 || record.has(TRIM);
-        if !record.has(HAS_OBJECT) || !has_rest || self.store.open_count(record) != 1 {
+        let has_rest = || record.slot.load(Ordering::Relaxed) != 0 || record.has(TRIM);
+        if !record.has(HAS_OBJECT) || !has_rest() || self.store.open_count(record) != 1 {
+            return;
+        }
+        let extent = record.extent();
+        // A node without a name goes with all that it has.
+        let goes = record.links.load(Ordering::Relaxed) == 0;
+        if goes || self.gives_up_bytes() && self.store.sync_before_giving_up(self).is_err() {
             return;
         }
         let Ok(guard) = self.lock() else { return };
         // We alone: whoever opens it from now on sees that there is an object, and never looks at the slot.
-        if self.store.open_count(record) == 1 && record.has(HAS_OBJECT) {
+        if self.store.open_count(record) == 1 && record.has(HAS_OBJECT) && record.extent() == extent {
             // An error leaves space to the next last close, or to fsck.
             let _ = self.store.give_back_slot(self.found.node.0, record);
             if record.has(TRIM) && self.trim(&guard).is_ok() {
@@ -226,19 +247,19 @@ impl ArrayObject for OpenNode {
     }
 
     fn write_at(&self, offset: u64, segments: &[Segment]) -> Result<usize> {
-        self.write(offset, segments)
+        self.store.with_reclaim(|| self.write(offset, segments))
     }
 
     fn append(&self, segments: &[Segment]) -> Result<(u64, usize)> {
-        self.write_at_end(segments)
+        self.store.with_reclaim(|| self.write_at_end(segments))
     }
 
     fn set_size(&self, size_bytes: u64) -> Result<()> {
-        self.resize(size_bytes)
+        self.store.with_reclaim(|| self.resize(size_bytes))
     }
 
     fn allocate(&self, how: Allocation, offset: u64, length: u64) -> Result<()> {
-        self.reserve(how, offset, length)
+        self.store.with_reclaim(|| self.reserve(how, offset, length))
     }
 
     fn seek_data(&self, offset: u64) -> Result<u64> {

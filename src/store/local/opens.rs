@@ -7,7 +7,7 @@
 use super::key::{Key, KeyOf};
 use super::layout::LIVE;
 use super::process::HELD_BYTE;
-use super::record::{HELD, ORPHAN, Record};
+use super::record::{CONDEMNED, HELD, ORPHAN, Record};
 use super::store::Store;
 use super::store_directory::Refusal;
 use crate::ground::kernel::{self, RangeLock};
@@ -81,7 +81,8 @@ impl Store {
     /// `ENOSPC`, `EIO`: then the node is kept, and found again by fsck.
     pub fn release(&self, node: u64) -> Result<()> {
         let Some(record) = self.record(node) else { return Ok(()) };
-        if record.kind().is_none() || record.links.load(Ordering::SeqCst) != 0 {
+        let is_done = record.kind().is_none() || record.links.load(Ordering::SeqCst) != 0 || record.has(CONDEMNED);
+        if is_done {
             return Ok(());
         }
         let orphans = &self.header().orphans;
@@ -108,7 +109,11 @@ impl Store {
             record.flags.fetch_and(!ORPHAN, Ordering::AcqRel);
             orphans.fetch_sub(1, Ordering::Relaxed);
         }
-        self.free_node(node);
+        if self.may_return(record) {
+            self.condemn(node, record);
+        } else {
+            self.free_node(node);
+        }
         Ok(())
     }
 

@@ -46,7 +46,7 @@ impl OpenNode {
         let place = self.place(offset, length);
         let mut has_waited = false;
         loop {
-            match intents.enter(me, place, segments, guard.is_some()) {
+            match intents.enter(me, place, segments, guard.is_some())? {
                 Entrance::Entered(ticket) => {
                     let Some(image) = intents.bytes(&ticket, length) else { return write(segments).map(Some) };
                     let written = write(&[image]);

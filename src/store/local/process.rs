@@ -14,9 +14,10 @@
 //! | 2^40 and node | read: this node is held by a descriptor in a hand-over |
 #![allow(unsafe_code)]
 
-use super::header::SESSIONS_COUNT;
+use super::header::{FORMAT, SESSIONS_COUNT};
 use super::hint::Hint;
 use super::layout::{self, LIVE, NAMES, OPENING_BYTE, TREE, TREE_LOCK};
+use super::recover::Recovery;
 use super::store::Store;
 use super::store_directory::Refusal;
 use super::tree::{FileKey, Reader, Tree};
@@ -142,6 +143,7 @@ impl Process {
         let host = |name: &str, errno| layout::host_error(directory, &directory.join(name), "opening", errno);
         let busy = || OpenError::Busy { directory: directory.to_owned() };
         if store.is_frozen() {
+            store.check_lengths()?;
             let tree = open_tree(store, true, true)?;
             self.publish(tree, 0);
             return Ok(());
@@ -158,8 +160,17 @@ impl Process {
         if !alone && !lock(RangeLock::Read, LIVING_BYTE)? {
             return Err(busy());
         }
+        let header = store.header();
+        if header.format.load(Ordering::Acquire) < FORMAT && !alone {
+            return Err(OpenError::OlderFormatInUse { directory: directory.to_owned() });
+        }
+        let recovery = if alone && store.is_in_doubt() { Some(Recovery::begin(store)?) } else { None };
+        store.check_lengths()?;
+        if alone && !header.log.is_sound() {
+            let what = "its log cannot be where the header says".to_owned();
+            return Err(OpenError::Damaged { directory: directory.to_owned(), what });
+        }
         if alone {
-            let header = store.header();
             let twice = (2 * header.names_bytes.load(Ordering::Relaxed)).next_power_of_two();
             header.names_map_bytes.fetch_max(twice.max(tree::MAP_BYTES_MIN), Ordering::Relaxed);
         }
@@ -169,7 +180,7 @@ impl Process {
         let number = live.into_number();
         self.live.store(number, Ordering::Release);
         self.publish(tree, owner);
-        let recovered = if alone { store.recover_alone() } else { store.sweep_if_any() };
+        let recovered = if alone { store.settle_alone(recovery) } else { store.sweep_if_any() };
         let live = kernel::borrow(number);
         let unlocked = kernel::lock_range(live, RangeLock::Read, LIVING_BYTE, 1)
             .and_then(|_| kernel::lock_range(live, RangeLock::None, OPENING_BYTE, 1));

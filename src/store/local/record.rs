@@ -43,13 +43,20 @@ pub const OBJECT_BEGUN: u32 = 32;
 /// The slot came with the record from the node before: nothing of this node has been written to it.
 pub const SLOT_BLANK: u32 = 64;
 
+/// The node has no name any more, and keeps its bytes and its number until that is on stable storage.
+pub const CONDEMNED: u32 = 128;
+
+/// The host knows the object files by name on stable storage.
+pub const OBJECTS_KNOWN: u32 = 256;
+
 /// All of them.
-const FLAGS_KNOWN: u32 = HAS_OBJECT | HELD | ORPHAN | TRIM | STANDS_IN | OBJECT_BEGUN | SLOT_BLANK;
+const FLAGS_KNOWN: u32 =
+    HAS_OBJECT | HELD | ORPHAN | TRIM | STANDS_IN | OBJECT_BEGUN | SLOT_BLANK | CONDEMNED | OBJECTS_KNOWN;
 
 /// One node.
 #[repr(C, align(128))]
 pub struct Record {
-    kind_mode: AtomicU32,
+    pub(super) kind_mode: AtomicU32,
     /// Which of the nodes that had this number.
     pub generation: AtomicU32,
     /// Owner.
@@ -76,19 +83,21 @@ pub struct Record {
     pub lock: SharedLock,
     /// The inline slot's number and 1; 0 for none.
     pub slot: AtomicU32,
-    chunk_units: AtomicU32,
+    pub(super) chunk_units: AtomicU32,
     /// The store's epoch and the count of live opens in it.
     pub opens: AtomicU64,
     /// The bytes of the objects from here on are zero.
     pub dirty_end: AtomicU64,
     /// The bytes of the objects before this have their space: no hole is among them.
     pub dense_end: AtomicU64,
-    /// Of a directory: how many names it has.
+    /// Of a directory: how many names it has. Of a condemned node, the one after it.
     pub entries: AtomicU32,
-    padding: AtomicU32,
+    /// How often it was synced, modulo 2^32: tells an image in the log that is older than this record from one that is newer.
+    pub synced: AtomicU32,
     /// The next free record, while this one is free. While it is a file's, the lanes of its intents.
     pub next_free: AtomicU64,
-    spare: AtomicU64,
+    /// The position of the log when it was made: its name may return after a cut of power if that position is stable.
+    pub created_at: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Record>() == RECORD_BYTES);

@@ -3,6 +3,7 @@
 use super::commit::Outcome;
 use super::journal::Field;
 use super::key::Key;
+use super::log::entry::Logged;
 use super::record::{ORPHAN, Record};
 use super::store::Store;
 use crate::ground::{Errno, Result, kernel};
@@ -53,10 +54,10 @@ impl Store {
         let outcome = Outcome { directory, name, identity, position, found: None };
         if found.kind == Kind::File {
             self.list_loss(found, record, now, false);
-            return self.defer(outcome);
+            return self.defer(outcome, Logged::default());
         }
         let becomes_orphan = self.list_loss(found, record, now, true);
-        self.commit(true, &[outcome], |writing| {
+        self.commit(true, &[outcome], Logged::default(), |writing| {
             writing.delete(&Key::of_entry(directory.0, position, name))?;
             forget_node(writing, found, record, becomes_orphan)
         })

@@ -4,6 +4,7 @@ use super::commit::Outcome;
 use super::create::whereabouts;
 use super::journal::Field;
 use super::key::{self, Key};
+use super::log::entry::Logged;
 use super::names::Place;
 use super::recent::Identity;
 use super::record::Record;
@@ -160,7 +161,7 @@ impl Store {
             None => None,
         };
         let outcomes = [source.outcome(None), target.outcome(Some(source.found))];
-        self.commit(replaced.is_some(), &outcomes, |writing| {
+        self.commit(replaced.is_some(), &outcomes, Logged::default(), |writing| {
             writing.delete(&Key::of_entry(source.directory.0, source.position, source.name))?;
             if let Some((found, record, becomes_orphan)) = lost {
                 forget_node(writing, found, record, becomes_orphan)?;
@@ -189,7 +190,7 @@ impl Store {
         journal.list(one.found.node.0, Field::Changed, now.cast_unsigned());
         journal.list(other.found.node.0, Field::Changed, now.cast_unsigned());
         let outcomes = [one.outcome(Some(other.found)), other.outcome(Some(one.found))];
-        self.commit(true, &outcomes, |writing| {
+        self.commit(true, &outcomes, Logged::default(), |writing| {
             for (place, found) in [(&one, other.found), (&other, one.found)] {
                 let key = Key::of_entry(place.directory.0, place.position, place.name);
                 writing.put(&key, &key::entry_value(found))?;

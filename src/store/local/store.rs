@@ -3,10 +3,13 @@
 
 use super::header::Header;
 use super::intents::Intents;
-use super::layout::{self, Layout, NODES, SLOTS};
+use super::layout::{self, LOG, Layout, NODES, SLOTS};
+use super::log::append::{LOG_SEGMENT_BYTES, LOG_SEGMENTS_COUNT};
+use super::log::host;
 use super::process::Process;
 use super::recent::Recent;
 use super::record::{RECORD_BYTES, Record};
+use super::recover::Recovery;
 use super::shared_file::SharedFile;
 use super::store_directory::StoreDirectory;
 use super::{OpenError, registry};
@@ -39,9 +42,11 @@ pub struct Store {
     process: Process,
     nodes: SharedFile,
     slots: SharedFile,
+    log: SharedFile,
     intents: Intents,
     layout: Layout,
     key: registry::StoreKey,
+    may_recover: bool,
 }
 
 // SAFETY: the header is mapped for as long as the store lives, and all of it that changes is atomics.
@@ -56,6 +61,18 @@ impl Store {
     /// # Errors
     /// As [`OpenError`] has them.
     pub fn open(directory: &Path, options: &MountOptions) -> std::result::Result<Arc<Self>, OpenError> {
+        Self::open_as(directory, options, true)
+    }
+
+    /// As [`Store::open`]; without `may_recover` a store that is to be recovered is refused.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_as(
+        directory: &Path,
+        options: &MountOptions,
+        may_recover: bool,
+    ) -> std::result::Result<Arc<Self>, OpenError> {
         let _quiet = Quiet::enter();
         let layout = layout::open(directory, options)?;
         let host = |errno| layout::host_error(directory, directory, "opening", errno);
@@ -66,9 +83,9 @@ impl Store {
             let process = Process::new().map_err(host)?;
             let nodes = SharedFile::new(root, NODES, NODES_SEGMENT_BYTES, SEGMENTS_COUNT, writable);
             let slots = SharedFile::new(root, SLOTS, SLOTS_SEGMENT_BYTES, SEGMENTS_COUNT, writable);
+            let log = SharedFile::new(root, LOG, LOG_SEGMENT_BYTES, LOG_SEGMENTS_COUNT, writable);
             let intents = Intents::new(root);
-            let store = Self { process, nodes, slots, intents, layout, key };
-            store.layout.check_lengths()?;
+            let store = Self { process, nodes, slots, log, intents, layout, key, may_recover };
             store.process.make(&store)?;
             if store.record(ROOT).is_none_or(|root| root.kind() != Some(Kind::Directory)) {
                 let what = "it has no root directory".to_owned();
@@ -98,6 +115,14 @@ impl Store {
         &self.process
     }
 
+    /// Whether its files are as long as the header says.
+    ///
+    /// # Errors
+    /// [`OpenError::Damaged`].
+    pub fn check_lengths(&self) -> std::result::Result<(), OpenError> {
+        self.layout.check_lengths()
+    }
+
     /// Its directory on the host.
     pub fn path(&self) -> &Path {
         &self.layout.path
@@ -123,6 +148,11 @@ impl Store {
     /// The slots' file.
     pub fn slots(&self) -> &SharedFile {
         &self.slots
+    }
+
+    /// The log's file.
+    pub fn log(&self) -> &SharedFile {
+        &self.log
     }
 
     /// The short overwrites that are under way.
@@ -186,52 +216,60 @@ impl Store {
         unsafe { rustix::mm::msync(start, super::header::HEADER_BYTES, rustix::mm::MsyncFlags::SYNC) }
     }
 
+    /// Whether it may be recovered, and converted, by whoever opens it here.
+    pub fn may_recover(&self) -> bool {
+        self.may_recover
+    }
+
+    /// Puts the store right; called by whoever found that nobody else lives. `recovery` was begun if it was needed.
+    ///
+    /// # Errors
+    /// What recovering and repairing answer.
+    pub fn settle_alone(&self, recovery: Option<Recovery>) -> Result<()> {
+        match recovery {
+            Some(recovery) => recovery.finish(self)?,
+            None => self.recover_alone()?,
+        }
+        if self.may_recover { self.settle_log() } else { Ok(()) }
+    }
+
     /// Puts right what the dead left; called by whoever found that nobody else lives.
     ///
     /// # Errors
     /// What repairing answers.
-    pub fn recover_alone(&self) -> Result<()> {
+    fn recover_alone(&self) -> Result<()> {
         let header = self.header();
         header.epoch.fetch_add(1, Ordering::AcqRel);
         if header.names_lock.nodes.next.load(Ordering::Acquire) == ROOT {
-            header.boot.store(boot_number(), Ordering::Relaxed);
+            header.boot.store(host::boot_number(), Ordering::Relaxed);
             self.recent().reset(header.hash_key.load(Ordering::Relaxed));
             return self.make_root();
         }
         if !self.recent().is_sound() {
             self.recent().reset(header.hash_key.load(Ordering::Relaxed));
         }
-        let boot = boot_number();
+        let boot = host::boot_number();
         // After another run of the kernel the images may be older than the lanes that lead to them.
         self.recover_intents(header.boot.load(Ordering::Relaxed) == boot)?;
         let journal = &header.names_lock.journal;
-        if header.names_lock.lock.owner() != 0 || !journal.is_idle() || header.boot.load(Ordering::Relaxed) != boot {
+        let is_amiss = header.names_lock.lock.owner() != 0
+            || !journal.is_idle()
+            || header.log.checkpointing.load(Ordering::Relaxed) != 0
+            || header.boot.load(Ordering::Relaxed) != boot;
+        if is_amiss {
             self.recover_names()?;
             header.boot.store(boot, Ordering::Relaxed);
         }
         self.recover_allocation()?;
         header.names_lock.lock.reset();
         header.allocation_lock.lock.reset();
+        header.log.lock.reset();
         if self.record(ROOT).is_none_or(|root| root.kind().is_none()) {
             // Whoever made the store was killed while it made the root, whose number was given back.
             return self.make_root();
         }
         self.sweep_orphans()
     }
-}
-
-/// A number for this run of the host's kernel.
-fn boot_number() -> u64 {
-    use crate::ground::kernel::{self, Low};
-    use rustix::fs::{Mode, OFlags};
-    let mut text = [0; 36];
-    let file = Low::open(rustix::fs::CWD, "/proc/sys/kernel/random/boot_id", OFlags::RDONLY, Mode::empty());
-    let read = file.and_then(|file| {
-        let segment = crate::ground::buffer::Segment::of_slice_mut(&mut text);
-        kernel::read_at(std::os::fd::AsRawFd::as_raw_fd(&file.as_fd()), &segment, 0)
-    });
-    // Not known is another one each time: what is to be done then does no harm.
-    if read.is_ok() { super::key::hash(1, &text) | 1 } else { 0 }
 }
 
 impl Drop for Store {

@@ -167,6 +167,14 @@ impl StoreDirectory {
         rustix::fs::fstat(file.as_fd()).map_err(Refusal::Host)
     }
 
+    /// Waits until what is in a directory is on stable storage.
+    ///
+    /// # Errors
+    /// As fsync(2), as [`Refusal`] has them.
+    pub fn sync_directory(self, path: &str) -> std::result::Result<(), Refusal> {
+        rustix::fs::fsync(self.open_directory(path)?.as_fd()).map_err(Refusal::Host)
+    }
+
     /// Makes a directory; one that is there is no error.
     ///
     /// # Errors

@@ -222,13 +222,6 @@ impl Tree {
         self.descriptors[0]
     }
 
-    /// Frees the reader slots of killed processes, which would keep old pages from being used again.
-    pub fn clear_dead_readers(&self) {
-        let mut dead = 0;
-        // SAFETY: an open environment.
-        unsafe { ffi::mdb_reader_check(self.raw, &mut dead) };
-    }
-
     /// Waits until everything committed is on stable storage.
     ///
     /// # Errors
@@ -236,6 +229,13 @@ impl Tree {
     pub fn sync(&self) -> Result<()> {
         // SAFETY: an open environment.
         check(unsafe { ffi::mdb_env_sync(self.raw, 1) })
+    }
+
+    /// Frees the reader slots of killed processes, which would keep old pages from being used again.
+    pub fn clear_dead_readers(&self) {
+        let mut dead = 0;
+        // SAFETY: an open environment.
+        unsafe { ffi::mdb_reader_check(self.raw, &mut dead) };
     }
 }
 

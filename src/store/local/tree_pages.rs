@@ -363,7 +363,7 @@ fn shape(page: &[u8], number: u64, kind: u16) -> std::result::Result<usize, &'st
     if u64_at(page, 0) != number || u16_at(page, 10) & !DIRTY != kind {
         return Err("is another one, or of another kind");
     }
-    if lower < HEAD_BYTES || lower % 2 != 0 || lower > upper || upper > PAGE {
+    if lower < HEAD_BYTES || !lower.is_multiple_of(2) || lower > upper || upper > PAGE {
         return Err("has no sense in its head");
     }
     Ok((lower - HEAD_BYTES) / 2)
@@ -374,7 +374,7 @@ fn node(page: &[u8], index: usize, kind: u16) -> std::result::Result<Node<'_>, &
     const OUTSIDE: &str = "has a node that reaches out of it";
     let upper = u16_at(page, 14) as usize;
     let at = u16_at(page, HEAD_BYTES + 2 * index) as usize;
-    if at < upper || at % 2 != 0 || at + NODE_BYTES > PAGE {
+    if at < upper || !at.is_multiple_of(2) || at + NODE_BYTES > PAGE {
         return Err(OUTSIDE);
     }
     let (flags, key_bytes) = (u16_at(page, at + 4), u16_at(page, at + 6) as usize);

@@ -130,21 +130,6 @@ fn map(place: &AtomicPtr<Window>, file: i32, writable: bool, offset: u64) -> Opt
     }
 }
 
-/// Makes sure that the pages of a range are mapped, by reads: see above.
-///
-/// # Safety
-/// The range is in a window, before `dense_end`.
-#[inline]
-pub unsafe fn touch(start: *mut u8, length: usize) {
-    const PAGE_BYTES: usize = 4096;
-    let mut at = 0;
-    while at < length {
-        // SAFETY: the caller's word.
-        let _ = unsafe { start.wrapping_add(at).read_volatile() };
-        at += PAGE_BYTES - (start as usize + at) % PAGE_BYTES;
-    }
-}
-
 impl Drop for Windows {
     fn drop(&mut self) {
         let table = self.table.swap(ptr::null_mut(), Ordering::AcqRel);

@@ -257,6 +257,10 @@ impl OpenNode {
             let target = self.objects().placement.piece(0, 1).target;
             self.objects().file(&self.store, target, true)?;
         }
+        // After a cut of power the record may say so before the host has the bytes.
+        if self.store.is_promised(record) {
+            self.store.sync_objects(self)?;
+        }
         record.flags.fetch_or(HAS_OBJECT, Ordering::AcqRel);
         Ok(())
     }

@@ -24,6 +24,9 @@
 //! | `SIDESTEP_EMULATOR_VANISH` | while this file is there, no message is answered |
 //! | `SIDESTEP_EMULATOR_COUNTERS` | a file that counts calls and messages: [`counters`]; `emulator_messages()` adds them up |
 
+// By the name that the library's own files have for it: `memory` shares some.
+extern crate sidestep as house;
+
 mod abi;
 mod array;
 mod attributes;
@@ -38,6 +41,7 @@ mod fault;
 mod handover;
 mod keys;
 mod lookup;
+mod memory;
 mod mount;
 mod oid;
 mod open;

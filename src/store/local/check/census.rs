@@ -1,6 +1,7 @@
 //! What the tree of names holds.
 
 use super::super::key::{KeyOf, parse_entry_value};
+use super::super::recover::NameKept;
 use super::super::store::Store;
 use crate::ground::Result;
 use crate::store::Found;
@@ -17,6 +18,13 @@ pub struct Entry {
     pub name: Vec<u8>,
     /// What it leads to; `None` for a value that is none.
     pub found: Option<Found>,
+}
+
+impl From<NameKept> for Entry {
+    fn from(name: NameKept) -> Self {
+        let NameKept { directory, position, name, found, .. } = name;
+        Self { directory, position, name: name.into(), found: Some(found) }
+    }
 }
 
 /// All keys, by what they are about.

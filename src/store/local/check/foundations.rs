@@ -6,8 +6,8 @@
 
 use super::super::header::Header;
 use super::super::layout::{
-    HEADER, INTENTS, LIVE, NAMES, NODES, OPENING_BYTE, RECENT, SLOTS, STAND_INS, TARGETS, TREE, TREE_LOCK,
-    lock_patiently, refused,
+    CHECKPOINTS, HEADER, INTENTS, LIVE, LOG, NAMES, NODES, OPENING_BYTE, RECENT, SLOTS, STAND_INS, TARGETS, TREE,
+    TREE_LOCK, lock_patiently, refused,
 };
 use super::super::open_error::OpenError;
 use super::super::process::LIVING_BYTE;
@@ -94,7 +94,7 @@ impl Foundations<'_> {
     }
 
     fn look(&mut self) -> Checked<()> {
-        for name in [HEADER, NODES, SLOTS, RECENT, INTENTS] {
+        for name in [HEADER, NODES, SLOTS, RECENT, INTENTS, LOG, CHECKPOINTS[0], CHECKPOINTS[1]] {
             self.check_file(name)?;
         }
         let targets = self.check_directories()?;
@@ -102,6 +102,11 @@ impl Foundations<'_> {
             self.check_file(name)?;
         }
         let Some(mut header) = self.check_header(targets)? else { return Ok(()) };
+        if header.is_in_doubt(self.within) {
+            // Whoever opens it recovers it, from what proves itself.
+            return Ok(());
+        }
+        self.check_log(&mut header);
         let is_new_key = header.has_new_key();
         self.check_lengths(&mut header)?;
         self.check_root(&header)?;
@@ -213,6 +218,14 @@ impl Foundations<'_> {
             self.check_directory(&format!("{TARGETS}/{target}"))?;
         }
         Ok(Some(header))
+    }
+
+    /// The log is where the header says.
+    fn check_log(&mut self, header: &mut HeaderFile) {
+        if let Some(wrong) = header.wrong_of_log(self.length(LOG)) {
+            self.find(format!("its file `{LOG}` {wrong}; a new one is made of the names"), |_| Ok(()));
+            header.remove_log();
+        }
     }
 
     fn length(&self, name: &str) -> u64 {

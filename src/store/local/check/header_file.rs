@@ -2,6 +2,8 @@
 
 use super::super::header::{FORMAT, HEADER_BYTES, Header, MAGIC, Pool};
 use super::super::layout::{CHUNK_BYTES_DEFAULT, HEADER};
+use super::super::log::host;
+use super::super::log::state::LogState;
 use super::super::store::NODES_COUNT_MAX;
 use super::super::store_directory::{Refusal, StoreDirectory};
 use super::super::tree::MAP_BYTES_MIN;
@@ -114,7 +116,7 @@ impl HeaderFile {
             self.is_changed = true;
         }
         let chunk_bytes = self.word(offset_of!(Header, chunk_bytes));
-        if !CHUNK_BYTES_RANGE.contains(&chunk_bytes) || chunk_bytes % CHUNK_BYTES_STEP != 0 {
+        if !CHUNK_BYTES_RANGE.contains(&chunk_bytes) || !chunk_bytes.is_multiple_of(CHUNK_BYTES_STEP) {
             wrong.push(format!("chunks of {chunk_bytes} bytes"));
             self.set_word(offset_of!(Header, chunk_bytes), CHUNK_BYTES_DEFAULT);
         }
@@ -155,14 +157,44 @@ impl HeaderFile {
         let mut random = [0u8; 16];
         // Without random numbers the key is a known one, which does no harm to those who do not choose names to collide.
         let _ = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty());
-        let [id, hash_key] = [0, 8].map(|at| u64::from_ne_bytes(*random[at..].first_chunk().unwrap_or(&[1; 8])));
+        let numbers = [0, 8].map(|at| u64::from_ne_bytes(*random[at..].first_chunk().unwrap_or(&[1; 8])));
         self.bytes.fill(0);
-        Header::initialise(&mut self.bytes, targets, CHUNK_BYTES_DEFAULT, id, hash_key);
+        Header::initialise(&mut self.bytes, targets, CHUNK_BYTES_DEFAULT, numbers, false);
+        // Without a log: the old one's entries can't prove themselves any more, and the tree has the names.
         // The pools are put right by what the files have.
         self.set_word(offset_of!(Header, names_lock.nodes.next), 0);
         self.set_word(offset_of!(Header, allocation_lock.slots.next), 0);
         self.is_changed = true;
         self.is_new = true;
+    }
+
+    /// Whether writes may have been lost since it was used last: a recovery puts everything right then.
+    pub fn is_in_doubt(&self, within: StoreDirectory) -> bool {
+        self.half(offset_of!(Header, log.on)) != 0
+            && (self.word(offset_of!(Header, boot)) != host::boot_number()
+                || self.word(offset_of!(Header, log.mount)) != host::mount_number(within.as_fd()))
+    }
+
+    /// What is wrong with the log's positions, and with its file of so many bytes.
+    pub fn wrong_of_log(&self, bytes: u64) -> Option<String> {
+        if self.half(offset_of!(Header, log.on)) == 0 {
+            return None;
+        }
+        let allocated = self.word(offset_of!(Header, log.allocated));
+        if !LogState::is_possible(|offset| self.word(offset_of!(Header, log) + offset)) {
+            Some("cannot be where the header says".to_owned())
+        } else if bytes < allocated {
+            Some(format!("has {bytes} bytes and should have {allocated}"))
+        } else {
+            None
+        }
+    }
+
+    /// Takes the log away: the store is given a new one, of the names that it has, when it is opened.
+    pub fn remove_log(&mut self) {
+        let at = offset_of!(Header, log);
+        self.bytes[at..at + size_of::<LogState>()].fill(0);
+        self.is_changed = true;
     }
 
     /// Forgets what somebody was doing: it was for another tree.

@@ -13,6 +13,7 @@ mod census;
 mod finding;
 mod foundations;
 mod header_file;
+mod log;
 mod names;
 mod new_tree;
 mod nodes;
@@ -72,7 +73,7 @@ fn check_open(
     summary: &mut Summary,
 ) -> std::result::Result<(), CheckError> {
     let options = MountOptions { readonly: true, ..MountOptions::default() };
-    let store = Store::open(directory, &options).map_err(|error| match error {
+    let store = Store::open_as(directory, &options, repair).map_err(|error| match error {
         error @ (OpenError::Damaged { .. } | OpenError::Foreign { .. }) if repair => CheckError::Beyond(error),
         error => CheckError::Open(error),
     })?;
@@ -113,16 +114,23 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn run(&mut self) -> crate::ground::Result<()> {
-        let _names = if self.store.is_frozen() { None } else { Some(self.store.lock_names()?) };
+        let names = if self.store.is_frozen() { None } else { Some(self.store.lock_names()?) };
         let mut census = Census::take(self.store)?;
         self.check_names(&mut census)?;
         self.check_nodes(&census)?;
         self.check_space()?;
         if !self.repair {
-            return Ok(());
+            return self.check_log(&census);
         }
         // The tree was mended behind the recent names' back.
         self.store.recent().rebuild(self.store.header().hash_key.load(Ordering::Relaxed));
+        if self.summary.repaired == 0 {
+            self.check_log(&census)?;
+        } else if self.store.header().log.is_on() {
+            // The log knows nothing of what was mended.
+            self.store.checkpoint()?;
+        }
+        drop(names);
         self.store.sync_all()
     }
 

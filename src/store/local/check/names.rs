@@ -9,6 +9,7 @@ use super::{Checker, Severity};
 use crate::ground::Result;
 use crate::store::{Found, Kind, NodeId};
 use std::collections::HashSet;
+use std::collections::btree_map::Entry::Vacant;
 use std::sync::atomic::Ordering;
 
 impl Checker<'_> {
@@ -42,8 +43,8 @@ impl Checker<'_> {
         }
         census.entries = good;
         census.index();
-        if !census.directories.contains_key(&ROOT) {
-            census.directories.insert(ROOT, (ROOT, Vec::new()));
+        if let Vacant(place) = census.directories.entry(ROOT) {
+            place.insert((ROOT, Vec::new()));
             self.find(Severity::Damage, "the root does not know that it is one".to_owned(), |store| {
                 store.change_tree(|writing| writing.put(&Key::of_directory(ROOT), &whereabouts(NodeId(ROOT), b"")))
             })?;
@@ -151,6 +152,6 @@ pub fn live(store: &Store, found: Found) -> Option<&Record> {
 }
 
 /// An entry for a reader.
-fn shown(entry: &Entry) -> String {
+pub fn shown(entry: &Entry) -> String {
     format!("entry {:?} of directory {}", String::from_utf8_lossy(&entry.name), entry.directory)
 }

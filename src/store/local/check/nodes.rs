@@ -1,7 +1,7 @@
 //! Do the records count right?
 
 use super::super::key::Key;
-use super::super::record::{HAS_OBJECT, ORPHAN, Record};
+use super::super::record::{CONDEMNED, HAS_OBJECT, ORPHAN, Record};
 use super::super::store::{ROOT, SLOT_BYTES};
 use super::census::Census;
 use super::{Checker, Severity};
@@ -112,6 +112,10 @@ impl Checker<'_> {
     fn check_orphan(&mut self, census: &Census, node: u64, record: &Record) -> Result<()> {
         if self.store.is_kept(record, node) {
             self.summary.orphans += 1;
+            return Ok(());
+        }
+        if record.has(CONDEMNED) {
+            // It goes with the next sync.
             return Ok(());
         }
         let listed = census.orphans.contains_key(&node);

@@ -1,7 +1,7 @@
 //! Is every slot and every object file somebody's, and one's only?
 
 use super::super::layout::{STAND_INS, TARGETS};
-use super::super::object::Placement;
+use super::super::object::{Placement, parse_name};
 use super::super::record::{HAS_OBJECT, OBJECT_BEGUN, Record, STANDS_IN};
 use super::super::store::{ROOT, Store};
 use super::super::store_directory::Refusal;
@@ -114,7 +114,7 @@ impl Checker<'_> {
         let path = format!("{TARGETS}/{target}");
         for directory in list(self.store, &path)? {
             for name in list(self.store, &format!("{path}/{directory}"))? {
-                let owner = parse(&name).filter(|&(node, generation)| {
+                let owner = parse_name(&name).filter(|&(node, generation)| {
                     owner_of(self.store, node, generation, Kind::File)
                         .is_some_and(|record| record.has(HAS_OBJECT | OBJECT_BEGUN))
                 });
@@ -162,7 +162,7 @@ impl Checker<'_> {
 
     fn check_stand_ins(&mut self) -> Result<()> {
         for name in list(self.store, STAND_INS)? {
-            let owner = parse(&name).and_then(|(node, generation)| {
+            let owner = parse_name(&name).and_then(|(node, generation)| {
                 owner_of(self.store, node, generation, Kind::Directory).filter(|record| record.has(STANDS_IN))
             });
             if owner.is_none() && !self.summary.others_live {
@@ -180,12 +180,6 @@ fn owner_of(store: &Store, node: u64, generation: u32, kind: Kind) -> Option<&Re
     store
         .record(node)
         .filter(|record| record.kind() == Some(kind) && record.generation.load(Ordering::Relaxed) == generation)
-}
-
-/// `NODE.GENERATION`, both hexadecimal.
-fn parse(name: &str) -> Option<(u64, u32)> {
-    let (node, generation) = name.split_once('.')?;
-    Some((u64::from_str_radix(node, 16).ok()?, u32::from_str_radix(generation, 16).ok()?))
 }
 
 fn list(store: &Store, path: &str) -> Result<Vec<String>> {

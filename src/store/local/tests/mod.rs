@@ -3,8 +3,11 @@
 mod checking;
 mod data;
 mod full_disk;
+mod fuzz;
+mod fuzz_damage;
 mod names;
 mod opening;
+mod power;
 mod processes;
 
 use super::LocalContainer;

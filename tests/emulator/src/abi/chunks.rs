@@ -73,7 +73,7 @@ fn tell(there: &mut daos_iom_t, range: daos_recx_t) {
     if there.iom_flags & ALL != 0 && there.iom_nr == 0 && count != 0 {
         // SAFETY: freed by the client, as the real one's is.
         unsafe {
-            let room: *mut daos_recx_t = libc::malloc(size_of::<daos_recx_t>()).cast();
+            let room: *mut daos_recx_t = crate::memory::of_program(size_of::<daos_recx_t>()).cast();
             if let Some(room) = room.as_mut() {
                 *room = range;
                 (there.iom_nr, there.iom_recxs) = (1, room);

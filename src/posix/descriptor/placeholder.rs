@@ -3,11 +3,11 @@
 
 use crate::ground::guard::Quiet;
 pub use crate::ground::kernel::borrow as borrowed;
-use crate::ground::{Errno, Result, kernel};
+use crate::ground::{Errno, Result, diagnostics, kernel};
 use crate::posix::path::host::descriptor_link;
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// The name of the memfds of placeholders, as `/proc/self/fd` shows it.
 pub const NAME: &std::ffi::CStr = c"sidestep";
@@ -39,8 +39,10 @@ fn original() -> Result<BorrowedFd<'static>> {
         return Ok(borrowed(known));
     }
     let _quiet = Quiet::enter();
-    let memory = rustix::fs::memfd_create(NAME, MemfdFlags::CLOEXEC)?;
-    let parked = kernel::park(path_view(memory.as_fd())?)?.into_number();
+    let memory = rustix::fs::memfd_create(NAME, MemfdFlags::CLOEXEC)
+        .map_err(|error| impossible("memfd_create(2) is refused (a filter of system calls?)", error))?;
+    let view = path_view(memory.as_fd()).map_err(|error| impossible("/proc is not mounted, or is hidden", error))?;
+    let parked = kernel::park(view)?.into_number();
     match ORIGINAL.compare_exchange(-1, parked, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => Ok(borrowed(parked)),
         Err(theirs) => {
@@ -48,6 +50,19 @@ fn original() -> Result<BorrowedFd<'static>> {
             Ok(borrowed(theirs))
         }
     }
+}
+
+/// There is no placeholder, and so no open file. The program is told `EIO`, and the user why, once; a shortage is told as
+/// what it is.
+fn impossible(reason: &str, error: Errno) -> Errno {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM) {
+        return error;
+    }
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        diagnostics::say(&format!("no file under a prefix can be opened here: {reason}: {error}"));
+    }
+    Errno::IO
 }
 
 /// A new placeholder under the lowest free number, or the lowest from `minimum` on.

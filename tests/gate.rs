@@ -285,11 +285,11 @@ fn without_proc_the_gate_is_on_and_files_say_why_they_cannot_be_opened() {
     let own = place.facts(Door::Gate);
     let hidden = |command: &str| {
         let mut unshared = place.command(Door::None, "unshare");
-        let script = format!("mount -t tmpfs none /proc && export LD_PRELOAD=$LIBRARY && {command}");
-        unshared.args(["--mount", "sh", "-c", &script]).env("LIBRARY", build::library());
+        let script = "mount -t tmpfs none /proc && exec env LD_PRELOAD=$LIBRARY sh -c \"$COMMAND\"";
+        unshared.args(["--mount", "sh", "-c", script]).env("LIBRARY", build::library()).env("COMMAND", command);
         unshared
     };
-    let facts = place.facts_of(hidden("exec env SIDESTEP_DOCTOR=1 true"));
+    let facts = place.facts_of(hidden("SIDESTEP_DOCTOR=1 exec /bin/true"));
     assert_eq!((facts.get("door"), facts.get("patched")), ("gate", own.get("patched")), "{facts:?}");
     let (stdout, stderr, status) = place.run(hidden("cat /etc/hostname > /daos/f; sort /etc/passwd | wc -l; exit 3"));
     assert_ne!(stdout.trim(), "0");

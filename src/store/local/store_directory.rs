@@ -243,17 +243,6 @@ impl StoreDirectory {
         rustix::fs::renameat(self.as_fd(), from, self.as_fd(), to).map_err(Refusal::Host)
     }
 
-    /// Waits until the store's own name is on stable storage, if the directory above is open to us.
-    ///
-    /// # Errors
-    /// As fsync(2).
-    pub fn sync_above(self) -> Result<()> {
-        match Low::open(self.as_fd(), "..", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
-            Ok(above) => rustix::fs::fsync(above.as_fd()),
-            Err(_) => Ok(()),
-        }
-    }
-
     fn in_parent(
         self,
         path: &str,

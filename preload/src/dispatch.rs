@@ -85,9 +85,9 @@ impl Verdict {
 pub unsafe fn dispatch(call: &mut Call) -> Verdict {
     use libc::*;
     fault::note(call.number);
-    if house::ground::guard::is_in_library() && crate::gate::calls::makes_descriptors(call.number) {
+    if house::ground::guard::is_inside() {
         // SAFETY: by the caller's word.
-        return unsafe { under_us::make(call) };
+        return unsafe { under_us::pass(call) };
     }
     // SAFETY: each handler has the caller's word for the call's pointers.
     unsafe {
@@ -114,6 +114,7 @@ pub unsafe fn dispatch(call: &mut Call) -> Verdict {
             SYS_flock => descriptors::flock(call),
             SYS_fsync | SYS_fdatasync | SYS_sync_file_range => descriptors::sync(call),
             SYS_syncfs => descriptors::sync_container(call),
+            SYS_sync => descriptors::sync_all(),
             SYS_ftruncate => descriptors::truncate(call),
             SYS_fallocate => descriptors::allocate(call),
             SYS_fadvise64 | SYS_readahead => descriptors::advise(call),

@@ -50,6 +50,7 @@ doors! {
     whole sendfile64(to: c_int, from: c_int, at: *mut off_t, bytes: size_t) -> ssize_t = SYS_sendfile, Same;
     whole splice(from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, bytes: size_t, flags: c_uint) -> ssize_t = SYS_splice, CancellationPoint, libc::splice;
     whole fchdir(fd: c_int) -> c_int = SYS_fchdir, Same, libc::fchdir;
+    whole sync() -> c_int = SYS_sync, Same;
 }
 
 const _: unsafe extern "C" fn(c_int, c_int, ...) -> c_int = libc::fcntl;

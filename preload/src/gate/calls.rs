@@ -126,6 +126,7 @@ const ALWAYS: &[c_long] = &[
     SYS_getcwd,
     SYS_chroot,
     SYS_umask,
+    SYS_sync,
     SYS_dup2,
     SYS_dup3,
     SYS_setuid,

@@ -3,7 +3,7 @@
 use crate::ground::{Errno, Result};
 use crate::posix::description::Description;
 use crate::posix::limits;
-use crate::posix::mount::Mount;
+use crate::posix::mount::{self, Mount};
 use crate::posix::path::Place;
 use crate::posix::permission::{self, Want};
 use crate::store::{Allocation, Capacity, Kind};
@@ -88,6 +88,15 @@ pub fn allocate(description: &Description, mode: i32, offset: i64, length: i64) 
 pub fn sync(description: &Description) -> Result<()> {
     description.check_open()?;
     description.object.sync()
+}
+
+/// `sync`: all containers that there are, whether or not this process has used them. It has no way to tell of an error.
+pub fn sync_all() {
+    for mount in mount::all() {
+        if mount.connected().is_some() || mount.has_store() && mount.connect().is_ok() {
+            let _ = sync_container(mount);
+        }
+    }
 }
 
 /// `syncfs`, and what `sync` asks of each mount.

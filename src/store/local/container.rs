@@ -1,14 +1,15 @@
 //! The embedded engine as a container.
 
+use super::layout;
 use super::open_node::OpenNode;
 use super::store::{ROOT, Store};
 use super::{OpenError, TARGETS_RANGE};
+use crate::ground::kernel::Parked;
 use crate::ground::mounts::MountOptions;
 use crate::ground::{Errno, Result};
 use crate::store::{
     ArrayObject, Attributes, Capacity, Changes, Container, DirectoryEntry, Found, NewNode, NodeId, RenameMode,
 };
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,6 +33,11 @@ impl LocalContainer {
         let chunk_bytes = options.chunk_bytes.unwrap_or(own);
         let read_only = options.readonly || store.is_frozen();
         Ok(Self { store, chunk_bytes, read_only })
+    }
+
+    /// Whether a directory is a store.
+    pub fn is_there(directory: &Path) -> bool {
+        layout::is_there(directory)
     }
 
     /// How many targets the store has.
@@ -105,23 +111,26 @@ impl Container for LocalContainer {
         Ok(Box::new(node))
     }
 
-    fn hold(&self, found: Found) -> Result<OwnedFd> {
+    fn hold(&self, found: &[Found]) -> Result<Parked> {
         self.store.hold(found)
     }
 
     fn capacity(&self) -> Result<Capacity> {
-        self.store.reclaim();
         let host = rustix::fs::statvfs(self.store.path())?;
         let nodes = &self.store.header().names_lock.nodes;
         let next = nodes.next.load(Ordering::Relaxed);
         let total_nodes = super::store::NODES_COUNT_MAX;
+        // What waits for a sync is freed for whoever needs it.
+        let (condemned, condemned_bytes) = self.store.header().log.waiting();
         Ok(Capacity {
             total_bytes: host.f_blocks * host.f_frsize,
-            free_bytes: host.f_bavail * host.f_frsize,
+            free_bytes: (host.f_bavail * host.f_frsize)
+                .saturating_add(condemned_bytes)
+                .min(host.f_blocks * host.f_frsize),
             total_nodes,
             free_nodes: total_nodes
                 .saturating_sub(next)
-                .saturating_add(nodes.free_count.load(Ordering::Relaxed))
+                .saturating_add(nodes.free_count.load(Ordering::Relaxed).saturating_add(condemned))
                 .min(total_nodes),
             id: self.store.header().id.load(Ordering::Relaxed),
         })
@@ -139,11 +148,11 @@ impl Container for LocalContainer {
         self.store.process().after_fork_in_child();
     }
 
-    fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
-        self.store.host_stand_in(directory, path)
+    fn stand_in_name(&self, directory: NodeId) -> Result<String> {
+        self.store.stand_in_name(directory)
     }
 
-    fn directory_at(&self, host_path: &[u8]) -> Option<NodeId> {
-        self.store.directory_at(host_path)
+    fn directory_of_stand_in(&self, name: &str) -> Option<NodeId> {
+        self.store.directory_of_stand_in(name)
     }
 }

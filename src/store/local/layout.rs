@@ -181,6 +181,11 @@ pub fn open(directory: &Path, options: &MountOptions) -> Result<Layout, OpenErro
     Ok(Layout { path, root, directory: within, header, recent, frozen })
 }
 
+/// Whether a directory has a store's header.
+pub fn is_there(directory: &Path) -> bool {
+    rustix::fs::access(directory.join(HEADER), rustix::fs::Access::EXISTS).is_ok()
+}
+
 fn check_options(options: &MountOptions) -> Result<(), OpenError> {
     if let Some(chunk_bytes) = options.chunk_bytes
         && (!CHUNK_BYTES_RANGE.contains(&chunk_bytes) || chunk_bytes % CHUNK_BYTES_STEP != 0)

@@ -175,6 +175,17 @@ impl StoreDirectory {
         rustix::fs::fsync(self.open_directory(path)?.as_fd()).map_err(Refusal::Host)
     }
 
+    /// Waits until the directory above knows this one on stable storage. One that is closed to us is not of our making.
+    ///
+    /// # Errors
+    /// As fsync(2).
+    pub fn sync_above(self) -> Result<()> {
+        match Low::open(self.as_fd(), "..", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
+            Ok(above) => rustix::fs::fsync(above.as_fd()),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Makes a directory; one that is there is no error.
     ///
     /// # Errors

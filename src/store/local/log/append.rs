@@ -73,8 +73,8 @@ impl Store {
         if state.used() >= state.checkpoint_at.load(Ordering::Relaxed) && self.checkpoint().is_err() {
             state.checkpoint_at.store(state.used() + RETRY_BYTES, Ordering::Relaxed);
         }
-        let waiting = state.condemned.load(Ordering::Relaxed) - state.drained.load(Ordering::Relaxed);
-        if waiting > CONDEMNED_COUNT_MAX || state.condemned_bytes.load(Ordering::Relaxed) > CONDEMNED_BYTES_MAX {
+        let (nodes, bytes) = state.waiting();
+        if nodes > CONDEMNED_COUNT_MAX || bytes > CONDEMNED_BYTES_MAX {
             self.sync_log()?;
             self.drain_locked()?;
         }

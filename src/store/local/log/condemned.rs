@@ -4,8 +4,9 @@
 //! files must be what they were then: so they are not used again before. A node that was made after the last sync has no
 //! name to come back to that anybody was promised, and is freed at once: a store that nobody syncs never gets here.
 
-use super::super::record::{CONDEMNED, Record};
-use super::super::store::{SLOT_BYTES, Store};
+use super::super::record::{CONDEMNED, HAS_OBJECT, Record};
+use super::super::store::Store;
+use super::state::LogState;
 use crate::ground::Result;
 use std::sync::atomic::Ordering;
 
@@ -118,6 +119,16 @@ impl Store {
     }
 }
 
+/// What the host gets back when a node is freed: a slot stays with the store.
 fn bytes_of(record: &Record) -> u64 {
-    record.extent().size().max(SLOT_BYTES)
+    if record.has(HAS_OBJECT) { record.extent().size() } else { 0 }
+}
+
+impl LogState {
+    /// Nodes that wait to be freed, and the bytes that the host gets back by that.
+    pub fn waiting(&self) -> (u64, u64) {
+        let drained = self.drained.load(Ordering::Relaxed);
+        let nodes = self.condemned.load(Ordering::Relaxed).saturating_sub(drained);
+        (nodes, self.condemned_bytes.load(Ordering::Relaxed))
+    }
 }

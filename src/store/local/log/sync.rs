@@ -5,9 +5,8 @@ use super::super::store::Store;
 use super::super::store_directory::Refusal;
 use super::append::LOG_SEGMENT_BYTES;
 use crate::ground::guard::Quiet;
-use crate::ground::kernel::Low;
 use crate::ground::{Errno, Result};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
@@ -77,11 +76,7 @@ impl Store {
             sync(&format!("{TARGETS}/{target}"))?;
         }
         [TARGETS, NAMES, "."].into_iter().try_for_each(sync)?;
-        // The directory above may be closed to us: then it is not we who made the store's.
-        if let Ok(above) = Low::open(self.directory().as_fd(), "..", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
-        {
-            rustix::fs::fsync(above.as_fd())?;
-        }
+        self.directory().sync_above()?;
         self.header().log.anchored.store(1, Ordering::Release);
         self.sync_header()
     }

@@ -344,6 +344,18 @@ pub fn close_raw(number: RawFd) {
     unsafe { rustix::io::close(number) };
 }
 
+/// Makes a descriptor one of ours, out of the application's way where there is a number to spare, and where it is otherwise.
+pub fn keep(low: RawFd) -> Parked {
+    if parked::contains(low) {
+        return Parked(low);
+    }
+    let _quiet = Quiet::enter();
+    let _change = Change::begin();
+    let kept = move_up(low);
+    parked::insert(kept);
+    Parked(kept)
+}
+
 /// A copy of a descriptor, out of the application's way.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use rustix::fs::FallocateFlags;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::AtomicU32;
 
-pub use super::internal::{Low, Parked, close_number, close_raw as close, park_copy};
+pub use super::internal::{Low, Parked, close_number, close_raw as close, keep, park_copy};
 
 /// A number as a borrowed descriptor.
 pub fn borrow<'a>(number: RawFd) -> BorrowedFd<'a> {

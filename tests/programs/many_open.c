@@ -95,6 +95,9 @@ static void use_up(int limit) {
     TRY(open(p("new"), O_RDWR | O_CREAT, 0644));
     TRY(open("/dev/null", O_RDONLY));
     TRY(dup(first));
+    pid_t child = MUST(fork());
+    if (child == 0) _exit(pread(last, block, 4, 10) == 4 && memcmp(block, "last", 4) == 0 ? 0 : 1);
+    reap(child);
     TRY(close(last));
     struct rlimit now;
     MUST(getrlimit(RLIMIT_NOFILE, &now));

@@ -406,13 +406,14 @@ fn open_tree(store: &Store, read_only: bool, alone: bool) -> std::result::Result
     // LMDB opens its files by their paths, and follows symlinks: they are looked at before, and what it opened after. Ours are
     // closed before it opens its own: a close drops the locks that this process has on the file.
     let access = if read_only { OFlags::RDONLY } else { OFlags::RDWR | OFlags::CREATE };
-    let data = store.directory().open(TREE, access).map_err(refused(TREE))?;
+    let file = store.directory().open(TREE, access).map_err(refused(TREE))?;
     let hash_key = store.header().hash_key.load(Ordering::Relaxed);
-    if alone && let Err(wrong) = tree_pages::check_file(data.as_fd(), PAGES_CHECKED_MAX, hash_key) {
+    if alone && let Err(wrong) = tree_pages::check_file(file.as_fd(), PAGES_CHECKED_MAX, hash_key) {
         let what = format!("its tree of names cannot be read: {wrong}");
         return Err(OpenError::Damaged { directory: directory.to_owned(), what });
     }
-    let data = FileKey::of(data.as_fd()).map_err(host)?;
+    let data = FileKey::of(file.as_fd()).map_err(host)?;
+    drop(file);
     let lock = match store.directory().open(TREE_LOCK, access) {
         Err(Refusal::Host(Errno::NOENT)) if read_only => None,
         opened => {

@@ -133,14 +133,13 @@ impl Tree {
             if low < 0 {
                 continue;
             }
-            let high = kernel::park_copy(kernel::borrow(low))?;
-            self.descriptors[index] = high.number();
-            // SAFETY: as above; the environment uses and closes the high number from now on.
-            unsafe { words.add(index).write(high.into_number()) };
-            kernel::close_number(low);
+            let kept = kernel::keep(low);
+            self.descriptors[index] = kept.number();
+            // SAFETY: as above; the environment uses and closes this number from now on.
+            unsafe { words.add(index).write(kept.into_number()) };
         }
         if self.descriptors[1] >= 0 {
-            // Closing the low number dropped the lock by which LMDB knows that the lock file is in use.
+            // Closing a low number dropped the lock by which LMDB knows that the lock file is in use.
             kernel::lock_process_range(kernel::borrow(self.descriptors[1]), 0, 1)?;
         }
         Ok(())

@@ -212,3 +212,23 @@ fn no_store_on_a_read_only_file_system() {
     let Some((_, second)) = on_own_file_system("16M", "true", "ro", &script) else { return };
     assert_eq!(second.stdout, format!("{}\nhost\n", libc::EROFS), "{}", second.stderr);
 }
+
+#[test]
+fn one_can_go_to_where_nothing_can_be_written() {
+    if common::is_self_check() || !is_root() {
+        return;
+    }
+    let pair = Pair::new();
+    assert_eq!(shell(&pair, "mkdir -p $P/d/e; echo kept > $P/d/f").status, "exit 0");
+    let store = pair.store().display().to_string();
+    let script = format!(
+        "mount --make-rprivate / && mount --bind {store} {store} && mount -o remount,bind,ro {store} || exit 9
+        cd $P/d && /bin/pwd && cat f && cd e && env -i /bin/pwd && cd .. && ls; echo x 2> /dev/null > f || echo refused"
+    );
+    let outcome = run_in(&pair.ours, "/usr/bin/unshare", &["-m", "/bin/bash", "-c", &script].map(str::to_owned));
+    if outcome.status == "exit 9" {
+        // Without the right to mount.
+        return;
+    }
+    assert_eq!(outcome.stdout, "@/p/d\nkept\n@/p/d/e\ne\nf\nrefused\n", "{}", outcome.stderr);
+}

@@ -259,3 +259,31 @@ fn a_prefix_over_a_host_directory_hides_it() {
     assert_eq!(said(&outcome), "ours\nhidden\nours\n");
     assert!(!std::path::Path::new(&format!("{p}/f")).exists());
 }
+
+#[test]
+fn a_home_under_the_prefix_makes_nothing_on_the_host() {
+    let host = std::path::Path::new("/daos");
+    if common::is_self_check() || host.exists() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink("/daos", &link).expect("tmpfs");
+    let homes = ["/daos".to_owned(), "/daos/user".to_owned(), link.display().to_string()];
+    for variable in ["HOME", "XDG_DATA_HOME"] {
+        for home in &homes {
+            let output = std::process::Command::new("/bin/sh")
+                .args(["-c", "echo lost > /daos/f; ls /daos"])
+                .env_clear()
+                .envs([("LD_PRELOAD", common::build::library().as_os_str())])
+                .env("HOME", directory.path())
+                .env("XDG_CACHE_HOME", format!("{home}/cache"))
+                .env(variable, home)
+                .output()
+                .expect("sh starts");
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(told.contains("lies under its own prefix"), "{variable}={home}: {told}");
+            assert!(!host.exists() && output.stdout.is_empty(), "{variable}={home}");
+        }
+    }
+}

@@ -43,6 +43,13 @@ static ALLOCATOR: Allocator = Allocator {
     reserve: AtomicUsize::new(0),
 };
 
+/// In a fork child of a process with several threads: the kernel copied the stacks page by page while other threads used
+/// them. What was free is left, and new chunks are begun.
+pub fn start_again() {
+    ALLOCATOR.free.iter().for_each(|stack| stack.store(0, Ordering::Release));
+    ALLOCATOR.unused.store(0, Ordering::Release);
+}
+
 /// Which size of block serves a layout; `None` where it is mapped by itself.
 fn size_shift(layout: Layout) -> Option<u32> {
     let bytes = layout.size().max(layout.align()).max(1 << SMALLEST_SHIFT);

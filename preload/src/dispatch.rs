@@ -79,9 +79,9 @@ impl Verdict {
 pub unsafe fn dispatch(call: &mut Call) -> Verdict {
     use libc::*;
     fault::note(call.number);
-    if house::ground::guard::is_in_library() && crate::gate::calls::makes_descriptors(call.number) {
+    if house::ground::guard::is_inside() {
         // SAFETY: by the caller's word.
-        return unsafe { under_us::make(call) };
+        return unsafe { under_us::pass(call) };
     }
     // SAFETY: each handler has the caller's word for the call's pointers.
     unsafe {

@@ -8,13 +8,13 @@ use super::passage::Passage;
 use super::registry::Registry;
 use super::{CACHE_BYTES, CACHE_BYTES_MIN, DESCRIPTOR_SHARE, PATIENCE};
 use crate::ground::guard::Quiet;
+use crate::ground::kernel::Parked;
 use crate::ground::mounts::{Consistency, MountOptions};
 use crate::ground::{Result, diagnostics};
 use crate::store::{
     ArrayObject, Attributes, Capacity, Changes, Container, DirectoryEntry, Found, Kind, NewNode, NodeId, OnlyIf,
     RemoteArray, RemoteContainer, RenameMode,
 };
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
@@ -187,7 +187,7 @@ impl Container for CachedContainer {
         self.wrap(self.remote.adopt_remote(found, ticket)?, First::Adopted)
     }
 
-    fn hold(&self, found: Found) -> Result<OwnedFd> {
+    fn hold(&self, found: &[Found]) -> Result<Parked> {
         self.remote.hold(found)
     }
 
@@ -209,12 +209,16 @@ impl Container for CachedContainer {
         self.shared.after_fork_in_child();
     }
 
-    fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
-        self.remote.host_stand_in(directory, path)
+    fn leave(&self) {
+        self.remote.leave();
     }
 
-    fn directory_at(&self, host_path: &[u8]) -> Option<NodeId> {
-        self.remote.directory_at(host_path)
+    fn stand_in_name(&self, directory: NodeId) -> Result<String> {
+        self.remote.stand_in_name(directory)
+    }
+
+    fn directory_of_stand_in(&self, name: &str) -> Option<NodeId> {
+        self.remote.directory_of_stand_in(name)
     }
 
     fn rights(&self, node: NodeId) -> Result<Attributes> {

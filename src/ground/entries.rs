@@ -20,6 +20,12 @@ pub const INHERITED: u32 = u32::MAX - 1;
 /// a thread that still calls has to wait for the end.
 pub const ENDING: u32 = u32::MAX - 2;
 
+/// The entry of a number that is set aside for a file that is being opened: for the application it is not open yet.
+pub const RESERVED: u32 = u32::MAX - 3;
+
+/// Entries from here on are not a description's.
+pub const SPECIAL_MIN: u32 = RESERVED;
+
 /// How many numbers the table has: 0 until it is there, so that the doors need no other test. Numbers from here on are
 /// never ours.
 pub static COUNT: AtomicU64 = AtomicU64::new(0);

@@ -8,17 +8,18 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-// Five words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
-// begun something, what is known of its signal mask, and the mask before the guards. In assembly, because stable Rust
-// can't ask for the initial-exec model, and `__tls_get_addr` costs more than the rest of a door.
+// Nine words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
+// begun something, what is known of its signal mask, the mask before the guards, two for `change`, and a mask that is kept
+// with whether it is. In assembly, because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs
+// more than the rest of a door.
 std::arch::global_asm!(
     ".pushsection .tbss.sidestep_thread, \"awT\", @nobits",
     ".balign 8",
     ".hidden sidestep_thread_words",
     ".globl sidestep_thread_words",
     ".type sidestep_thread_words, @object",
-    ".size sidestep_thread_words, 40",
-    "sidestep_thread_words: .zero 40",
+    ".size sidestep_thread_words, 72",
+    "sidestep_thread_words: .zero 72",
     ".popsection",
 );
 
@@ -82,6 +83,52 @@ pub fn set_vfork_window(open: bool) {
 pub fn in_vfork_window() -> bool {
     // SAFETY: this thread's own word.
     unsafe { thread_words().add(1).read() != 0 }
+}
+
+/// The changes of the descriptor tables that this thread is in, and where on its stack the first of them stands.
+#[inline(always)]
+pub fn changes() -> (u64, u64) {
+    // SAFETY: this thread's own words.
+    unsafe { (thread_words().add(5).read(), thread_words().add(6).read()) }
+}
+
+/// Sets what [`changes`] tells.
+#[inline(always)]
+pub fn set_changes(depth: u64, place: u64) {
+    // SAFETY: this thread's own words.
+    unsafe {
+        thread_words().add(6).write(place);
+        thread_words().add(5).write(depth);
+    }
+}
+
+/// Blocks all signals of this thread, from one of its calls to another, until [`release_signals`].
+pub fn hold_signals() {
+    let mask = block_signals();
+    // SAFETY: this thread's own words.
+    unsafe {
+        if thread_words().add(8).read() == 0 {
+            thread_words().add(7).write(mask);
+        }
+        thread_words().add(8).write(1);
+    }
+}
+
+/// Whether this thread is between [`hold_signals`] and [`release_signals`].
+pub fn holds_signals() -> bool {
+    // SAFETY: as above.
+    unsafe { thread_words().add(8).read() != 0 }
+}
+
+/// Ends what [`hold_signals`] began, if anything: the mask is as it was before.
+pub fn release_signals() {
+    // SAFETY: as above.
+    unsafe {
+        if thread_words().add(8).read() != 0 {
+            thread_words().add(8).write(0);
+            set_signal_mask(thread_words().add(7).read());
+        }
+    }
 }
 
 /// Whether this thread's calls on descriptors are not simply the application's: it may be a vfork child, or it runs a

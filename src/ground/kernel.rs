@@ -5,184 +5,18 @@
 #![allow(unsafe_code)]
 
 use super::buffer::Segment;
-use super::{Errno, Result, clock, descriptor_links, parked};
-use rustix::fs::{FallocateFlags, Mode, OFlags};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use super::{Errno, Result, clock, descriptor_links};
+use rustix::fs::FallocateFlags;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::AtomicU32;
 
-/// Up to this soft limit, kept descriptors go above it, where the application can have none.
-const SOFT_LIMIT_RAISED_MAX: u64 = 4096;
-
-/// How far a superuser's hard limit is raised where there is no room below it.
-const ROOM_ABOVE_LIMIT: u64 = 1024;
-
-/// Numbers that are tried first where they have to be below the limit: an open store takes five.
-const ROOM_BELOW_LIMIT: u64 = 16;
-
-/// Under a larger limit they go from here on.
-const PARKED_FROM: i32 = 4000;
-
-/// A descriptor kept out of the application's way: at a high number, close-on-exec, spared by `close_range`.
-#[derive(Debug)]
-pub struct Parked(RawFd);
-
-impl Parked {
-    /// Its number.
-    pub fn number(&self) -> RawFd {
-        self.0
-    }
-
-    /// Lets go of the number without closing it: whoever keeps it in another shape closes it by [`close_number`].
-    pub fn into_number(self) -> RawFd {
-        let number = self.0;
-        std::mem::forget(self);
-        number
-    }
-}
-
-impl AsFd for Parked {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        borrow(self.0)
-    }
-}
-
-impl Drop for Parked {
-    fn drop(&mut self) {
-        close_number(self.0);
-    }
-}
+pub use super::internal::{Low, Parked, close_number, close_raw as close, park_copy};
 
 /// A number as a borrowed descriptor.
 pub fn borrow<'a>(number: RawFd) -> BorrowedFd<'a> {
     // SAFETY: -1 is the one value that a borrowed descriptor may not have; of any other that is not open the kernel says
     // EBADF, and no memory is at stake.
     unsafe { BorrowedFd::borrow_raw(if number == -1 { RawFd::MAX } else { number }) }
-}
-
-/// Forgets a parked number and closes it.
-pub fn close_number(number: RawFd) {
-    parked::remove(number);
-    // SAFETY: the number was ours alone.
-    unsafe { rustix::io::close(number) };
-}
-
-/// Moves a descriptor to a high number and marks it as ours.
-///
-/// # Errors
-/// `EMFILE` where no number is left; the descriptor is closed then.
-pub fn park(descriptor: OwnedFd) -> Result<Parked> {
-    Low(descriptor.into_raw_fd()).park()
-}
-
-/// Parks a descriptor that a new program is to inherit: not close-on-exec.
-///
-/// # Errors
-/// As [`park`].
-pub fn park_inheritable(descriptor: OwnedFd) -> Result<Parked> {
-    let parked = park(descriptor)?;
-    rustix::io::fcntl_setfd(&parked, rustix::io::FdFlags::empty())?;
-    Ok(parked)
-}
-
-/// Closes a number by the raw call.
-pub fn close(number: RawFd) {
-    drop(Low(number));
-}
-
-/// A copy of a descriptor, out of the application's way.
-///
-/// # Errors
-/// `EMFILE`.
-pub fn park_copy(descriptor: BorrowedFd<'_>) -> Result<Parked> {
-    Low(duplicate_high(descriptor)?.into_raw_fd()).into_parked()
-}
-
-/// A descriptor for a moment, closed by the raw call: `OwnedFd` would go through libc.
-#[derive(Debug)]
-pub struct Low(RawFd);
-
-impl Low {
-    /// openat(2), close-on-exec.
-    ///
-    /// # Errors
-    /// As openat(2).
-    pub fn open<P: rustix::path::Arg>(directory: BorrowedFd<'_>, path: P, flags: OFlags, mode: Mode) -> Result<Self> {
-        rustix::fs::openat(directory, path, flags | OFlags::CLOEXEC, mode).map(|owned| Self(owned.into_raw_fd()))
-    }
-
-    /// As [`Low::open`], of a path below `directory` that meets no symlink, and without waiting for anybody: not even a
-    /// FIFO's other end.
-    ///
-    /// # Errors
-    /// As openat(2); `ELOOP` or `ENOTDIR` for a symlink.
-    pub fn open_beneath(directory: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Result<Self> {
-        super::beneath::open(directory, path, flags, mode).map(|owned| Self(owned.into_raw_fd()))
-    }
-
-    /// Moves it out of the application's way for good.
-    ///
-    /// # Errors
-    /// `EMFILE`.
-    pub fn park(self) -> Result<Parked> {
-        park_copy(self.as_fd())
-    }
-
-    /// As an owner that closes it when dropped, for whoever hands it on.
-    pub fn into_owned(self) -> OwnedFd {
-        let number = self.0;
-        std::mem::forget(self);
-        // SAFETY: this number was owned here.
-        unsafe { OwnedFd::from_raw_fd(number) }
-    }
-
-    fn into_parked(self) -> Result<Parked> {
-        if !parked::insert(self.0) {
-            return Err(Errno::MFILE);
-        }
-        let number = self.0;
-        std::mem::forget(self);
-        Ok(Parked(number))
-    }
-}
-
-impl AsFd for Low {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        borrow(self.0)
-    }
-}
-
-impl Drop for Low {
-    fn drop(&mut self) {
-        // SAFETY: this number is owned here.
-        unsafe { rustix::io::close(self.0) };
-    }
-}
-
-fn duplicate_high(descriptor: BorrowedFd<'_>) -> Result<OwnedFd> {
-    let limit = getrlimit(Resource::Nofile);
-    let soft = limit.current.unwrap_or(u64::MAX);
-    let hard = limit.maximum.unwrap_or(u64::MAX);
-    if soft > SOFT_LIMIT_RAISED_MAX {
-        return rustix::io::fcntl_dupfd_cloexec(descriptor, PARKED_FROM);
-    }
-    // Above the limit nothing of the application's can be: it is raised for the moment of this one call. The superuser
-    // may go above the hard limit too.
-    let raised = if hard > soft { limit.maximum } else { Some(soft + ROOM_ABOVE_LIMIT) };
-    if raised.is_none_or(|raised| raised > soft) {
-        let from = i32::try_from(soft).unwrap_or(PARKED_FROM);
-        if setrlimit(Resource::Nofile, Rlimit { current: raised, maximum: raised }).is_ok() {
-            let high = rustix::io::fcntl_dupfd_cloexec(descriptor, from);
-            let _ = setrlimit(Resource::Nofile, limit);
-            return high;
-        }
-    }
-    // Below the limit then: at its very top, where a script's own numbers hardly are.
-    [soft.saturating_sub(ROOM_BELOW_LIMIT), soft / 4 * 3, 3]
-        .into_iter()
-        .map(|from| rustix::io::fcntl_dupfd_cloexec(descriptor, i32::try_from(from).unwrap_or(PARKED_FROM)))
-        .find(Result::is_ok)
-        .unwrap_or(Err(Errno::MFILE))
 }
 
 /// A system call as it is.
@@ -213,10 +47,20 @@ pub(super) unsafe fn call(number: i64, arguments: [usize; 4]) -> Result<usize> {
 ///
 /// # Errors
 /// As fcntl(2).
-pub fn duplicate_kept(descriptor: BorrowedFd<'_>, minimum: RawFd) -> Result<OwnedFd> {
+pub fn duplicate_kept(descriptor: BorrowedFd<'_>, minimum: RawFd) -> Result<RawFd> {
     let arguments = [descriptor.as_raw_fd() as usize, libc::F_DUPFD as usize, minimum as usize, 0];
-    // SAFETY: fcntl with integers only; the new number is nobody else's.
-    unsafe { Ok(OwnedFd::from_raw_fd(call(libc::SYS_fcntl, arguments)? as RawFd)) }
+    // SAFETY: fcntl with integers only.
+    unsafe { call(libc::SYS_fcntl, arguments) }.map(|number| number as RawFd)
+}
+
+/// dup3(2): `number` is a duplicate of `descriptor` from now on, whatever it was.
+///
+/// # Errors
+/// As dup3(2).
+pub fn duplicate_over(descriptor: BorrowedFd<'_>, number: RawFd, flags: rustix::io::DupFlags) -> Result<()> {
+    let arguments = [descriptor.as_raw_fd() as usize, number as usize, flags.bits() as usize, 0];
+    // SAFETY: dup3 with integers only.
+    unsafe { call(libc::SYS_dup3, arguments) }.map(drop)
 }
 
 /// getcwd(2); the length without the NUL.
@@ -383,12 +227,12 @@ pub fn wake_all(word: &AtomicU32) {
 
 /// The descriptors that this process has open now.
 pub fn each_open_descriptor(mut visit: impl FnMut(RawFd)) {
-    use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(directory) = openat(CWD, descriptor_links::directory(), flags, Mode::empty()) else { return };
-    let own = directory.as_raw_fd();
+    use rustix::fs::{CWD, Mode, OFlags, RawDir};
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let Ok(directory) = Low::open(CWD, descriptor_links::directory(), flags, Mode::empty()) else { return };
+    let own = directory.number();
     let mut room = [std::mem::MaybeUninit::uninit(); 2048];
-    let mut entries = RawDir::new(&directory, &mut room);
+    let mut entries = RawDir::new(directory.as_fd(), &mut room);
     while let Some(Ok(entry)) = entries.next() {
         let number = entry.file_name().to_str().ok().and_then(|name| name.parse().ok());
         if let Some(number) = number.filter(|number| *number != own) {
@@ -430,20 +274,6 @@ mod tests {
         let before = monotonic();
         wait_on(&AtomicU32::new(0), 0, 1_100);
         assert!(monotonic() - before >= 1_100_000_000);
-    }
-
-    #[test]
-    fn a_parked_descriptor_is_high_and_spared() {
-        let low = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
-        let before = getrlimit(Resource::Nofile);
-        let parked = park(low).unwrap();
-        assert_eq!(getrlimit(Resource::Nofile), before);
-        let number = parked.number();
-        assert!(number >= 768, "{number}");
-        assert!(parked::contains(number));
-        assert!(rustix::io::fcntl_getfd(&parked).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
-        drop(parked);
-        assert!(!parked::contains(number));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod beneath;
 pub mod buffer;
+pub mod change;
 pub mod clock;
 pub mod descriptor_links;
 pub mod diagnostics;
@@ -10,8 +11,10 @@ pub mod fault_handler;
 pub mod file_size_limit;
 pub mod guard;
 pub mod guarded_copy;
+pub mod internal;
 pub mod kernel;
 pub mod mounts;
+pub mod own_directory;
 pub mod own_thread;
 pub mod parked;
 pub mod room;

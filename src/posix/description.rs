@@ -1,12 +1,14 @@
 //! The open file description: what `open` made and every `dup` of it shares.
 #![allow(unsafe_code)]
 
+use super::descriptor::arena::Arena;
+use super::descriptor::hold::Hold;
 use super::mount::Mount;
-use crate::ground::kernel::{self, Parked};
 use crate::ground::{Errno, Result};
 use crate::store::{ArrayObject, Found, NodeId};
 use rustix::fs::OFlags;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// The flags that `fcntl(F_SETFL)` may change.
 pub const CHANGEABLE: OFlags = OFlags::APPEND
@@ -81,10 +83,20 @@ pub struct Description {
     /// The last name of its path; empty for a directory opened as itself.
     pub name: Box<[u8]>,
     own: Shared,
-    /// The page of the hand-over, once there is one.
-    page: AtomicPtr<Shared>,
-    /// The descriptor that keeps the node alive across processes, or -1.
-    hold: AtomicI32,
+    /// The live part in the hand-over's memory, once it is there.
+    live: AtomicPtr<Shared>,
+    /// The same place; from `Box::into_raw`, or null.
+    place: AtomicPtr<Place>,
+}
+
+/// Where a description is for other processes.
+pub struct Place {
+    /// The memory.
+    pub arena: Arc<Arena>,
+    /// The place in it.
+    pub index: u32,
+    /// What keeps the node alive.
+    pub hold: Option<Arc<Hold>>,
 }
 
 impl Description {
@@ -108,8 +120,8 @@ impl Description {
                 flags: AtomicU32::new((flags & CHANGEABLE).bits()),
                 is_sole: AtomicU32::new(1),
             },
-            page: AtomicPtr::new(std::ptr::null_mut()),
-            hold: AtomicI32::new(-1),
+            live: AtomicPtr::new(std::ptr::null_mut()),
+            place: AtomicPtr::new(std::ptr::null_mut()),
         };
         description.choose_consistency();
         description
@@ -137,53 +149,62 @@ impl Description {
     /// The shared part, wherever it is now.
     #[inline(always)]
     pub fn shared(&self) -> &Shared {
-        let page = self.page.load(Ordering::Acquire);
-        if page.is_null() {
+        let live = self.live.load(Ordering::Acquire);
+        if live.is_null() {
             return &self.own;
         }
-        // SAFETY: a page mapped by the hand-over, which stays mapped until this description is dropped.
-        unsafe { &*page }
+        // SAFETY: in memory that the place keeps mapped until this description is dropped.
+        unsafe { &*live }
+    }
+
+    /// The inode of the memfd that the place is in; 0 for none.
+    pub fn page_inode(&self) -> u64 {
+        self.place().map_or(0, |place| place.arena.inode())
     }
 
     /// Whether the shared part is in a page that other processes may have.
     pub fn is_handed_over(&self) -> bool {
-        !self.page.load(Ordering::Acquire).is_null()
+        !self.live.load(Ordering::Acquire).is_null()
     }
 
-    /// Moves the shared part to a page. Calls under way find the mark in the old cursor and go on with the new one.
-    /// False: somebody else moved it first.
-    ///
-    /// # Safety
-    /// `page` stays mapped, shared and writable until [`Description`]'s drop unmaps it.
-    pub unsafe fn move_to(&self, page: *mut Shared, hold: Option<Parked>) -> bool {
-        if self.own.cursor.load(Ordering::Acquire) & MOVED != 0 {
-            return false;
-        }
-        let cursor = self.own.cursor.swap(self.own.cursor.load(Ordering::Acquire) | MOVED, Ordering::AcqRel);
-        // SAFETY: by the caller's word.
-        let target = unsafe { &*page };
-        target.cursor.store(cursor & !MOVED, Ordering::Release);
+    /// Moves the shared part to a place, unless somebody else moved it first. Calls under way find the mark in the old
+    /// cursor and go on with the new one.
+    pub fn move_to(&self, place: Box<Place>) {
+        // Who sets the mark moves it.
+        let Ok(cursor) = self.own.cursor.fetch_update(Ordering::AcqRel, Ordering::Acquire, |cursor| {
+            (cursor & MOVED == 0).then_some(cursor | MOVED)
+        }) else {
+            return;
+        };
+        let live = place.arena.shared(place.index);
+        // SAFETY: in the arena, which the place keeps mapped.
+        let target = unsafe { live.as_ref() };
+        self.write_shared(target);
+        target.cursor.store(cursor, Ordering::Release);
+        self.place.store(Box::into_raw(place), Ordering::Release);
+        self.live.store(live.as_ptr(), Ordering::Release);
+    }
+
+    /// Writes the shared part as it is now, for a process that is to begin with it.
+    pub fn write_shared(&self, target: &Shared) {
+        target.cursor.store(self.own.cursor.load(Ordering::Acquire) & !MOVED, Ordering::Release);
         target.flags.store(self.own.flags.load(Ordering::Acquire), Ordering::Release);
         target.is_sole.store(self.own.is_sole.load(Ordering::Acquire), Ordering::Release);
-        self.hold.store(hold.map_or(-1, Parked::into_number), Ordering::Release);
-        self.page.store(page, Ordering::Release);
-        true
     }
 
-    /// Takes on a page that another process filled.
-    ///
-    /// # Safety
-    /// As `move_to`.
-    pub unsafe fn adopt_page(&self, page: *mut Shared, hold: i32) {
+    /// Takes on a place that another process filled.
+    pub fn adopt_place(&self, place: Box<Place>) {
         self.own.cursor.store(MOVED, Ordering::Release);
-        self.hold.store(hold, Ordering::Release);
-        self.page.store(page, Ordering::Release);
+        let live = place.arena.shared(place.index);
+        self.place.store(Box::into_raw(place), Ordering::Release);
+        self.live.store(live.as_ptr(), Ordering::Release);
         self.choose_consistency();
     }
 
-    /// Leaves the hold to whoever opens the page next.
-    pub fn leave_hold(&self) {
-        self.hold.store(-1, Ordering::Release);
+    /// Where the shared part is, once it was handed over.
+    pub fn place(&self) -> Option<&Place> {
+        // SAFETY: null, or set once and freed by the drop.
+        unsafe { self.place.load(Ordering::Acquire).as_ref() }
     }
 
     /// Where the cursor is.
@@ -198,13 +219,16 @@ impl Description {
         }
     }
 
-    /// Sets the cursor from `from` to `to`; the cursor as it is now if it was not at `from`.
+    /// Sets the cursor from `from` to `to`; the cursor as it is now if it was not at `from`. Where it moves to a page at
+    /// this moment, that is where it is set: its value did not change.
     #[inline]
     pub fn move_cursor(&self, from: u64, to: u64) -> std::result::Result<(), u64> {
-        match self.shared().cursor.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Ok(()),
-            Err(current) if current & MOVED != 0 => Err(self.cursor()),
-            Err(current) => Err(current),
+        loop {
+            match self.shared().cursor.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(()),
+                Err(current) if current & MOVED != 0 => std::hint::spin_loop(),
+                Err(current) => return Err(current),
+            }
         }
     }
 
@@ -268,13 +292,10 @@ impl Description {
 
 impl Drop for Description {
     fn drop(&mut self) {
-        let page = *self.page.get_mut();
-        if !page.is_null() {
-            super::descriptor::page::unmap(page);
-        }
-        let hold = *self.hold.get_mut();
-        if hold >= 0 {
-            kernel::close_number(hold);
+        let place = *self.place.get_mut();
+        if !place.is_null() {
+            // SAFETY: from `Box::into_raw`, and nobody uses the description any more.
+            drop(unsafe { Box::from_raw(place) });
         }
     }
 }

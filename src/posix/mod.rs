@@ -16,6 +16,7 @@ pub mod path;
 pub mod permission;
 pub mod process;
 pub mod report;
+pub mod stand_in;
 mod turn;
 pub mod working_directory;
 

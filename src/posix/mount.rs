@@ -1,10 +1,11 @@
 //! The mounts of this process: prefixes, and the containers behind them, connected on first touch.
 
+use super::descriptor::placeholder;
 use super::{process, turn, working_directory};
 use crate::cache::{self, CachedContainer};
 use crate::ground::guard::{self, Quiet};
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
-use crate::ground::{Errno, Result, diagnostics, kernel, own_thread, room, standby};
+use crate::ground::{Errno, Result, diagnostics, internal, kernel, own_thread, room, standby};
 use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
 use crate::store::{Container, NodeId};
@@ -156,6 +157,9 @@ impl Mount {
             return self.connect_as_guest();
         }
         let _quiet = Quiet::enter();
+        if let Ok(any) = placeholder::prepare() {
+            internal::fill_reserve(any);
+        }
         turn::wait(&self.connecting).map_err(|error| {
             self.refuse(error, "a thread that loads a library waits for the one that connects; try again")
         })?;
@@ -276,6 +280,11 @@ pub fn prefixes() -> impl Iterator<Item = &'static [u8]> + Clone {
 /// or becomes another program. What goes wrong stays with the files that it befell.
 pub fn flush() {
     connected().for_each(|connected| connected.container.flush());
+}
+
+/// This process ends: what it shared with others of this node is removed if it was the last.
+pub fn leave() {
+    connected().for_each(|connected| connected.container.leave());
 }
 
 /// Before a fork: no other thread is inside an engine from here to one of the next two.

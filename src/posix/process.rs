@@ -17,6 +17,7 @@ fn kernel_id() -> u32 {
     rustix::process::getpid().as_raw_pid().cast_unsigned()
 }
 
+#[inline(always)]
 fn word() -> &'static AtomicU32 {
     let page = PAGE.load(Ordering::Acquire);
     // SAFETY: null, or the page that `start` mapped for good.
@@ -73,6 +74,17 @@ pub fn standing() -> Standing {
         guard::set_vfork_window(false);
     }
     Standing::Owner
+}
+
+/// Whether this is a fork child that nobody has told yet.
+#[inline(always)]
+pub fn is_new() -> bool {
+    word().load(Ordering::Relaxed) == 0
+}
+
+/// What tells this process from the one that it may be a fork child of.
+pub fn id() -> u32 {
+    word().load(Ordering::Acquire)
 }
 
 /// Whether a child on its parent's memory asks.

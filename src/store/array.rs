@@ -83,6 +83,15 @@ pub trait ArrayObject: Send + Sync {
     /// `O_DIRECT`, and for as long as several processes share the description.
     fn set_strict(&self, _is_strict: bool) {}
 
+    /// Whether this process counts as one that has the node open, or has anything else to do at the end.
+    fn counts(&self) -> bool {
+        true
+    }
+
+    /// The process is about to become another program, and something else keeps the node alive: it does not count this
+    /// opening any more, until it is used again.
+    fn leave(&self) {}
+
     /// What another process needs beside [`Found`] to open this node, unlinked or not: written to `room`
     /// ([`TICKET_BYTES_MAX`] are enough); returns its length.
     ///

@@ -1,8 +1,8 @@
 //! A container's namespace.
 
 use super::{ArrayObject, Attributes, Changes, Found, NewNode, NodeId};
+use crate::ground::kernel::Parked;
 use crate::ground::{Errno, Result};
-use std::os::fd::OwnedFd;
 
 /// How `rename` treats the target name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,9 +151,9 @@ pub trait Container: Send + Sync {
     /// [`ArrayObject::ticket`] wrote there; or one that this process has open, with an empty ticket.
     fn adopt(&self, found: Found, ticket: &[u8]) -> Result<Box<dyn ArrayObject>>;
 
-    /// A kernel descriptor that keeps the node alive for as long as any process has a copy of it, through fork and
-    /// exec and a kill: what a hand-over leaves in the air is counted by the kernel. Not close-on-exec.
-    fn hold(&self, found: Found) -> Result<OwnedFd>;
+    /// A kernel descriptor that keeps the nodes alive for as long as any process has a copy of it, through fork and
+    /// exec and a kill: what a hand-over leaves in the air is counted by the kernel. Close-on-exec.
+    fn hold(&self, found: &[Found]) -> Result<Parked>;
 
     /// Space and numbers.
     fn capacity(&self) -> Result<Capacity>;
@@ -168,12 +168,15 @@ pub trait Container: Send + Sync {
     /// it is next needed.
     fn after_fork_in_child(&self);
 
-    /// A directory on the host that stands for `directory` as a working directory: its path goes to `path`, the
-    /// length is returned. The kernel's `getcwd` in it leads back through [`Container::directory_at`].
-    fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize>;
+    /// What a directory's stand-in as a working directory is called on the host: it tells the container and the
+    /// directory, in at most 128 bytes without a slash, and leads back through [`Container::directory_of_stand_in`].
+    ///
+    /// # Errors
+    /// `ENOTDIR`, `ENOENT` for a directory that is gone.
+    fn stand_in_name(&self, directory: NodeId) -> Result<String>;
 
-    /// Which directory a host path stands for, if it is one of this container's stand-ins.
-    fn directory_at(&self, host_path: &[u8]) -> Option<NodeId>;
+    /// Which directory such a name tells, if it is one of this container's.
+    fn directory_of_stand_in(&self, name: &str) -> Option<NodeId>;
 
     /// As [`Container::attributes`], for a check of permissions: mode, owner and kind are right, the rest may be old or
     /// missing. An engine far away may know it without a message.
@@ -229,6 +232,9 @@ pub trait Container: Send + Sync {
     /// Every byte that this process wrote through this container is in the store when this returns: before a fork, an
     /// exec and the end of the process. Errors stay with the files that they befell.
     fn flush(&self) {}
+
+    /// This process ends, and makes no further call: the last on this node removes what they shared.
+    fn leave(&self) {}
 
     /// Before a fork of this process, after [`Container::flush`]: no call of another thread is under way in the engine
     /// from here on until one of `after_fork_in_parent` and `after_fork_in_child`.

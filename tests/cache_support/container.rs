@@ -2,12 +2,12 @@
 
 use super::faults::Faults;
 use super::store::{MemoryArray, StoredFile};
+use sidestep::ground::kernel::Parked;
 use sidestep::ground::{Errno, Result};
 use sidestep::store::{
     ArrayObject, Attributes, Capacity, Changes, Container, DirectoryEntry, Found, NewNode, NodeId, RemoteArray,
     RemoteContainer, RenameMode,
 };
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// Files that several such containers share.
@@ -87,7 +87,7 @@ impl Container for MemoryContainer {
         self.open(found)
     }
 
-    fn hold(&self, _: Found) -> Result<OwnedFd> {
+    fn hold(&self, _: &[Found]) -> Result<Parked> {
         Err(Errno::NOTSUP)
     }
 
@@ -105,11 +105,11 @@ impl Container for MemoryContainer {
 
     fn after_fork_in_child(&self) {}
 
-    fn host_stand_in(&self, _: NodeId, _: &mut [u8]) -> Result<usize> {
+    fn stand_in_name(&self, _: NodeId) -> Result<String> {
         Err(Errno::NOENT)
     }
 
-    fn directory_at(&self, _: &[u8]) -> Option<NodeId> {
+    fn directory_of_stand_in(&self, _: &str) -> Option<NodeId> {
         None
     }
 }

@@ -220,7 +220,8 @@ int main(int count, char **words) {
     wait(&result), printf("%d\n", WEXITSTATUS(result));
     pid_t child;
     char *arguments[] = {"cat", "d/f", 0};
-    printf("%d\n", posix_spawnp(&child, "cat", 0, 0, arguments, environ)), waitpid(child, &result, 0);
+    int spawned = posix_spawnp(&child, "cat", 0, 0, arguments, environ);
+    waitpid(child, &result, 0), printf("%d %d\n", spawned, result);
     FILE *pipe = popen("echo from a shell", "r");
     fgets(text, 200, pipe), printf("%s%d\n", text, pclose(pipe));
     printf("%d %s\n", system("exit 4") >> 8, realpath("d", place) ? strrchr(place, '/') : "none");

@@ -33,7 +33,7 @@ int main(int count, char **words) {
     for (long n = 0; n < 3; n++) pthread_create(threads + n, 0, begin, (void *)n);
     for (int n = 0; n < 3; n++) pthread_join(threads[n], 0);
     printf("%d\n", system("true")), fflush(stdout);
-    if (!fork()) exit(!fopen(path, "r"));
+    if (!fork()) _exit(!fopen(path, "r"));
     int result;
     wait(&result), printf("%d\n", result);
     char *block = malloc(4);

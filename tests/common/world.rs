@@ -84,15 +84,20 @@ impl Pair {
 
     /// A fresh pair whose mount has options, as in `chunk=1KiB&targets=2`.
     pub fn with_options(options: &str) -> Self {
-        Self::make(options, None)
+        Self::make(engine::chosen(), options, None)
     }
 
     /// A fresh pair whose programs run as [`NOBODY`], if the test itself is root.
     pub fn as_nobody() -> Self {
-        Self::make("", rustix::process::getuid().is_root().then_some(NOBODY))
+        Self::make(engine::chosen(), "", rustix::process::getuid().is_root().then_some(NOBODY))
     }
 
-    fn make(options: &str, user: Option<u32>) -> Self {
+    /// A fresh pair on an engine of the test's choice.
+    pub fn on(engine: &Engine) -> Self {
+        Self::make(engine, "", None)
+    }
+
+    fn make(engine: &Engine, options: &str, user: Option<u32>) -> Self {
         let base = fresh_base();
         let world = |name: &str| {
             let side = base.join(name);
@@ -107,7 +112,6 @@ impl Pair {
         } else {
             // A copy, because the target directory may be out of another user's reach.
             fs::copy(build::library(), base.join("libsidestep.so")).expect("the library was built");
-            let engine = engine::chosen();
             let options = engine.options(options.trim_start_matches('&'));
             let mark = if options.is_empty() { "" } else { "?" };
             let mounts = format!("{}={}{mark}{options}", pair.ours.prefix().display(), engine.url(&base));

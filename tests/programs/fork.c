@@ -207,3 +207,48 @@ CASE(killed_child) {
     TRY(write(fd, " after", 6));
     show(p("f"));
 }
+
+static void *open_and_close(void *is_over) {
+    while (!*(volatile int *)is_over) {
+        int one = open(p("f"), O_RDWR), other = open(p("f"), O_RDONLY), copy = dup(one);
+        dup2(other, copy);
+        close(one), close(other), close(copy);
+    }
+    return NULL;
+}
+
+// What another thread of the parent has open at the moment of the fork is nothing to the child: its pipes are pipes.
+static void fork_beside(pid_t (*make)(void)) {
+    put(p("f"), "ABCDEFGH");
+    int is_over = 0, sound = 0;
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) MUST(-pthread_create(&threads[i], NULL, open_and_close, &is_over));
+    for (int i = 0; i < 300; i++) {
+        pid_t child = make();
+        if (child == 0) {
+            alarm(60);
+            for (int j = 0; j < 8; j++) {
+                int ends[2];
+                char text[6] = "";
+                if (pipe(ends) || write(ends[1], "hello", 5) != 5 || read(ends[0], text, 5) != 5) _exit(1);
+                if (memcmp(text, "hello", 5)) _exit(2);
+            }
+            int fd = open(p("f"), O_RDONLY);
+            char text[8];
+            _exit(fd >= 0 && read(fd, text, 8) == 8 && memcmp(text, "ABCDEFGH", 8) == 0 ? 0 : 3);
+        }
+        int status = -1;
+        MUST(waitpid(child, &status, 0));
+        sound += status == 0;
+    }
+    is_over = 1;
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    say("%d children were sound", sound);
+    show(p("f"));
+}
+
+static pid_t clone_without_handlers(void) { return syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); }
+
+CASE(fork_beside_threads) { fork_beside(fork); }
+
+CASE(raw_fork_beside_threads) { fork_beside(clone_without_handlers); }

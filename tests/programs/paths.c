@@ -189,6 +189,87 @@ CASE(working_directory_of_threads) {
     say("%s", getcwd(here, sizeof here));
 }
 
+// Deeper than a path can tell: what is relative works, and libc's getcwd tells the way in a buffer that has the room.
+CASE(deep_working_directory) {
+    enum { LEVELS = 45, NAME = 100 };
+    char name[NAME + 1] = {0}, here[PATH_MAX + LEVELS * (NAME + 1)], short_room[PATH_MAX];
+    memset(name, 'n', NAME);
+    MUST(chdir(p("")));
+    size_t before = strlen(MUST((long)getcwd(here, sizeof here)) ? here : "");
+    for (int i = 0; i < LEVELS; i++) {
+        MUST(mkdir(name, 0755));
+        MUST(chdir(name));
+    }
+    put("f", "deep");
+    show("f");
+    TRY(rename("f", "../g"));
+    show("../g");
+    say("%zu more", getcwd(here, sizeof here) ? strlen(here) - before : 0);
+    say("%s", strncmp(here, p(""), strlen(p(""))) == 0 ? "below" : "elsewhere");
+    TRY(syscall(SYS_getcwd, short_room, sizeof short_room));
+    TRY(getcwd(short_room, sizeof short_room) != NULL);
+    TRY(readlink("/proc/self/cwd", short_room, sizeof short_room));
+    pid_t child = fork();
+    if (child == 0) { execl("/bin/cat", "cat", "../g", NULL); _exit(1); }
+    reap(child);
+    for (int i = 0; i < LEVELS; i++) MUST(chdir(".."));
+    say("%s", getcwd(here, sizeof here) && strlen(here) == before ? "back" : "lost");
+}
+
+CASE(through_procfs) {
+    struct stat direct, behind;
+    char target[PATH_MAX], path[PATH_MAX];
+    MUST(mkdir(p("d"), 0755));
+    put(p("d/f"), "bytes");
+    put(p("top"), "above");
+    MUST(chdir(p("d")));
+    int directory = MUST(open(".", O_RDONLY | O_DIRECTORY)), file = MUST(open("f", O_RDWR));
+    pid_t parent = getpid();
+    pid_t child = fork();
+    if (child != 0) { reap(child); return; }
+    for (int who = 0; who < 6; who++) {
+        const char *root[] = {"/proc/self", "/proc/thread-self", "/proc//self", "/proc/self/task/%d", "/proc/%d", "/proc/%d"};
+        char base[100];
+        snprintf(base, sizeof base, root[who], who == 5 ? (int)parent : (int)getpid());
+        say("%d", who);
+        const char *ends[] = {"cwd", "cwd/", "cwd/.", "cwd/f", "cwd/../top", "cwd/none", "cwd/f/", "cwd//f"};
+        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+            snprintf(path, sizeof path, "%s/%s", base, ends[i]);
+            errno = 0;
+            int result = stat(path, &behind);
+            say("  %s: %d %s %o", ends[i], result, strerrorname_np(errno), result ? 0 : behind.st_mode & S_IFMT);
+        }
+        snprintf(path, sizeof path, "%s/cwd", base);
+        MUST(stat(path, &behind));
+        MUST(stat(".", &direct));
+        say("  same %d, itself %d", direct.st_ino == behind.st_ino, lstat(path, &behind) == 0 && S_ISLNK(behind.st_mode));
+        target[MUST(readlink(path, target, sizeof target - 1))] = 0;
+        say("  %s", target);
+        snprintf(path, sizeof path, "%s/cwd/new", base);
+        put(path, "made there");
+        show("new");
+        MUST(unlink("new"));
+        snprintf(path, sizeof path, "%s/fd/%d/f", base, directory);
+        show(path);
+        snprintf(path, sizeof path, "%s/fd/%d", base, file);
+        show(path);
+        put(path, "bytes");
+        show("f");
+        snprintf(path, sizeof path, "%s/fd/%d/x", base, file);
+        TRY(access(path, F_OK));
+        snprintf(path, sizeof path, "%s/root%s", base, p("top"));
+        show(path);
+    }
+    MUST(symlink("/proc/self/cwd", h("into")));
+    show(h("into/f"));
+    MUST(chdir("/proc/self"));
+    TRY(chdir(p("d")));
+    int of_self = MUST(open("/proc/self", O_RDONLY | O_DIRECTORY));
+    TRY(openat(of_self, "cwd/by_descriptor", O_CREAT | O_WRONLY, 0644) >= 0);
+    TRY(access(p("d/by_descriptor"), F_OK));
+    _exit(0);
+}
+
 CASE(symlinks) {
     MUST(mkdir(p("d"), 0755));
     put(p("d/f"), "target");

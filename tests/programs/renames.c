@@ -113,3 +113,52 @@ CASE(links_of_directories) {
     ino_t inode = st.st_ino;
     stat(p("b"), &st), say("parent right %d", inode == st.st_ino);
 }
+
+// Both directories are found out before anything else is asked, the first path's first: a descriptor that is none comes
+// before a name that is not there, and before the two being on different file systems.
+CASE(bad_directories) {
+    put(p("f"), "ours");
+    put(h("hf"), "the host's");
+    MUST(mkdir(p("d"), 0755));
+    int of_file = MUST(open(p("f"), O_RDONLY)), of_host_file = MUST(open(h("hf"), O_RDONLY));
+    int of_directory = MUST(open(p("d"), O_RDONLY | O_DIRECTORY));
+    struct { const char *what; int at; const char *path; bool is_good; } ends[] = {
+        {"ours", AT_FDCWD, p("f"), true},
+        {"ours, missing", AT_FDCWD, p("none"), true},
+        {"ours by descriptor", of_directory, "none", true},
+        {"host's", AT_FDCWD, h("hf"), true},
+        {"host's, missing", AT_FDCWD, h("none"), true},
+        {"bad descriptor", 999, "x", false},
+        {"file of ours", of_file, "x", false},
+        {"file of the host's", of_host_file, "x", false},
+        {"in none of ours", AT_FDCWD, p("none/x"), false},
+        {"in a file of ours", AT_FDCWD, p("f/x"), false},
+        {"in none of the host's", AT_FDCWD, h("none/x"), false},
+        {"in a file of the host's", AT_FDCWD, h("hf/x"), false},
+        {"empty", AT_FDCWD, "", false},
+    };
+    size_t count = sizeof ends / sizeof *ends;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < count; j++) {
+            if (ends[i].is_good && ends[j].is_good) continue;
+            long results[4], errors[4];
+#define NOTE(k, expression) (errno = 0, results[k] = (expression), errors[k] = errno)
+            NOTE(0, renameat(ends[i].at, ends[i].path, ends[j].at, ends[j].path));
+            NOTE(1, syscall(SYS_renameat2, ends[i].at, ends[i].path, ends[j].at, ends[j].path, RENAME_NOREPLACE));
+            NOTE(2, linkat(ends[i].at, ends[i].path, ends[j].at, ends[j].path, 0));
+            NOTE(3, linkat(ends[i].at, ends[i].path, ends[j].at, ends[j].path, AT_SYMLINK_FOLLOW));
+            say("%s to %s:", ends[i].what, ends[j].what);
+            for (int k = 0; k < 4; k++) say("  %ld %s", results[k], strerrorname_np(errors[k]));
+        }
+    }
+    TRY(linkat(AT_FDCWD, p("f"), 999, "x", 0x8000));
+    TRY(symlinkat("", AT_FDCWD, p("l")));
+    TRY(symlinkat("", 999, "l"));
+    TRY(symlinkat((char *)8, 999, "l"));
+    TRY(symlinkat("t", 999, "l"));
+    TRY(mkdirat(of_file, "x", 0755));
+    TRY(unlinkat(of_file, "x", 0x4000));
+    TRY(unlinkat(of_directory, "none", AT_REMOVEDIR));
+    TRY(openat(of_directory, "", O_RDONLY));
+    TRY(faccessat(of_file, "x", F_OK, 0));
+}

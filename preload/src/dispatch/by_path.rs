@@ -202,27 +202,38 @@ pub fn side<'a>(call: &Call, place: Where, looks_twice: bool, room: &'a mut Room
     }
 }
 
+/// What a call on two paths finds out before it knows whether both are on one file system.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum TwoPaths {
+    /// `rename`: whether the two directories are there.
+    Rename,
+    /// `link`: what the first path leads to, and whether the second name is free.
+    Link,
+}
+
 /// Makes a call on two paths. Between a prefix and the host it is `EXDEV`.
 ///
 /// # Safety
 /// As `on_path`.
 pub unsafe fn on_two_paths(
     call: &mut Call,
+    which: TwoPaths,
     from: Where,
     to: Where,
     operation: impl Fn(&Place<'_>, &Place<'_>) -> Result<()>,
 ) -> Verdict {
     // SAFETY: by the caller's word.
-    let first = unsafe { attempt(call, from, to, false, &operation) };
+    let first = unsafe { attempt(call, which, from, to, false, &operation) };
     if first != Verdict::Done(-i64::from(libc::ENOENT)) {
         return first;
     }
     // SAFETY: by the caller's word.
-    unsafe { attempt(call, from, to, true, &operation) }
+    unsafe { attempt(call, which, from, to, true, &operation) }
 }
 
 unsafe fn attempt(
     call: &Call,
+    which: TwoPaths,
     from: Where,
     to: Where,
     looks_twice: bool,
@@ -232,25 +243,11 @@ unsafe fn attempt(
     let first = match side(call, from, looks_twice, &mut room) {
         // A store that does not answer is not asked again.
         Err(error) => return Verdict::of::<i64>(Err(error)),
-        first => first,
+        Ok(first) => first,
     };
-    let sides = (first, side(call, to, looks_twice, &mut other));
-    match sides {
-        // The first name is looked up before the second is even looked at.
-        (Ok(Side::Ours(Place { found: None, .. })), Err(Errno::NAMETOOLONG)) => Verdict::of::<i64>(Err(Errno::NOENT)),
-        (Err(error), _) | (_, Err(error)) => Verdict::of::<i64>(Err(error)),
-        (Ok(Side::Ours(from)), Ok(Side::Ours(to))) => Verdict::of_nothing(operation(&from, &to)),
-        (Ok(Side::Ours(place)), Ok(Side::Host(_))) => {
-            // The prefix itself stands where a mount point would.
-            let refusal = if place.is_named() { Errno::XDEV } else { Errno::BUSY };
-            Verdict::of::<i64>(place.existing().and(Err(refusal)))
-        }
-        (Ok(Side::Host(path)), Ok(Side::Ours(_))) => {
-            // SAFETY: by the caller's word.
-            let exists = unsafe { exists_on_host(call, from, path.as_ref()) };
-            Verdict::of::<i64>(Err(if exists { Errno::XDEV } else { Errno::NOENT }))
-        }
-        (Ok(Side::Host(first)), Ok(Side::Host(second))) => {
+    let second = side(call, to, looks_twice, &mut other);
+    match (first, second) {
+        (Side::Host(first), Ok(Side::Host(second))) => {
             let mut moved = *call;
             for (place, path) in [(from, &first), (to, &second)] {
                 if let Some(path) = path {
@@ -260,22 +257,94 @@ unsafe fn attempt(
             // SAFETY: by the caller's word.
             Verdict::Done(unsafe { kernel(&moved) })
         }
+        (first, second) => Verdict::of_nothing(between(call, which, (from, first), (to, second), operation)),
     }
 }
 
-/// Whether the host has something at a path of a call.
-unsafe fn exists_on_host(call: &Call, place: Where, path: Option<&PathBuffer>) -> bool {
-    let (directory, text) = match (path, place.directory) {
-        (Some(path), _) => (libc::AT_FDCWD as u64, path.as_c_str().as_ptr() as u64),
-        (None, Some(index)) => (call.arguments[index], call.arguments[place.path]),
-        (None, None) => (libc::AT_FDCWD as u64, call.arguments[place.path]),
+/// A call on two paths of which one at least is ours, or wrong: the kernel's order of what may be wrong with them.
+fn between(
+    call: &Call,
+    which: TwoPaths,
+    (from, first): (Where, Side<'_>),
+    (to, second): (Where, Result<Side<'_>>),
+    operation: &impl Fn(&Place<'_>, &Place<'_>) -> Result<()>,
+) -> Result<()> {
+    match (&first, which) {
+        (Side::Host(path), TwoPaths::Rename) => check_host_directory(call, from, path.as_ref())?,
+        (Side::Host(path), TwoPaths::Link) => {
+            look_at_host(call, from, path.as_ref(), from.rules.follows_last())?;
+        }
+        (Side::Ours(place), TwoPaths::Link) => drop(place.existing()?),
+        (Side::Ours(_), TwoPaths::Rename) => {}
+    }
+    match (first, second) {
+        // The first name is looked up before the second is even looked at.
+        (Side::Ours(Place { found: None, .. }), Err(Errno::NAMETOOLONG)) => Err(Errno::NOENT),
+        (_, Err(error)) => Err(error),
+        (Side::Ours(from), Ok(Side::Ours(to))) => operation(&from, &to),
+        (Side::Ours(place), Ok(Side::Host(path))) => {
+            check_host_directory(call, to, path.as_ref())?;
+            if which == TwoPaths::Link && look_at_host(call, to, path.as_ref(), false).is_ok() {
+                return Err(Errno::EXIST);
+            }
+            // The prefix itself stands where a mount point would.
+            let is_prefix = which == TwoPaths::Rename && place.last == Last::Root;
+            Err(if is_prefix { Errno::BUSY } else { Errno::XDEV })
+        }
+        (Side::Host(_), Ok(Side::Ours(place))) => {
+            let is_taken = place.found.is_some() || !place.is_named();
+            Err(if which == TwoPaths::Link && is_taken { Errno::EXIST } else { Errno::XDEV })
+        }
+        (Side::Host(_), Ok(Side::Host(_))) => Err(Errno::XDEV),
+    }
+}
+
+/// A host path of a call, as the kernel would take it: a directory and a text.
+fn host_path(call: &Call, place: Where, path: Option<&PathBuffer>) -> Result<(u64, PathBuffer)> {
+    let directory = match (path, place.directory) {
+        (None, Some(index)) => call.arguments[index],
+        (Some(_), _) | (None, None) => libc::AT_FDCWD as u64,
     };
+    let text = match path {
+        Some(path) => path.clone(),
+        None => PathBuffer::of(arguments::path(call.arguments[place.path], &mut Room::new())?)?,
+    };
+    Ok((directory, text))
+}
+
+fn stat_on_host(directory: u64, path: &PathBuffer, flags: i32) -> Result<()> {
     let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
-    let flags = libc::AT_SYMLINK_NOFOLLOW as u64;
+    let text = path.as_c_str().as_ptr() as u64;
     let probe = Call {
         number: libc::SYS_newfstatat as u64,
-        arguments: [directory, text, stat.as_mut_ptr() as u64, flags, 0, 0],
+        arguments: [directory, text, stat.as_mut_ptr() as u64, flags as u64, 0, 0],
     };
-    // SAFETY: by the caller's word for the path, and the structure is ours.
-    unsafe { kernel(&probe) == 0 }
+    // SAFETY: the path and the structure are ours.
+    unsafe { arguments::kernel_result(&probe) }.map(drop)
+}
+
+/// Whether the host has something at a path of a call.
+///
+/// # Errors
+/// The kernel's, where it has not.
+fn look_at_host(call: &Call, place: Where, path: Option<&PathBuffer>, follows: bool) -> Result<()> {
+    let (directory, text) = host_path(call, place, path)?;
+    stat_on_host(directory, &text, if follows { 0 } else { libc::AT_SYMLINK_NOFOLLOW })
+}
+
+/// Whether the host has the directory that a path of a call puts its last name in.
+///
+/// # Errors
+/// What the kernel says of that directory: `EBADF`, `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`.
+fn check_host_directory(call: &Call, place: Where, path: Option<&PathBuffer>) -> Result<()> {
+    let (directory, mut text) = host_path(call, place, path)?;
+    let bytes = text.as_bytes();
+    if bytes.is_empty() {
+        return Err(Errno::NOENT);
+    }
+    let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    let name = bytes[..end].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    text.truncate(name);
+    text.push(b".")?;
+    stat_on_host(directory, &text, 0)
 }

@@ -2,8 +2,8 @@
 
 use super::arguments::{descriptor, kernel_result, put, take};
 use super::io::on_descriptor;
-use super::{Call, Verdict, under_us};
-use house::ground::{Errno, guard};
+use super::{Call, Verdict};
+use house::ground::Errno;
 use house::posix::description::Access;
 use house::posix::descriptor::placeholder::borrowed;
 use house::posix::descriptor::table::{self, Lookup};
@@ -20,10 +20,6 @@ use rustix::io::FdFlags;
 /// # Safety
 /// The call's pointers are worth what a system call's are; so in all of this module.
 pub unsafe fn close(call: &Call) -> Verdict {
-    if guard::is_inside() {
-        under_us::forget(descriptor(call.arguments[0]));
-        return Verdict::Pass;
-    }
     match close::close(descriptor(call.arguments[0])) {
         Ok(Closed::Wholly) => Verdict::Done(0),
         Ok(Closed::NotOurs) => Verdict::Pass,
@@ -66,7 +62,6 @@ fn dup_from(number: i32, minimum: i32, close_on_exec: bool) -> Verdict {
     match table::look_up(number) {
         Lookup::Ours(held) => duplicated(duplicate::duplicate(number, held, minimum, close_on_exec)),
         Lookup::NotOurs => Verdict::Pass,
-        Lookup::Parked if guard::is_inside() => Verdict::Pass,
         Lookup::Parked => Verdict::of::<i64>(Err(Errno::BADF)),
     }
 }
@@ -74,7 +69,7 @@ fn dup_from(number: i32, minimum: i32, close_on_exec: bool) -> Verdict {
 /// `dup2(old, new)`, `dup3(old, new, flags)`
 pub unsafe fn dup_to(call: &Call) -> Verdict {
     let (old, new) = (descriptor(call.arguments[0]), descriptor(call.arguments[1]));
-    if old == new || guard::is_inside() {
+    if old == new {
         // The kernel says whether the number is good; dup3 refuses.
         return Verdict::Pass;
     }
@@ -98,11 +93,12 @@ pub unsafe fn fcntl(call: &Call) -> Verdict {
             held.set_flags(OFlags::from_bits_retain(argument as u32));
             Ok(0)
         }),
-        // Locks: a later version has them; until then no program is to believe that it holds one.
+        // Locks: a later version has them; until then no program is to believe that it holds one. `ENOSYS` is what programs
+        // live with that can do without (HDF5, cargo): they go on, where any other errno is a failure to them.
         libc::F_GETLK | libc::F_SETLK | libc::F_SETLKW | libc::F_OFD_GETLK | libc::F_OFD_SETLK | libc::F_OFD_SETLKW => {
             on_descriptor(fd, Class::Descriptor, |held| {
                 held.check_open()?;
-                Err(Errno::NOLCK)
+                Err(Errno::NOSYS)
             })
         }
         libc::F_GETOWN => on_descriptor(fd, Class::Descriptor, |_| Ok(0)),
@@ -114,7 +110,7 @@ pub unsafe fn fcntl(call: &Call) -> Verdict {
 /// What the kernel does to the placeholder is what was meant.
 fn on_kernel(call: &Call) -> Verdict {
     match table::look_up(descriptor(call.arguments[0])) {
-        Lookup::Parked if !guard::is_inside() => Verdict::of::<i64>(Err(Errno::BADF)),
+        Lookup::Parked => Verdict::of::<i64>(Err(Errno::BADF)),
         _ => Verdict::Pass,
     }
 }
@@ -152,7 +148,7 @@ pub unsafe fn ioctl(call: &Call) -> Verdict {
 pub unsafe fn flock(call: &Call) -> Verdict {
     on_descriptor(call.arguments[0], Class::Descriptor, |held| {
         held.check_open()?;
-        Err(Errno::NOLCK)
+        Err(Errno::NOSYS)
     })
 }
 

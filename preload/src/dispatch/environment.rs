@@ -7,11 +7,11 @@ use house::ground::guarded_copy::string_length;
 use house::ground::mounts::{self, Mount, StoreUrl, to_text};
 use house::posix::descriptor::handover;
 use house::posix::working_directory;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CString, c_char};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// What tells a new program that it may have inherited descriptors of ours.
-const INHERITED: &CStr = c"SIDESTEP_INHERITED=1";
+/// What tells a new program up to which number it may have inherited descriptors of ours.
+const INHERITED: &str = "SIDESTEP_INHERITED";
 
 /// What this program was started with and hands on.
 struct Kept {
@@ -56,9 +56,10 @@ pub fn start(mounts: &[Mount]) {
     KEPT.store(Box::into_raw(Box::new(Kept { library, preload, variables })), Ordering::Release);
 }
 
-/// Whether the environment says that descriptors may have been inherited; a program that asks is not told again.
-pub fn says_inherited() -> bool {
-    std::env::var_os("SIDESTEP_INHERITED").is_some()
+/// Up to which number the environment says that descriptors may have been inherited.
+pub fn highest_inherited() -> Option<i32> {
+    let said = std::env::var_os(INHERITED)?;
+    said.to_str().and_then(|said| said.parse().ok())
 }
 
 /// The path that the library was loaded from, absolute.
@@ -76,7 +77,7 @@ fn own_path() -> Option<Vec<u8>> {
 pub struct Environment {
     pointers: Vec<*const c_char>,
     /// The strings that had to be put together.
-    _made: [Option<CString>; 2],
+    _made: [Option<CString>; 3],
 }
 
 impl Environment {
@@ -122,8 +123,8 @@ pub unsafe fn complete(given: u64) -> Option<Environment> {
         lines.remove(index);
         is_changed = true;
     }
-    let directory = working_directory::untold()
-        .and_then(|path| CString::new([b"SIDESTEP_CWD=".as_slice(), path.as_bytes()].concat()).ok());
+    let directory =
+        working_directory::to_tell().and_then(|told| CString::new([b"SIDESTEP_CWD=".as_slice(), &told].concat()).ok());
     let mut added: Vec<*const c_char> = directory.iter().map(|line| line.as_ptr()).collect();
     added.extend(
         kept.variables
@@ -131,17 +132,14 @@ pub unsafe fn complete(given: u64) -> Option<Environment> {
             .filter(|variable| !lines.iter().any(|line| name_of(line) == name_of(variable.as_bytes())))
             .map(|variable| variable.as_ptr()),
     );
-    let says_inherited = lines.iter().position(|line| name_of(line) == name_of(INHERITED.to_bytes()));
-    match (handover::has_anything(), says_inherited) {
-        (true, None) => added.push(INHERITED.as_ptr()),
-        // The new program need not look.
-        (false, Some(index)) => {
-            pointers.remove(index);
-            lines.remove(index);
-            is_changed = true;
-        }
-        _ => {}
+    if let Some(index) = lines.iter().position(|line| name_of(line) == INHERITED.as_bytes()) {
+        pointers.remove(index);
+        lines.remove(index);
+        is_changed = true;
     }
+    let highest = handover::highest_inherited();
+    let inherited = highest.and_then(|highest| CString::new(format!("{INHERITED}={highest}")).ok());
+    added.extend(inherited.iter().map(|line| line.as_ptr()));
     let preload = lines.iter().position(|line| line.starts_with(b"LD_PRELOAD="));
     let mut put_together = None;
     match preload {
@@ -166,7 +164,7 @@ pub unsafe fn complete(given: u64) -> Option<Environment> {
     }
     pointers.extend(added);
     pointers.push(std::ptr::null());
-    Some(Environment { pointers, _made: [put_together, directory] })
+    Some(Environment { pointers, _made: [put_together, directory, inherited] })
 }
 
 /// Whether a path of `LD_PRELOAD` is this library, by whatever directory it is reached.

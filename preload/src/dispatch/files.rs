@@ -9,6 +9,7 @@ use house::posix::descriptor::table;
 use house::posix::operations::attributes::{self, Subject};
 use house::posix::operations::open::{self, Opened};
 use house::posix::operations::space;
+use house::posix::path::buffer::PATH_BYTES_MAX;
 use house::posix::path::{LastName, Place, Rules, Scope, Symlinks};
 use house::posix::permission::{self, Want};
 use house::posix::report::Class;
@@ -272,18 +273,20 @@ pub unsafe fn change_directory_to(call: &Call) -> Verdict {
     }
 }
 
-/// `getcwd(buffer, size)`: the bytes written, the NUL included.
+/// `getcwd(buffer, size)`: the bytes written, the NUL included. The kernel tells no path of more than `PATH_MAX`, and libc
+/// then finds it out name by name, which ends at a prefix that is not there on the host; so it is told here where there is
+/// room for it.
 pub unsafe fn working_directory(call: &Call) -> Verdict {
     let Some((mount, node)) = working_directory::current() else { return Verdict::Pass };
     let [room, size, ..] = call.arguments;
     Verdict::of((|| {
-        let path = working_directory::path_of(mount, node)?;
-        let bytes = path.as_c_str().to_bytes_with_nul();
+        let mut bytes = working_directory::deep_path_of(mount, node)?;
+        bytes.push(0);
         if (size as usize) < bytes.len() {
-            return Err(Errno::RANGE);
+            return Err(if bytes.len() > PATH_BYTES_MAX { Errno::NAMETOOLONG } else { Errno::RANGE });
         }
         // SAFETY: the application's word for `size` bytes.
-        unsafe { put_bytes(room, bytes) }?;
+        unsafe { put_bytes(room, &bytes) }?;
         Ok(bytes.len() as i64)
     })())
 }

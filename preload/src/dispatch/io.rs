@@ -3,7 +3,7 @@
 use super::arguments::{buffer, descriptor, segments};
 use super::{Call, Verdict, fault};
 use house::ground::buffer::Segment;
-use house::ground::{Errno, Result, guard};
+use house::ground::{Errno, Result};
 use house::posix::descriptor::slots::Held;
 use house::posix::descriptor::table::{self, Lookup};
 use house::posix::operations::data::{self, PerCall, Whence};
@@ -26,7 +26,6 @@ pub fn on_descriptor(argument: u64, class: Class, operation: impl FnOnce(&Held) 
         }
         Lookup::NotOurs => Verdict::Pass,
         // A library under us works on its own; to the application the number is closed.
-        Lookup::Parked if guard::is_inside() => Verdict::Pass,
         Lookup::Parked => Verdict::of::<i64>(Err(Errno::BADF)),
     }
 }

@@ -1,13 +1,14 @@
 //! `mkdir`, `mknod`, `unlink`, `rmdir`, `rename`, `link`, `symlink`, `readlink`.
 
 use super::arguments::{Room, path, put_bytes};
-use super::by_path::{Where, on_path, on_two_paths};
+use super::by_path::{TwoPaths, Where, on_path, on_two_paths};
 use super::{Call, Verdict};
 use house::ground::{Errno, Result};
 use house::posix::descriptor::table;
 use house::posix::operations::names;
-use house::posix::path::{LastName, Symlinks, special};
-use house::posix::working_directory::path_of;
+use house::posix::path::special::{Special, special};
+use house::posix::path::{LastName, Symlinks};
+use house::posix::working_directory::{link_to, path_of};
 use house::store::{Kind, RenameMode};
 
 /// `mkdir(path, mode)`, `mkdirat(dirfd, path, mode)`
@@ -77,7 +78,7 @@ pub unsafe fn rename(call: &mut Call) -> Verdict {
     }
     // SAFETY: by the caller's word.
     unsafe {
-        on_two_paths(call, from, to, |from, to| {
+        on_two_paths(call, TwoPaths::Rename, from, to, |from, to| {
             let mode = match flags {
                 0 => RenameMode::Replace,
                 libc::RENAME_NOREPLACE => RenameMode::NoReplace,
@@ -95,13 +96,16 @@ pub unsafe fn link(call: &mut Call) -> Verdict {
         libc::SYS_link => (Where::plain(0, Symlinks::Keep), Where::plain(1, Symlinks::Name)),
         _ => {
             let flags = call.arguments[4] as i32;
+            if flags & !(libc::AT_SYMLINK_FOLLOW | libc::AT_EMPTY_PATH) != 0 {
+                return Verdict::Pass;
+            }
             let follows = flags & libc::AT_SYMLINK_FOLLOW != 0;
             let symlinks = if follows { Symlinks::Follow } else { Symlinks::Keep };
             (Where::at(0, 1, symlinks), Where::at(2, 3, Symlinks::Name))
         }
     };
     // SAFETY: by the caller's word.
-    unsafe { on_two_paths(call, from, to, names::link) }
+    unsafe { on_two_paths(call, TwoPaths::Link, from, to, names::link) }
 }
 
 /// `symlink(target, path)`, `symlinkat(target, dirfd, path)`
@@ -111,9 +115,12 @@ pub unsafe fn symlink(call: &mut Call) -> Verdict {
         _ => Where::at(1, 2, Symlinks::Name),
     };
     let mut room = Room::new();
-    let target = path(call.arguments[0], &mut room);
+    let Some(target) = path(call.arguments[0], &mut room).ok().filter(|target| !target.is_empty()) else {
+        // Refused by the kernel before it looks at the path.
+        return Verdict::Pass;
+    };
     // SAFETY: by the caller's word.
-    unsafe { on_path(call, place.asking(LastName::AtHand), |place| names::make_symlink(target?, &place).map(|()| 0)) }
+    unsafe { on_path(call, place.asking(LastName::AtHand), |place| names::make_symlink(target, &place).map(|()| 0)) }
 }
 
 /// `readlink(path, buffer, size)`, `readlinkat(dirfd, path, buffer, size)`
@@ -133,7 +140,7 @@ pub unsafe fn read_link(call: &mut Call) -> Verdict {
     }
     let mut text = Room::new();
     let text = path(call.arguments[place.path], &mut text);
-    let named = text.ok().and_then(special::descriptor_named);
+    let named = text.map(special).unwrap_or(Ok(None));
     // An empty path means the symlink that the descriptor itself is open on.
     let is_empty = text.is_ok_and(<[u8]>::is_empty);
     if let (true, Some(held)) = (is_empty, place.start(call).held().filter(|held| held.found().kind == Kind::Symlink)) {
@@ -143,8 +150,15 @@ pub unsafe fn read_link(call: &mut Call) -> Verdict {
             answer(&text[..length])
         }));
     }
-    if let Some((opened, b"")) = named {
-        return Verdict::of(opened_path(opened).and_then(|path| answer(path.as_bytes())));
+    match named {
+        Ok(Some(Special::Descriptor(opened, b""))) => {
+            return Verdict::of(opened_path(opened).and_then(|path| answer(path.as_bytes())));
+        }
+        Ok(Some(Special::Directory(mount, node, b""))) => {
+            return Verdict::of(link_to(mount, node).and_then(|path| answer(path.as_bytes())));
+        }
+        // What leads further is walked below, and what must not be opened may be looked at.
+        Ok(Some(_) | None) | Err(_) => {}
     }
     // SAFETY: by the caller's word.
     unsafe {
@@ -160,7 +174,7 @@ pub unsafe fn read_link(call: &mut Call) -> Verdict {
 fn opened_path(descriptor: i32) -> Result<house::posix::path::PathBuffer> {
     let held = table::get(descriptor)?.ok_or(Errno::BADF)?;
     if held.found().kind == Kind::Directory {
-        return path_of(held.mount, held.found().node);
+        return link_to(held.mount, held.found().node);
     }
     let mut path = path_of(held.mount, held.directory)?;
     path.push_component(&held.name)?;

@@ -1,31 +1,51 @@
-//! The descriptors of a library under us (sockets of a network, logs): moved to high numbers as they are made, so that
-//! the application gets the numbers that it expects, and spared when it closes a whole range.
+//! What a library under us asks of the kernel, while a call of the application's is served: it is never ours. If the
+//! library's own descriptor has a number that the table knows, by whatever mistake, the call would wait for itself.
+//!
+//! The descriptors that such a library makes (sockets of a network, logs, files) are moved to high numbers as they are
+//! made, so that the application gets the numbers that it expects, and spared when it closes a whole range.
 
-use super::arguments::{descriptor, put, take};
+use super::arguments::{descriptor, kernel_result, put, take};
 use super::{Call, Verdict};
 use crate::serve::kernel;
 use house::ground::kernel::{Parked, borrow, close, park_copy};
-use house::ground::parked;
+use house::ground::{guard, internal, parked};
+
+/// Passes a call on.
+///
+/// # Safety
+/// The call's pointers are worth what a system call's are.
+pub unsafe fn pass(call: &Call) -> Verdict {
+    if guard::is_in_library() && crate::gate::calls::makes_descriptors(call.number) {
+        // SAFETY: by the caller's word.
+        return unsafe { make(call) };
+    }
+    if call.number as i64 == libc::SYS_close {
+        // The number may be the application's next.
+        parked::remove(descriptor(call.arguments[0]));
+    }
+    Verdict::Pass
+}
 
 /// Makes a call that returns a descriptor, or stores two.
 ///
 /// # Safety
 /// The call's pointers are worth what a system call's are.
-pub unsafe fn make(call: &Call) -> Verdict {
-    // SAFETY: by the caller's word.
-    let result = unsafe { kernel(call) };
+unsafe fn make(call: &Call) -> Verdict {
     let pair = match call.number as i64 {
         libc::SYS_pipe | libc::SYS_pipe2 => Some(call.arguments[0]),
         libc::SYS_socketpair => Some(call.arguments[3]),
         _ => None,
     };
-    match pair {
-        _ if result < 0 => {}
-        None => return Verdict::Done(i64::from(raise(descriptor(result as u64)))),
-        Some(address) => {
-            // SAFETY: the kernel has just written there.
-            let _ = unsafe { take::<[i32; 2]>(address).and_then(|pair| put(address, pair.map(raise))) };
-        }
+    let Some(address) = pair else {
+        // SAFETY: by the caller's word.
+        let opened = internal::open(|| unsafe { kernel_result(call) }.map(|number| number as i32));
+        return Verdict::of(opened.map(Parked::into_number));
+    };
+    // SAFETY: by the caller's word.
+    let result = unsafe { kernel(call) };
+    if result >= 0 {
+        // SAFETY: the kernel has just written there.
+        let _ = unsafe { take::<[i32; 2]>(address).and_then(|pair| put(address, pair.map(raise))) };
     }
     Verdict::Done(result)
 }
@@ -36,9 +56,4 @@ fn raise(low: i32) -> i32 {
     let Ok(high) = park_copy(borrow(low)).map(Parked::into_number) else { return low };
     close(low);
     high
-}
-
-/// The library closes a descriptor: the number may be the application's next.
-pub fn forget(number: i32) {
-    parked::remove(number);
 }

@@ -1,7 +1,7 @@
 //! What only libc itself can do, found in libc's own symbol table and nowhere else.
 //!
 //! Each name is a jump through a record, which holds the resolver until the function has been looked up. A program's own
-//! `dlopen` is not met. One exception is `pthread_create` where one object brings it together with `malloc`, as sanitizers
+//! `dlopen` is not met. One exception is `pthread_create` and its kin where one object brings them together with `malloc`, as sanitizers
 //! and some allocators do: they have to know each thread that allocates, and a library under us allocates in ours.
 #![allow(unsafe_code)]
 
@@ -37,7 +37,7 @@ impl Import {
         if self.is_of_threads && link_map::lacks_threads() {
             load(c"libpthread.so.0");
         }
-        if name == c"pthread_create"
+        if [c"pthread_create", c"pthread_detach", c"pthread_join"].contains(&name)
             && let Some(found) = link_map::find_beside(name, c"malloc")
         {
             return Some(found);

@@ -98,7 +98,7 @@ impl Held {
 }
 
 fn encode(index: u32, round: u32) -> u32 {
-    // The topmost rounds are left out, so that no entry is PARKED, INHERITED or ENDING.
+    // The topmost rounds are left out, so that no entry is a special one.
     let round = round % ((1 << (u32::BITS - INDEX_BITS)) - 1);
     round << INDEX_BITS | (index + 1)
 }
@@ -202,6 +202,19 @@ fn retire(slot: &'static Slot, index: u32) {
     // SAFETY: the count was zero and is FREE now: nobody else refers to the description, and nobody can any more.
     unsafe { (*slot.description.get()).assume_init_drop() };
     push_free(slot, index);
+}
+
+/// In a fork child of a process with several threads, where the list of the free may have been copied while one of them
+/// was changing it: it is made anew from the slots' own words.
+pub fn after_fork_in_child() {
+    FREE_LIST.store(0, Ordering::Release);
+    for index in 0..USED_COUNT.load(Ordering::Acquire) {
+        if let Some(slot) = slot(index)
+            && slot.count.load(Ordering::Acquire) & FREE != 0
+        {
+            push_free(slot, index);
+        }
+    }
 }
 
 /// Every description that is open now, one after the other.

@@ -1,12 +1,12 @@
 //! From a descriptor number to its open file description.
 
-use super::entries::{self, ENDING, INHERITED, NOT_OURS, PARKED, entry};
+use super::entries::{self, ENDING, INHERITED, NOT_OURS, PARKED, RESERVED, SPECIAL_MIN, entry};
 use super::slots::{self, Held};
-use super::{handover, placeholder};
+use super::{handover, inherited, placeholder};
+use crate::ground::change::{Change, Snapshot};
 use crate::ground::{Errno, Result, guard, kernel};
 use crate::posix::description::Description;
 use crate::posix::process;
-use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What a descriptor number is to us.
@@ -28,8 +28,8 @@ pub fn look_up(descriptor: i32) -> Lookup {
         if word == NOT_OURS {
             return Lookup::NotOurs;
         }
-        if word >= ENDING || guard::is_unusual() {
-            return unusual(descriptor, word);
+        if word >= SPECIAL_MIN || guard::is_unusual() || process::is_new() {
+            return unusual(descriptor);
         }
         if let Some(held) = slots::hold(word)
             && entry.load(Ordering::Acquire) == word
@@ -46,21 +46,27 @@ pub fn look_up(descriptor: i32) -> Lookup {
 }
 
 #[cold]
-fn unusual(descriptor: i32, word: u32) -> Lookup {
+fn unusual(descriptor: i32) -> Lookup {
+    // First: a fork child sets its table right.
+    let is_guest = process::standing() == process::Standing::Guest;
+    let word = word(descriptor);
     if word == PARKED {
         return Lookup::Parked;
+    }
+    if word == NOT_OURS || word == RESERVED {
+        return Lookup::NotOurs;
     }
     if guard::is_in_library() {
         // A library under us asks for a terminal, or tells standard error something: if it led back to a file of ours,
         // the call that runs the library would wait for itself. The placeholder answers EBADF.
         return Lookup::NotOurs;
     }
-    if process::is_guest() {
+    if is_guest {
         // The kernel's table is this process's own, ours is its parent's.
         return handover::read_for_guest(descriptor).map_or(Lookup::NotOurs, Lookup::Ours);
     }
     if word == INHERITED {
-        return match handover::adopt(descriptor) {
+        return match inherited::adopt(descriptor) {
             Ok(held) => Lookup::Ours(held),
             Err(_) => Lookup::NotOurs,
         };
@@ -96,8 +102,11 @@ pub fn is_ours(descriptor: i32) -> bool {
 
 /// A number that was set aside for a description, before anything was changed for it.
 pub struct Reservation {
-    placeholder: Option<OwnedFd>,
+    /// -1 in a vfork child, whose descriptors are made at once, with their page.
+    number: i32,
     close_on_exec: bool,
+    /// The process that set it aside.
+    process: u32,
 }
 
 /// Sets a number aside, the lowest that is free.
@@ -105,9 +114,19 @@ pub struct Reservation {
 /// # Errors
 /// `EMFILE`, `ENFILE`, `ENOMEM`.
 pub fn reserve(close_on_exec: bool) -> Result<Reservation> {
-    // A vfork child's descriptors are made at once, with their page.
-    let placeholder = if process::is_guest() { None } else { Some(placeholder::make(0, close_on_exec)?) };
-    Ok(Reservation { placeholder, close_on_exec })
+    let number = if process::is_guest() { -1 } else { set_aside(close_on_exec)? };
+    Ok(Reservation { number, close_on_exec, process: process::id() })
+}
+
+fn set_aside(close_on_exec: bool) -> Result<i32> {
+    placeholder::prepare()?;
+    let _change = Change::begin();
+    let number = placeholder::make(0, close_on_exec)?;
+    if let Some(entry) = entry(number) {
+        super::entries::note(number);
+        exchange(entry, RESERVED);
+    }
+    Ok(number)
 }
 
 impl Reservation {
@@ -115,19 +134,54 @@ impl Reservation {
     ///
     /// # Errors
     /// `ENFILE`, `ENOMEM`; the description ends then.
-    pub fn install(self, description: Description) -> Result<i32> {
-        match self.placeholder {
-            None => handover::open_for_guest(&description, self.close_on_exec),
-            Some(placeholder) => Ok(bind(placeholder, slots::place(description)?)),
+    pub fn install(mut self, description: Description) -> Result<i32> {
+        if self.number < 0 {
+            return handover::open_for_guest(&description, self.close_on_exec);
+        }
+        if self.process != process::id() {
+            // A signal handler forked in between, and this is the child, which closed what had no file yet.
+            self.process = process::id();
+            self.number = set_aside(self.close_on_exec)?;
+        }
+        let change = Change::begin();
+        let held = slots::place(description)?;
+        let number = self.number;
+        let is_open = entry(number).is_some_and(|entry| {
+            entry.compare_exchange(RESERVED, held.entry(), Ordering::AcqRel, Ordering::Acquire).is_ok()
+        });
+        drop(change);
+        if is_open {
+            // The entry has its count now.
+            let _ = held.into_entry();
+        }
+        // If not, another thread closed the number, or has put another file there: so the call ends with a number all
+        // the same, and the file is closed.
+        Ok(number)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.number >= 0 && self.process == process::id() {
+            let _change = Change::begin();
+            give_up(self.number);
         }
     }
 }
 
+/// Closes a number that was set aside, if it still is.
+fn give_up(number: i32) {
+    let is_reserved = entry(number)
+        .is_some_and(|entry| entry.compare_exchange(RESERVED, NOT_OURS, Ordering::AcqRel, Ordering::Acquire).is_ok());
+    if is_reserved {
+        kernel::close(number);
+    }
+}
+
 /// Gives a placeholder that already has its number to a description.
-pub fn bind(placeholder: OwnedFd, held: Held) -> i32 {
-    let descriptor = placeholder.into_raw_fd();
-    set(descriptor, Some(held));
-    descriptor
+pub fn bind(number: i32, held: Held) -> i32 {
+    set(number, Some(held));
+    number
 }
 
 /// Sets a number's entry and lets go of the description that was there.
@@ -137,16 +191,71 @@ pub fn set(descriptor: i32, held: Option<Held>) {
     exchange(entry, held.map_or(NOT_OURS, Held::into_entry));
 }
 
-/// Closes a number's file for the process that is about to end.
-pub fn set_ending(descriptor: i32) {
+/// A number's entry, as it is now.
+pub fn word(descriptor: i32) -> u32 {
+    entry(descriptor).map_or(NOT_OURS, |entry| entry.load(Ordering::Acquire))
+}
+
+/// After a change of a number that another thread may have changed at the same time: what the kernel has there is the
+/// truth. If that is no placeholder of ours, the number is not ours.
+pub fn settle(descriptor: i32) {
+    let word = word(descriptor);
+    if word == NOT_OURS || word >= SPECIAL_MIN {
+        return;
+    }
+    let is_there = slots::hold(word).is_some_and(|held| placeholder::stands_at(descriptor, held.page_inode()));
+    if !is_there
+        && let Some(entry) = entry(descriptor)
+        && entry.compare_exchange(word, NOT_OURS, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    {
+        drop(slots::take_over(word));
+    }
+}
+
+/// In a fork child: what other threads of the parent were about to open is closed, and where the copy may not be of one
+/// moment, each number is looked at.
+pub fn after_fork_in_child(snapshot: Snapshot) {
+    if snapshot == Snapshot::Alone {
+        return;
+    }
+    slots::after_fork_in_child();
+    each_set(0, sweep_end(), |descriptor, word| match word {
+        RESERVED if snapshot == Snapshot::Still || placeholder::stands_at(descriptor, 0) => give_up(descriptor),
+        RESERVED => forget(descriptor),
+        _ if snapshot == Snapshot::Still => {}
+        PARKED if rustix::io::fcntl_getfd(placeholder::borrowed(descriptor)).is_err() => forget(descriptor),
+        word if word < SPECIAL_MIN => {
+            let page = slots::hold(word).map(|held| std::mem::ManuallyDrop::new(held).page_inode());
+            // Its description may be as torn as the table was, and is not touched.
+            if !page.is_some_and(|page| placeholder::stands_at(descriptor, page)) {
+                forget(descriptor);
+            }
+        }
+        _ => {}
+    });
+}
+
+fn forget(descriptor: i32) {
     if let Some(entry) = entry(descriptor) {
-        exchange(entry, ENDING);
+        entry.store(NOT_OURS, Ordering::Release);
+    }
+}
+
+/// Closes a number's file for the process that is about to end. One that does not count in the store is not even let go
+/// of: a fork child that opened nothing itself ends as fast as the kernel lets it.
+pub fn set_ending(descriptor: i32, counts: bool) {
+    if let Some(entry) = entry(descriptor) {
+        if counts {
+            exchange(entry, ENDING);
+        } else {
+            entry.store(ENDING, Ordering::Release);
+        }
     }
 }
 
 fn exchange(entry: &AtomicU32, word: u32) {
     let previous = entry.swap(word, Ordering::AcqRel);
-    if previous != NOT_OURS && previous < ENDING {
+    if previous != NOT_OURS && previous < SPECIAL_MIN {
         drop(slots::take_over(previous));
     }
 }

@@ -1,7 +1,10 @@
 //! `close` and `close_range`.
 
+use crate::ground::change::Change;
+use crate::ground::internal::Placing;
 use crate::ground::{Errno, Result, kernel};
-use crate::posix::descriptor::entries::{PARKED, entry};
+use crate::posix::descriptor::entries::{INHERITED, PARKED, entry};
+use crate::posix::descriptor::slots;
 use crate::posix::descriptor::table::{self, Lookup};
 use crate::posix::mount::Connected;
 use crate::posix::process;
@@ -34,9 +37,13 @@ pub fn close(descriptor: i32) -> Result<Closed> {
         Lookup::NotOurs => None,
         Lookup::Parked => return Err(Errno::BADF),
     };
+    let change = Change::begin();
     // Our entry first: once the kernel has closed it, the number may be another thread's.
     table::set(descriptor, None);
     kernel::close(descriptor);
+    // Another thread's dup2 may have come between the two.
+    table::settle(descriptor);
+    drop(change);
     let Some(held) = held else { return Ok(Closed::Wholly) };
     // Dropped after the description, whose end asks the engine too.
     let _quiet = held.mount.connected().and_then(Connected::quiet);
@@ -56,13 +63,24 @@ pub fn close_range(
     only_marks: bool,
     mut kernel: impl FnMut(u32, u32) -> Result<()>,
 ) -> Result<()> {
-    if !only_marks && !process::is_guest() {
+    // Adopted before they are closed, so that what holds their nodes goes with them.
+    let is_owner = !process::is_guest();
+    if !only_marks && is_owner {
+        table::each_set(first as usize, (last as usize).min(table::sweep_end()), |descriptor, word| {
+            if word == INHERITED {
+                drop(table::look_up(descriptor));
+            }
+        });
+    }
+    let mut closed = Vec::new();
+    let _placing = Placing::begin();
+    let change = Change::begin();
+    if !only_marks && is_owner {
         table::each_set(first as usize, (last as usize).min(table::sweep_end()), |descriptor, word| {
             if word != PARKED {
-                // Adopted before it is closed, so that what holds its node goes with it.
-                let held = table::look_up(descriptor);
+                // Ends after the change.
+                closed.extend(slots::hold(word));
                 table::set(descriptor, None);
-                drop(held);
             }
         });
     }
@@ -78,5 +96,7 @@ pub fn close_range(
         }
     });
     outcome?;
-    if from <= last { kernel(from, last) } else { Ok(()) }
+    let outcome = if from <= last { kernel(from, last) } else { Ok(()) };
+    drop(change);
+    outcome
 }

@@ -30,9 +30,13 @@ fn check(subject: Subject<'_>, name: &[u8], usage: Use) -> Result<()> {
         return Err(Errno::ROFS);
     }
     let is_superuser = credentials::user() == 0;
-    if name.starts_with(b"system.") {
-        // Access control lists are the kernel's; nothing here would obey them.
-        return Err(Errno::OPNOTSUPP);
+    let known = [b"user.".as_slice(), b"trusted.", b"security."].into_iter().find(|space| name.starts_with(space));
+    match known {
+        // Access control lists (`system.`) are the kernel's; nothing here would obey them. Names in no name space there is
+        // are refused by every file system.
+        None => return Err(Errno::OPNOTSUPP),
+        Some(space) if space.len() == name.len() => return Err(Errno::INVAL),
+        Some(_) => {}
     }
     if name.starts_with(b"trusted.") || name.starts_with(b"security.") {
         return match usage {
@@ -42,7 +46,7 @@ fn check(subject: Subject<'_>, name: &[u8], usage: Use) -> Result<()> {
         };
     }
     let attributes = subject.rights()?;
-    if name.starts_with(b"user.") && attributes.kind == Kind::Symlink {
+    if attributes.kind == Kind::Symlink {
         return Err(if usage == Use::Change { Errno::PERM } else { Errno::NODATA });
     }
     permission::check(&attributes, if usage == Use::Change { Want::WRITE } else { Want::READ })

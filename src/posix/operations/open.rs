@@ -37,7 +37,11 @@ pub fn open(mut place: Place<'_>, flags: OFlags, mode: u32) -> Result<Opened> {
     let _quiet = place.connected.quiet();
     for _ in 0..ATTEMPTS_COUNT_MAX {
         match attempt(&mut place, flags, mode) {
-            Err(Attempt::Again) => place.look_again()?,
+            Err(Attempt::Again) => match place.look_again() {
+                // Replaced again meanwhile.
+                Err(Errno::STALE) => {}
+                looked => looked?,
+            },
             Err(Attempt::Failed(error)) => return Err(error),
             Ok(descriptor) => return Ok(Opened::As(descriptor)),
         }
@@ -82,6 +86,8 @@ fn attempt(place: &mut Place<'_>, flags: OFlags, mode: u32) -> std::result::Resu
             match place.connected.container.create(place.directory, place.name(), &new) {
                 Ok(found) => (found, reservation, true),
                 Err(Errno::EXIST) if !flags.contains(OFlags::EXCL) => return Err(Attempt::Again),
+                // What was found there before was replaced while this call looked.
+                Err(Errno::STALE) => return Err(Attempt::Again),
                 Err(error) => return Err(error.into()),
             }
         }

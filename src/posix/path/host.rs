@@ -1,10 +1,11 @@
 //! The host's paths that lead into a prefix: through a symlink, through `..`, or from a directory above it.
 
 use super::buffer::{PathBuffer, is_finished, split_first};
+use super::special::{Special, special};
 use super::walk::{SYMLINKS_COUNT_MAX, Symlinks};
 use crate::ground::descriptor_links::LinkPath;
 use crate::ground::{Errno, Result, kernel};
-use crate::posix::mount;
+use crate::posix::{mount, working_directory};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -88,6 +89,15 @@ pub fn into_prefix(base: Option<BorrowedFd<'_>>, path: &[u8], symlinks: Symlinks
         };
         if keeps {
             return Ok(None);
+        }
+        match special(here.as_bytes())? {
+            Some(Special::Directory(mount, node, _)) => {
+                let mut inside = working_directory::path_of(mount, node)?;
+                inside.push(behind)?;
+                return Ok(Some(inside));
+            }
+            Some(Special::OutOfReach(_)) => return Err(Errno::ACCESS),
+            Some(Special::Descriptor(..)) | None => {}
         }
         let mut target = PathBuffer::new();
         match rustix::fs::readlinkat_raw(CWD, here.as_c_str(), target.room()) {

@@ -1,8 +1,9 @@
 //! Which world a path leads to.
 
-use super::buffer::PathBuffer;
+use super::buffer::{PathBuffer, is_finished};
+use super::host;
+use super::special::{Special, special};
 use super::walk::{Place, Rules, Scope, Walked, walk};
-use super::{host, special};
 use crate::ground::{Errno, Result};
 use crate::posix::description::Description;
 use crate::posix::descriptor::table;
@@ -56,12 +57,8 @@ pub fn route<'a>(base: Base<'_>, path: &'a [u8], rules: impl Into<Rules>) -> Res
             let walked = walk(mount, connected, connected.container.root(), rest, rules, &mut links)?;
             return settle(walked, rules, &mut links);
         }
-        if let Some((descriptor, rest)) = special::descriptor_named(path) {
-            if rest.is_empty() {
-                return Ok(Route::Descriptor(descriptor));
-            }
-            let directory = table::get(descriptor)?.ok_or(Errno::BADF)?;
-            return route(Base::Ours(&directory), rest, rules);
+        if let Some(special) = special(path)? {
+            return special_route(special, rules, &mut links);
         }
         return unlikely_route(base, path, rules, &mut links);
     }
@@ -93,6 +90,26 @@ pub fn route<'a>(base: Base<'_>, path: &'a [u8], rules: impl Into<Rules>) -> Res
         }
         Base::Host(_) => unlikely_route(base, path, rules, &mut links),
     }
+}
+
+/// A path through the host's name for something of ours.
+fn special_route<'a>(special: Special<'a>, rules: Rules, links: &mut u32) -> Result<Route<'a>> {
+    let (mount, node, rest) = match special {
+        Special::Descriptor(descriptor, b"") => return Ok(Route::Descriptor(descriptor)),
+        // The link itself is the host's.
+        Special::Directory(_, _, b"") | Special::OutOfReach(b"") if !rules.follows_last() => return Ok(Route::Host),
+        Special::OutOfReach(_) => return Err(Errno::ACCESS),
+        Special::Directory(mount, node, rest) => (mount, node, rest),
+        Special::Descriptor(descriptor, rest) => {
+            let opened = table::get(descriptor)?.ok_or(Errno::BADF)?;
+            if opened.found().kind != Kind::Directory {
+                return Err(Errno::NOTDIR);
+            }
+            (opened.mount, opened.found().node, rest)
+        }
+    };
+    let rest = if is_finished(rest) { b"." } else { rest };
+    settle(walk(mount, mount.connect()?, node, rest, rules, links)?, rules, links)
 }
 
 /// An absolute path that `openat2` confines to the directory that it starts from.

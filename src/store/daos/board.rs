@@ -28,6 +28,9 @@ const WORDS_COUNT: usize = 8192;
 /// The lower bits of a word: how many are about to change a name. The rest is a time that is a microsecond exact.
 const CHANGING: i64 = 0x3ff;
 
+/// The file, in the runtime directory.
+pub const FILE: &str = "changes";
+
 /// What stands for a node's rights where a name would: no name has a slash.
 const RIGHTS: &[u8] = b"/";
 
@@ -55,7 +58,7 @@ pub struct Board(Option<&'static Words>);
 impl Board {
     /// The board in a runtime directory.
     pub fn open(directory: Option<&str>) -> Self {
-        Self(directory.and_then(|directory| map(&format!("{directory}/changes")).ok()))
+        Self(directory.and_then(|directory| map(&format!("{directory}/{FILE}")).ok()))
     }
 
     /// Where the turns at a name are.

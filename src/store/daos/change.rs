@@ -260,8 +260,13 @@ impl Store {
             self.hide(&to_parent, &to_name, other.which())?;
         }
         let outcome = self.mounted.rename((&from_parent.handle, &from_name), (&to_parent.handle, &to_name));
-        // It says so of a directory that came to be there since it was asked for.
-        outcome.map_err(|error| if error == Errno::INVAL { Errno::STALE } else { error })?;
+        outcome.map_err(|error| match error {
+            // It says so of a directory that came to be there since it was asked for.
+            Errno::INVAL => Errno::STALE,
+            // And so of a file that was made after it had taken the old one away: a rename replaces that one too.
+            Errno::EXIST if mode != RenameMode::NoReplace => Errno::STALE,
+            error => error,
+        })?;
         self.note_names_changed(&from_parent, &to_parent);
         if let Some(other) = other {
             if other.kind == Kind::Directory {

@@ -8,13 +8,13 @@ use super::listing;
 use super::object::ROOT;
 use super::open_error::OpenError;
 use super::store::Store;
+use crate::ground::kernel::Parked;
 use crate::ground::mounts::MountOptions;
 use crate::ground::{Errno, Result};
 use crate::store::{
     ArrayObject, Attributes, Capacity, Changes, Container, DirectoryEntry, Found, Kind, NewNode, NodeId, OnlyIf,
     RemoteArray, RemoteContainer, RenameMode,
 };
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -176,7 +176,7 @@ impl Container for DaosContainer {
         Ok(Box::new(self.adopt_node(found, ticket)?))
     }
 
-    fn hold(&self, found: Found) -> Result<OwnedFd> {
+    fn hold(&self, found: &[Found]) -> Result<Parked> {
         let _entered = entrance::enter_as_is();
         self.store.hold(found)
     }
@@ -200,17 +200,20 @@ impl Container for DaosContainer {
         self.store.after_fork_in_child();
     }
 
-    fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
+    fn leave(&self) {
+        // Another thread may still be at work: an append has a lock of its own, and what else it needs is made anew.
         let _entered = entrance::enter_as_is();
-        self.store.host_stand_in(directory, path)
+        self.store.runtime.leave();
     }
 
-    fn directory_at(&self, host_path: &[u8]) -> Option<NodeId> {
-        if !super::is_stand_in(host_path) {
-            return None;
-        }
+    fn stand_in_name(&self, directory: NodeId) -> Result<String> {
+        let _entered = entrance::enter_as_is();
+        self.store.stand_in_name(directory)
+    }
+
+    fn directory_of_stand_in(&self, name: &str) -> Option<NodeId> {
         let _entered = entrance::enter().ok()?;
-        self.store.directory_at(host_path)
+        self.store.directory_of_stand_in(name)
     }
 
     fn rights(&self, node: NodeId) -> Result<Attributes> {

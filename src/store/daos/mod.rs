@@ -62,4 +62,4 @@ pub use client::mounted::ConnectTimes;
 pub use container::DaosContainer;
 pub use library::LoadError;
 pub use open_error::{OpenError, Step};
-pub use runtime::{is_hold_link, is_stand_in};
+pub use runtime::is_hold_link;

@@ -104,8 +104,6 @@ pub struct Node {
     pub is_removed: bool,
     /// It was moved to the hidden directory, to be removed by whoever closes it last.
     pub is_hidden: bool,
-    /// A directory that this process works in has a stand-in on the host, which whoever removes it removes too.
-    pub has_stand_in: bool,
     /// It was found by a note of another process that renamed it ([`super::moved`]).
     pub has_used_note: bool,
     /// A message found it under its name, and no look-up has since been answered from memory: an open that follows may
@@ -404,7 +402,6 @@ fn node(object: ObjectId, kind: Kind, (parent, name): (NodeId, &[u8]), handle: A
         opens: 0,
         is_removed: false,
         is_hidden: false,
-        has_stand_in: false,
         has_used_note: false,
         is_confirmed: false,
         open_told: OpenTold::Nothing,

@@ -4,9 +4,9 @@ use super::array::DaosArray;
 use super::client::handle::Handle;
 use super::object::{ObjectId, ROOT};
 use super::store::Store;
+use crate::ground::kernel::Parked;
 use crate::ground::{Errno, Result};
 use crate::store::{Found, Kind, NodeId};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// A ticket's own part: object, parent, whether the name was removed, and the lengths of name and parent's path.
@@ -114,13 +114,15 @@ impl Store {
         }
     }
 
-    /// A descriptor that keeps a node alive, see [`super::runtime`].
+    /// A descriptor that keeps nodes alive, see [`super::runtime`].
     ///
     /// # Errors
-    /// `ESTALE`, `ENOLCK`, `EMFILE`.
-    pub fn hold(&self, found: Found) -> Result<OwnedFd> {
-        let known = self.known(found.node)?;
-        self.runtime.hold(known.object)
+    /// `ENOLCK`, `EMFILE`.
+    pub fn hold(&self, found: &[Found]) -> Result<Parked> {
+        let mut nodes: Vec<NodeId> = found.iter().map(|found| found.node).collect();
+        nodes.dedup();
+        let known = nodes.into_iter().filter_map(|node| self.known(node).ok());
+        self.runtime.hold(&known.map(|known| known.object).collect::<Vec<_>>())
     }
 
     /// An open node was dropped.

@@ -6,13 +6,19 @@
 //! | file | what |
 //! |---|---|
 //! | `live` | a shared lock on the byte of each object that somebody has open; exclusive ones of appends and of processes |
-//! | `cwd/OBJECT` | a directory to stand in for one of the container's as a working directory |
-//! | `cwd/OBJECT.path` | a symlink: where that directory was in the container |
+//! | `cwd/OBJECT.path` | a symlink: where a directory is in the container that somebody works in |
 //! | `moved/OBJECT.path` | a symlink: where a node went that was renamed while another process had it open, or a directory |
+//!
+//! Each process has a lock on a byte of `live` for as long as it has the container, its fork children with it, and so has
+//! each hold. Who finds a directory on which nobody has any lock removes it: whoever connects a container does so with
+//! those of others, whoever ends with his own. He locks all of `live` first, and removes that last; who comes takes his
+//! lock before he makes anything, and begins again where the file has been removed meanwhile. So what was left by a kill
+//! stays until the next process of that user, and no more than what is in use after that.
 //!
 //! Where the directory can't be had, files that are removed while they are open lose their bytes at once, and an
 //! append is refused ([`Errno::NOLCK`]).
 
+use super::board;
 use super::entrance;
 use super::lock::Lock;
 use super::moved;
@@ -20,10 +26,11 @@ use super::object::ObjectId;
 use super::patience::Patience;
 use super::stand_in;
 use crate::ground::kernel::{self, Low, Parked, RangeLock};
-use crate::ground::{Errno, Result, waiting};
+use crate::ground::{Errno, Result, diagnostics, own_directory, waiting};
 use crate::store::AppendGuard;
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Locks of appends are this far above those of the living.
 const APPENDS_FROM: u64 = 1 << 61;
@@ -31,8 +38,26 @@ const APPENDS_FROM: u64 = 1 << 61;
 /// Locks of processes' numbers are this far up.
 const NUMBERS_FROM: u64 = 1 << 62;
 
+/// The lock of everybody who has the container.
+const PRESENT_AT: u64 = (1 << 62) + (1 << 32);
+
+/// How often a directory is made anew that somebody else has just removed.
+const ATTEMPTS_COUNT_MAX: u32 = 64;
+
+/// How long whoever is removing a directory is let go on, in microseconds.
+const REMOVAL_MICROSECONDS: u32 = 50;
+
+/// A directory without a `live` for so long belongs to nobody who is just making it.
+const LEFT_BEHIND_SECONDS: i64 = 60;
+
 /// So many processes of a user on a node have numbers at once.
 const NUMBERS_COUNT: u32 = 1 << 16;
+
+/// The file with the locks.
+const LIVE: &str = "live";
+
+/// The folders of notes.
+const FOLDERS: [&str; 2] = [stand_in::FOLDER, moved::FOLDER];
 
 /// Where runtime directories are.
 const PLACE: &str = "/dev/shm/sidestep-";
@@ -60,12 +85,35 @@ impl Runtime {
         for byte in uuid {
             name.push_str(&format!("{byte:02x}"));
         }
-        let directory = format!("{PLACE}{user}/{name}");
-        let made = own_directory(&format!("{PLACE}{user}"), user)
-            .and_then(|()| own_directory(&directory, user))
-            .and_then(|()| own_directory(&format!("{directory}/{}", stand_in::FOLDER), user))
-            .and_then(|()| own_directory(&format!("{directory}/{}", moved::FOLDER), user));
-        Self { directory: made.is_ok().then_some(directory), live: Lock::new(None) }
+        let place = format!("{PLACE}{user}");
+        let directory = format!("{place}/{name}");
+        let live = claim(&directory).and_then(Low::park).map(|file| Live {
+            file,
+            generation: entrance::generation(),
+            number: 0,
+        });
+        let (directory, live) = match live {
+            Ok(live) => (Some(directory), Some(live)),
+            Err(error) => {
+                WHY_NOT.store(error.raw_os_error(), Ordering::Relaxed);
+                (None, None)
+            }
+        };
+        for other in names_in(&place).into_iter().filter(|other| is_container(other.as_bytes()) && *other != name) {
+            remove_unused(&format!("{place}/{other}"));
+        }
+        Self { directory, live: Lock::new(live) }
+    }
+
+    /// This process needs nothing of it any more. The last removes the directory.
+    pub fn leave(&self) {
+        let Some(directory) = self.directory() else { return };
+        // A fork child that has not opened its own shares this description: to it the file stays locked.
+        drop(self.live.lock().take());
+        remove_unused(directory);
+        if let Some((place, _)) = directory.rsplit_once('/') {
+            let _ = rustix::fs::rmdir(place);
+        }
     }
 
     /// The directory, if it could be had.
@@ -76,22 +124,18 @@ impl Runtime {
     /// Shows the files that were in one of its folders at the beginning: their names and paths. How many there were.
     pub fn visit(&self, folder: &str, mut each: impl FnMut(&str, &str)) -> usize {
         let Some(folder) = self.directory().map(|directory| format!("{directory}/{folder}")) else { return 0 };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let Ok(opened) = Low::open(CWD, folder.as_str(), flags, Mode::empty()) else { return 0 };
-        let mut room = [const { std::mem::MaybeUninit::uninit() }; 2048];
-        let mut entries = RawDir::new(opened.as_fd(), &mut room);
-        let mut names = Vec::new();
-        while let Some(Ok(entry)) = entries.next() {
-            names.extend(entry.file_name().to_str().ok().filter(|name| !name.starts_with('.')).map(str::to_owned));
-        }
+        let names = names_in(&folder);
         names.iter().for_each(|name| each(name, &format!("{folder}/{name}")));
         names.len()
     }
 
     fn open_live(&self) -> Result<Low> {
-        let directory = self.directory.as_ref().ok_or(Errno::NOLCK)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
-        Low::open(CWD, format!("{directory}/live"), flags, Mode::from_raw_mode(0o600))
+        let directory = self.directory.as_ref().ok_or_else(refuse)?;
+        match Low::open(CWD, format!("{directory}/{LIVE}"), OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty()) {
+            // This process's parent was the last to leave.
+            Err(Errno::NOENT) => claim(directory),
+            opened => opened,
+        }
     }
 
     /// Does something with this process's own description. In a fork child, whose copy of the description is its parent's,
@@ -100,7 +144,9 @@ impl Runtime {
         let mut live = self.live.lock();
         let generation = entrance::generation();
         if live.as_ref().is_none_or(|live| live.generation != generation) {
-            let file = self.open_live()?.park()?;
+            let file = self.open_live()?;
+            kernel::lock_range(file.as_fd(), RangeLock::Read, PRESENT_AT, 1)?;
+            let file = file.park()?;
             for object in others() {
                 kernel::lock_range(file.as_fd(), RangeLock::Read, object.lock_offset(), 1)?;
             }
@@ -171,14 +217,17 @@ impl Runtime {
         locked.unwrap_or(false)
     }
 
-    /// A descriptor that keeps an object alive for as long as any process has a copy of it. Not close-on-exec.
+    /// A descriptor that keeps objects alive for as long as any process has a copy of it.
     ///
     /// # Errors
     /// `ENOLCK` without the file, `EMFILE`.
-    pub fn hold(&self, object: ObjectId) -> Result<OwnedFd> {
+    pub fn hold(&self, objects: &[ObjectId]) -> Result<Low> {
         let file = self.open_live()?;
-        kernel::lock_range(file.as_fd(), RangeLock::Read, object.lock_offset(), 1)?;
-        kernel::duplicate_kept(file.as_fd(), 3)
+        for object in objects {
+            kernel::lock_range(file.as_fd(), RangeLock::Read, object.lock_offset(), 1)?;
+        }
+        kernel::lock_range(file.as_fd(), RangeLock::Read, PRESENT_AT, 1)?;
+        Ok(file)
     }
 
     /// Waits until nobody else of this user on this node appends to an object.
@@ -210,15 +259,101 @@ struct Append {
 
 impl AppendGuard for Append {}
 
-/// A directory that is this user's and nobody else's.
-fn own_directory(path: &str, user: u32) -> Result<()> {
-    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o700)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(error) => return Err(error),
+/// Why the directory could not be had, as an errno; 0 if that was told already, or it could.
+static WHY_NOT: AtomicI32 = AtomicI32::new(0);
+
+/// Says once why something is refused.
+fn refuse() -> Errno {
+    let why = WHY_NOT.swap(0, Ordering::Relaxed);
+    if why != 0 {
+        let error = Errno::from_raw_os_error(why);
+        let user = rustix::process::geteuid().as_raw();
+        diagnostics::say(&format!("{PLACE}{user}: {error}; appends need it, and are refused (ENOLCK)"));
     }
-    let stat = rustix::fs::lstat(path)?;
-    let is_own = stat.st_mode & libc::S_IFMT == libc::S_IFDIR && stat.st_uid == user && stat.st_mode & 0o077 == 0;
-    if is_own { Ok(()) } else { Err(Errno::ACCESS) }
+    Errno::NOLCK
+}
+
+/// Makes a container's directory, where it is not there, and shows by a lock that it is in use.
+///
+/// # Errors
+/// What keeps it from being made; `EACCES` where it is somebody else's; `EAGAIN` where others go on removing it.
+fn claim(directory: &str) -> Result<Low> {
+    let user = rustix::process::geteuid().as_raw();
+    let place = directory.rsplit_once('/').map_or(directory, |(place, _)| place);
+    for _ in 0..ATTEMPTS_COUNT_MAX {
+        match claim_once(place, directory, user) {
+            Ok(Some(live)) => return Ok(live),
+            Err(Errno::NOENT) | Ok(None) => kernel::sleep(REMOVAL_MICROSECONDS),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+fn claim_once(place: &str, directory: &str, user: u32) -> Result<Option<Low>> {
+    own_directory::make(place, user)?;
+    own_directory::make(directory, user)?;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
+    let live = Low::open(CWD, format!("{directory}/{LIVE}"), flags, Mode::from_raw_mode(0o600))?;
+    if !kernel::lock_range(live.as_fd(), RangeLock::Read, PRESENT_AT, 1)? || rustix::fs::fstat(&live)?.st_nlink == 0 {
+        return Ok(None);
+    }
+    for folder in FOLDERS {
+        own_directory::make(&format!("{directory}/{folder}"), user)?;
+    }
+    Ok(Some(live))
+}
+
+/// Removes a container's directory if nobody uses it.
+fn remove_unused(directory: &str) {
+    let file = format!("{directory}/{LIVE}");
+    let live = match Low::open(CWD, file.as_str(), OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty()) {
+        Ok(live) => live,
+        Err(Errno::NOENT) => {
+            let now = kernel::now() / 1_000_000_000;
+            if rustix::fs::lstat(directory).is_ok_and(|stat| stat.st_ctime + LEFT_BEHIND_SECONDS < now) {
+                empty(directory);
+                let _ = rustix::fs::rmdir(directory);
+            }
+            return;
+        }
+        Err(_) => return,
+    };
+    let is_alone = kernel::lock_range(live.as_fd(), RangeLock::Write, 0, 0) == Ok(true);
+    if is_alone && rustix::fs::fstat(&live).is_ok_and(|stat| stat.st_nlink != 0) {
+        empty(directory);
+        let _ = rustix::fs::unlink(file.as_str());
+        let _ = rustix::fs::rmdir(directory);
+    }
+}
+
+/// Removes all that may be in a container's directory but `live`.
+fn empty(directory: &str) {
+    for folder in FOLDERS.map(|folder| format!("{directory}/{folder}")) {
+        for name in names_in(&folder) {
+            let _ = rustix::fs::unlink(format!("{folder}/{name}"));
+            // Version 0.1 had directories there.
+            let _ = rustix::fs::rmdir(format!("{folder}/{name}"));
+        }
+        let _ = rustix::fs::rmdir(folder);
+    }
+    let _ = rustix::fs::unlink(format!("{directory}/{}", board::FILE));
+}
+
+fn names_in(directory: &str) -> Vec<String> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let Ok(opened) = Low::open(CWD, directory, flags, Mode::empty()) else { return Vec::new() };
+    let mut room = [const { std::mem::MaybeUninit::uninit() }; 2048];
+    let mut entries = RawDir::new(opened.as_fd(), &mut room);
+    let mut names = Vec::new();
+    while let Some(Ok(entry)) = entries.next() {
+        names.extend(entry.file_name().to_str().ok().filter(|name| !name.starts_with('.')).map(str::to_owned));
+    }
+    names
+}
+
+fn is_container(name: &[u8]) -> bool {
+    name.len() == 32 && name.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// What is below a runtime directory: of `/dev/shm/sidestep-0/CONTAINER/cwd/x` it is `cwd/x`.
@@ -227,18 +362,12 @@ fn inside(path: &[u8]) -> Option<&[u8]> {
     let mut parts = rest.splitn(3, |byte| *byte == b'/');
     let (user, container, inside) = (parts.next()?, parts.next()?, parts.next()?);
     let is_user = !user.is_empty() && user.iter().all(u8::is_ascii_digit);
-    let is_container = container.len() == 32 && container.iter().all(u8::is_ascii_hexdigit);
-    (is_user && is_container).then_some(inside)
+    (is_user && is_container(container)).then_some(inside)
 }
 
 /// Whether a descriptor's link in `/proc/self/fd` leads to a file on which holds are kept.
 pub fn is_hold_link(link: &[u8]) -> bool {
     inside(link) == Some(b"live")
-}
-
-/// Whether a host path is that of a stand-in of any container, told by its text.
-pub fn is_stand_in(host_path: &[u8]) -> bool {
-    inside(host_path).is_some_and(|rest| rest.starts_with(b"cwd/"))
 }
 
 #[cfg(test)]
@@ -257,7 +386,7 @@ mod tests {
         assert!(!other.is_open_elsewhere(object));
         one.note_open(object, &no_others);
         assert!(other.is_open_elsewhere(object) && !one.is_open_elsewhere(object));
-        let held = other.hold(object).unwrap();
+        let held = other.hold(&[object]).unwrap();
         one.note_closed(object, &no_others);
         assert!(one.is_open_elsewhere(object));
         drop(held);
@@ -276,7 +405,57 @@ mod tests {
         assert!(next != number && other.is_alive(number) && !one.is_alive(number));
         drop(one);
         assert!(!other.is_alive(number));
-        std::fs::remove_dir_all(other.directory().unwrap()).unwrap();
+        other.leave();
+        assert!(!std::fs::exists(other.directory().unwrap()).unwrap());
+    }
+
+    #[test]
+    fn the_last_removes_the_directory_and_who_comes_what_others_left() {
+        let path = |runtime: &Runtime| runtime.directory().unwrap().to_owned();
+        let there = |path: &str| std::fs::exists(path).unwrap();
+        let (one, other) = (Runtime::open(*b"sidestep-test-r1"), Runtime::open(*b"sidestep-test-r1"));
+        let first = path(&one);
+        std::fs::write(format!("{first}/{}/note", moved::FOLDER), "").unwrap();
+        one.leave();
+        assert!(there(&format!("{first}/{}/note", moved::FOLDER)), "another is here");
+        let held = other.hold(ObjectId { low: 1, high: 3 }).unwrap();
+        other.leave();
+        assert!(there(&first), "a hold is under way to another program");
+        drop(held);
+        // Neither of them said good-bye from here on: as after a kill.
+        drop((one, other));
+        let next = Runtime::open(*b"sidestep-test-r2");
+        assert!(!there(&first) && there(&path(&next)));
+        // One that has left and comes back, a fork child after its parent's end, makes it anew.
+        next.leave();
+        assert!(!there(&path(&next)));
+        assert!(next.lock_for_append(ObjectId { low: 1, high: 3 }, &Patience::of_seconds(1)).is_ok());
+        assert!(there(&path(&next)));
+        next.leave();
+        assert!(!there(&path(&next)));
+    }
+
+    #[test]
+    fn who_comes_and_who_leaves_never_meet() {
+        let uuid = *b"sidestep-test-r3";
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                std::thread::spawn(move || {
+                    for _ in 0..50 {
+                        let runtime = Runtime::open(uuid);
+                        let directory = runtime.directory().expect("it can be had").to_owned();
+                        for folder in FOLDERS {
+                            assert!(
+                                std::fs::exists(format!("{directory}/{folder}")).unwrap(),
+                                "{folder} of one in use"
+                            );
+                        }
+                        runtime.leave();
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
 
     #[test]
@@ -285,7 +464,5 @@ mod tests {
         assert!(is_hold_link(format!("/dev/shm/sidestep-1000/{container}/live").as_bytes()));
         assert!(!is_hold_link(format!("/dev/shm/sidestep-x/{container}/live").as_bytes()));
         assert!(!is_hold_link(b"/dev/shm/sidestep-1000/live"));
-        assert!(is_stand_in(format!("/dev/shm/sidestep-0/{container}/cwd/ab").as_bytes()));
-        assert!(!is_stand_in(format!("/dev/shm/sidestep-0/{container}/live").as_bytes()));
     }
 }

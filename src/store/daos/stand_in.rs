@@ -1,82 +1,61 @@
-//! Directories on the host that stand for a container's, so that the kernel has somewhere to be when a process changes to
-//! one. Each is called by its object, and a symlink beside it says where it was: a program that is started there finds
-//! the directory by its path, and knows by the object whether that is still the one. A directory may lie deeper than a
-//! symlink can tell: then it is a file.
+//! What a directory is called as a working directory: by the container and the object. A note in the runtime directory, a
+//! symlink, says where it was: a program that is started there finds the directory by its path, and knows by the object
+//! whether that is still the one. A directory may lie deeper than a symlink can tell: then it is a file. Where there is
+//! no note, `SIDESTEP_CWD` tells the path.
 
 use super::entrance;
 use super::moved;
 use super::object::{ObjectId, ROOT};
 use super::store::Store;
+use crate::ground::kernel::Low;
 use crate::ground::{Errno, Result};
 use crate::store::{Kind, NodeId};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 use std::ffi::CString;
 
-/// The folder of the stand-ins, in the runtime directory.
+/// The folder of the notes, in the runtime directory.
 pub const FOLDER: &str = "cwd";
 
-/// What the kernel's `getcwd` and `/proc/self/cwd` add for a directory that was removed.
-const DELETED: &[u8] = b" (deleted)";
-
-/// What the stand-in of a directory that was removed already has behind its object: it leads nobody anywhere.
-const GONE: &str = ".gone";
-
-/// What the symlink has behind the object that says where the directory was.
+/// What a note has behind the object that says where the directory was.
 pub(super) const PATH: &str = ".path";
 
 /// Directories within one another that are followed, at most.
 const DEPTH_MAX: usize = 65536;
 
 impl Store {
-    /// A stand-in for a directory; its path goes to `path`.
+    /// The name that tells a directory.
     ///
     /// # Errors
-    /// `ENOTDIR`, `ENOENT` for one that was removed, `ERANGE` where `path` is too short, `ENOLCK` without a runtime
-    /// directory.
-    pub fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
+    /// `ENOTDIR`, `ESTALE`.
+    pub fn stand_in_name(&self, directory: NodeId) -> Result<String> {
         let known = self.known(directory)?;
         if known.kind != Kind::Directory {
             return Err(Errno::NOTDIR);
         }
         let is_removed = self.with(directory, |node| node.is_removed) == Some(true);
-        let mut host = self.stand_in_of(known.object).ok_or(Errno::NOLCK)?;
-        if is_removed {
-            host.push_str(GONE);
-        }
-        match rustix::fs::mkdir(host.as_str(), Mode::from_raw_mode(0o700)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error),
-        }
-        if !is_removed {
-            write_path(&format!("{host}{PATH}"), &self.path_of(directory)?)?;
-        }
-        path.get_mut(..host.len()).ok_or(Errno::RANGE)?.copy_from_slice(host.as_bytes());
-        self.with(directory, |node| node.has_stand_in = !is_removed);
-        Ok(host.len())
-    }
-
-    /// The stand-in of a directory that is there.
-    fn stand_in_of(&self, object: ObjectId) -> Option<String> {
-        self.runtime.directory().map(|directory| format!("{directory}/{FOLDER}/{}", object.to_name()))
-    }
-
-    /// Whether somebody on this node has removed a directory that this process works in: libdfs would go on making
-    /// names in its object, which nobody would ever see.
-    pub fn is_stand_in_gone(&self, id: NodeId, object: ObjectId) -> bool {
-        let Some(host) = self.stand_in_of(object) else { return false };
-        let is_gone = rustix::fs::access(host.as_str(), rustix::fs::Access::EXISTS) == Err(Errno::NOENT);
-        if is_gone {
-            self.with(id, |node| node.is_removed = true);
-        }
-        is_gone
-    }
-
-    /// Removes the stand-in of a directory that is gone.
-    pub fn remove_stand_in(&self, object: ObjectId) {
-        if let Some(host) = self.stand_in_of(object)
-            && rustix::fs::unlinkat(CWD, host.as_str(), AtFlags::REMOVEDIR).is_ok()
+        if !is_removed
+            && let Some(note) = self.stand_in_note(known.object)
+            && let Ok(path) = self.path_of(directory)
         {
-            let _ = rustix::fs::unlink(format!("{host}{PATH}").as_str());
+            // Without it the path is told to each new program.
+            let _ = write_path(&note, &path);
+        }
+        Ok(format!("{}{}", self.stand_in_start(), known.object.to_name()))
+    }
+
+    fn stand_in_start(&self) -> String {
+        let uuid = self.mounted.uuid.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        format!("d.{uuid}.")
+    }
+
+    fn stand_in_note(&self, object: ObjectId) -> Option<String> {
+        self.runtime.directory().map(|directory| format!("{directory}/{FOLDER}/{}{PATH}", object.to_name()))
+    }
+
+    /// Removes the note about a directory that is gone.
+    pub fn remove_stand_in(&self, object: ObjectId) {
+        if let Some(note) = self.stand_in_note(object) {
+            let _ = rustix::fs::unlink(note.as_str());
         }
     }
 
@@ -101,25 +80,17 @@ impl Store {
         set_right(moved::FOLDER)
     }
 
-    /// Which directory a host path stands for.
-    pub fn directory_at(&self, host_path: &[u8]) -> Option<NodeId> {
-        let directory = self.runtime.directory()?;
-        let rest = host_path.strip_prefix(directory.as_bytes())?.strip_prefix(b"/cwd/")?;
-        let rest = rest.strip_suffix(DELETED).unwrap_or(rest);
-        let object = ObjectId::from_name(rest.strip_suffix(GONE.as_bytes()).unwrap_or(rest))?;
+    /// Which directory a stand-in's name tells.
+    pub fn directory_of_stand_in(&self, name: &str) -> Option<NodeId> {
+        let object = ObjectId::from_name(name.strip_prefix(self.stand_in_start().as_str())?.as_bytes())?;
         let known = self.nodes.lock().of_object(object);
-        if let Some(id) = known {
-            self.with(id, |node| node.has_stand_in = true);
-            return Some(id);
+        if known.is_some() {
+            return known;
         }
-        let path = read_path(&format!("{}{PATH}", self.stand_in_of(object)?)).ok()?;
+        let path = read_path(&self.stand_in_note(object)?).ok()?;
         let at = self.walk(&path).ok()?;
         let known = self.known(at).ok()?;
-        if known.object != object || known.kind != Kind::Directory {
-            return None;
-        }
-        self.with(at, |node| node.has_stand_in = true);
-        Some(at)
+        (known.object == object && known.kind == Kind::Directory).then_some(at)
     }
 
     /// What a path in the container leads to, symlinks not followed.
@@ -173,8 +144,8 @@ pub(super) fn write_path(link: &str, path: &[u8]) -> Result<()> {
 }
 
 fn write_file(new: &str, text: &[u8]) -> Result<()> {
-    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
-    let written = rustix::fs::open(new, flags, Mode::from_raw_mode(0o600))?;
+    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY;
+    let written = Low::open(CWD, new, flags, Mode::from_raw_mode(0o600))?;
     let mut rest = text;
     while !rest.is_empty() {
         rest = &rest[rustix::io::write(&written, rest)?..];
@@ -187,7 +158,7 @@ pub(super) fn read_path(file: &str) -> Result<Vec<u8>> {
         Err(Errno::INVAL) => {}
         told => return told.map(CString::into_bytes),
     }
-    let opened = rustix::fs::open(file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let opened = Low::open(CWD, file, OFlags::RDONLY, Mode::empty())?;
     let mut text = Vec::new();
     let mut block = [0; 4096];
     loop {

@@ -179,20 +179,16 @@ impl Store {
     /// # Errors
     /// `ESTALE`, `ENOTDIR`, `ENOENT` for one that was removed.
     pub fn directory(&self, id: NodeId) -> Result<Known> {
-        let (known, is_removed, has_stand_in) = {
+        let (known, is_removed) = {
             let mut nodes = self.nodes.lock();
             let node = nodes.get(id).ok_or(Errno::STALE)?;
             let known = Known { id, object: node.object, kind: node.kind, handle: node.handle.clone() };
-            (known, node.is_removed, node.has_stand_in)
+            (known, node.is_removed)
         };
         if known.kind != Kind::Directory {
             return Err(Errno::NOTDIR);
         }
-        if is_removed || has_stand_in && self.is_stand_in_gone(id, known.object) || self.is_found_removed(id) {
-            Err(Errno::NOENT)
-        } else {
-            Ok(known)
-        }
+        if is_removed || self.is_found_removed(id) { Err(Errno::NOENT) } else { Ok(known) }
     }
 
     /// What `name` leads to, if that is believed or known to be hidden.

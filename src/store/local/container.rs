@@ -4,12 +4,12 @@ use super::layout;
 use super::open_node::OpenNode;
 use super::store::{ROOT, Store};
 use super::{OpenError, TARGETS_RANGE};
+use crate::ground::kernel::Parked;
 use crate::ground::mounts::MountOptions;
 use crate::ground::{Errno, Result};
 use crate::store::{
     ArrayObject, Attributes, Capacity, Changes, Container, DirectoryEntry, Found, NewNode, NodeId, RenameMode,
 };
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -111,7 +111,7 @@ impl Container for LocalContainer {
         Ok(Box::new(node))
     }
 
-    fn hold(&self, found: Found) -> Result<OwnedFd> {
+    fn hold(&self, found: &[Found]) -> Result<Parked> {
         self.store.hold(found)
     }
 
@@ -148,11 +148,11 @@ impl Container for LocalContainer {
         self.store.process().after_fork_in_child();
     }
 
-    fn host_stand_in(&self, directory: NodeId, path: &mut [u8]) -> Result<usize> {
-        self.store.host_stand_in(directory, path)
+    fn stand_in_name(&self, directory: NodeId) -> Result<String> {
+        self.store.stand_in_name(directory)
     }
 
-    fn directory_at(&self, host_path: &[u8]) -> Option<NodeId> {
-        self.store.directory_at(host_path)
+    fn directory_of_stand_in(&self, name: &str) -> Option<NodeId> {
+        self.store.directory_of_stand_in(name)
     }
 }

@@ -9,7 +9,7 @@ use super::shared_lock::Acquired;
 use super::store::{SLOT_BYTES, Store};
 use crate::ground::guard::Quiet;
 use crate::ground::{Errno, Result};
-use crate::store::Kind;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Records that get their space at once: 64 KiB.
@@ -108,9 +108,6 @@ impl Store {
         lock.journal.freed.store(node, Ordering::Release);
         if record.kind().is_some() {
             let generation = record.generation.load(Ordering::Relaxed);
-            if record.kind() == Some(Kind::Directory) {
-                self.remove_stand_in(node, generation, record);
-            }
             if record.has(HAS_OBJECT | OBJECT_BEGUN) {
                 super::object::remove(self, node, generation);
             }

@@ -14,6 +14,9 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
+/// In the place of a process: nobody counts it. No process has this number.
+const LEFT: u32 = u32::MAX;
+
 /// An open node: counted in its record, with its object files opened at their first use.
 pub struct OpenNode {
     pub(super) store: Arc<Store>,
@@ -268,6 +271,18 @@ impl ArrayObject for OpenNode {
 
     fn seek_hole(&self, offset: u64) -> Result<u64> {
         self.next_hole(offset)
+    }
+
+    fn counts(&self) -> bool {
+        self.process.load(Ordering::Relaxed) == self.store.process().number()
+    }
+
+    fn leave(&self) {
+        let process = self.store.process().number();
+        let counted = self.process.compare_exchange(process, LEFT, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if counted && process != 0 {
+            self.store.count_close(self.record(), self.found.node.0);
+        }
     }
 
     fn sync(&self) -> Result<()> {

@@ -10,11 +10,11 @@ use super::process::HELD_BYTE;
 use super::record::{CONDEMNED, HELD, ORPHAN, Record};
 use super::store::Store;
 use super::store_directory::Refusal;
-use crate::ground::kernel::{self, RangeLock};
+use crate::ground::kernel::{self, Low, RangeLock};
 use crate::ground::{Errno, Result};
 use crate::store::{Found, Kind};
 use rustix::fs::OFlags;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
 impl Store {
@@ -117,20 +117,26 @@ impl Store {
         Ok(())
     }
 
-    /// A descriptor whose open file description keeps the node alive.
+    /// A descriptor whose open file description keeps nodes alive.
     ///
     /// # Errors
-    /// `EMFILE`, `EROFS` on a read-only host.
-    pub fn hold(&self, found: Found) -> Result<OwnedFd> {
-        let record = self.record(found.node.0).ok_or(Errno::STALE)?;
-        let live = self.directory().open(LIVE, OFlags::RDONLY).map_err(Refusal::errno)?.into_owned();
+    /// `EMFILE`, `EIO`.
+    pub fn hold(&self, found: &[Found]) -> Result<Low> {
+        let live = self.directory().open(LIVE, OFlags::RDONLY).map_err(Refusal::errno)?;
         if self.is_frozen() {
             return Ok(live);
         }
-        // The mark first: who frees looks at the lock only where it is set.
-        record.flags.fetch_or(HELD, Ordering::SeqCst);
-        if !kernel::lock_range(live.as_fd(), RangeLock::Read, HELD_BYTE + found.node.0, 1)? {
-            return Err(Errno::IO);
+        // In a row the kernel makes one lock of them, where it would look through all of them for each.
+        let mut nodes: Vec<u64> = found.iter().map(|found| found.node.0).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        for node in nodes {
+            let Some(record) = self.record(node) else { continue };
+            // The mark first: who frees looks at the lock only where it is set.
+            record.flags.fetch_or(HELD, Ordering::SeqCst);
+            if !kernel::lock_range(live.as_fd(), RangeLock::Read, HELD_BYTE + node, 1)? {
+                return Err(Errno::IO);
+            }
         }
         Ok(live)
     }

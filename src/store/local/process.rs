@@ -409,7 +409,10 @@ fn open_tree(store: &Store, read_only: bool, alone: bool) -> std::result::Result
     let path = directory.join(NAMES);
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| host(Errno::INVAL))?;
     let map_bytes = store.header().names_map_bytes.load(Ordering::Relaxed).max(tree::MAP_BYTES_MIN);
+    // What LMDB opens goes to a high number at once.
+    let library = Quiet::enter_library();
     let tree = file_size_limit::without(|| Tree::open(&path, map_bytes, read_only)).map_err(host)?;
+    drop(library);
     if !tree.is_of(data, lock) {
         let what = format!("somebody changed `{NAMES}` while it was opened");
         return Err(OpenError::Foreign { directory: directory.to_owned(), what });

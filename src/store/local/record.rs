@@ -34,7 +34,7 @@ pub const HELD: u32 = 2;
 pub const ORPHAN: u32 = 4;
 /// The objects may have space beyond the size, to be given back at the last close.
 pub const TRIM: u32 = 8;
-/// A directory with a stand-in on the host.
+/// A directory that had a stand-in in the store: version 0.1 set it, and nobody asks any more.
 pub const STANDS_IN: u32 = 16;
 
 /// Object files may exist, though the bytes are not there yet: a move to them was begun.

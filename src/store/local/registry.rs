@@ -5,6 +5,7 @@
 
 use super::OpenError;
 use super::store::Store;
+use crate::ground::change::Change;
 use crate::ground::{Result, kernel};
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,10 +27,17 @@ pub fn key_of(directory: BorrowedFd<'_>) -> Result<StoreKey> {
     Ok(StoreKey { device: stat.st_dev, inode: stat.st_ino })
 }
 
+/// A store that is open, or that this process opens or closes just now.
+struct Entry {
+    key: StoreKey,
+    process: u32,
+    store: Weak<Store>,
+}
+
 /// A list behind a lock that names its process: one that a fork caught is nobody's in the child.
 struct Registry {
     process: AtomicU32,
-    stores: std::cell::UnsafeCell<Vec<(StoreKey, Weak<Store>)>>,
+    stores: std::cell::UnsafeCell<Vec<Entry>>,
 }
 
 // SAFETY: the list is touched by whoever has set `process` from 0, alone.
@@ -38,9 +46,15 @@ unsafe impl Sync for Registry {}
 
 static REGISTRY: Registry = Registry { process: AtomicU32::new(0), stores: std::cell::UnsafeCell::new(Vec::new()) };
 
+fn own_process() -> u32 {
+    rustix::process::getpid().as_raw_nonzero().get().cast_unsigned()
+}
+
 #[allow(unsafe_code)]
-fn with_stores<T>(work: impl FnOnce(&mut Vec<(StoreKey, Weak<Store>)>) -> T) -> T {
-    let me = rustix::process::getpid().as_raw_nonzero().get().cast_unsigned();
+fn with_stores<T>(work: impl FnOnce(&mut Vec<Entry>) -> T) -> T {
+    // A fork child gets a whole list.
+    let _change = Change::begin();
+    let me = own_process();
     loop {
         let owner = REGISTRY.process.load(Ordering::Relaxed);
         // The process of an inherited lock is not us; its thread does not exist here.
@@ -69,12 +83,21 @@ pub fn open(
             Closing,
             Ours,
         }
-        let answer = with_stores(|stores| match stores.iter().find(|(other, _)| *other == key) {
-            Some((_, store)) => store.upgrade().map_or(Answer::Closing, Answer::Open),
+        let process = own_process();
+        let answer = with_stores(|stores| match stores.iter_mut().find(|entry| entry.key == key) {
             None => {
-                stores.push((key, Weak::new()));
+                stores.push(Entry { key, process, store: Weak::new() });
                 Answer::Ours
             }
+            Some(entry) => match entry.store.upgrade() {
+                Some(store) => Answer::Open(store),
+                None if entry.process == process => Answer::Closing,
+                // A thread of the parent was at it, which is not here.
+                None => {
+                    entry.process = process;
+                    Answer::Ours
+                }
+            },
         });
         match answer {
             Answer::Open(store) => return Ok(store),
@@ -86,8 +109,9 @@ pub fn open(
     let made = make().map(Arc::new).inspect_err(|_| forget(key));
     if let Ok(store) = &made {
         with_stores(|stores| {
-            if let Some((_, entry)) = stores.iter_mut().find(|(other, _)| *other == key) {
-                *entry = Arc::downgrade(store);
+            if let Some(entry) = stores.iter_mut().find(|entry| entry.key == key) {
+                entry.store = Arc::downgrade(store);
+                entry.process = own_process();
             }
         });
     }
@@ -96,5 +120,5 @@ pub fn open(
 
 /// Forgets a store that is closed.
 pub fn forget(key: StoreKey) {
-    with_stores(|stores| stores.retain(|(other, _)| *other != key));
+    with_stores(|stores| stores.retain(|entry| entry.key != key));
 }

@@ -255,7 +255,7 @@ impl Properties {
         let text = format!("uuid={}\nlayout={layout}\nchunk={chunk_bytes}\n", format_uuid(uuid));
         let staged = directory.join(format!("properties.{}", rustix::process::getpid().as_raw_nonzero()));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let file = kernel::park(rustix::fs::open(&staged, flags, Mode::from_raw_mode(0o600))?)?;
+        let file = Low::open(rustix::fs::CWD, &staged, flags, Mode::from_raw_mode(0o600))?;
         kernel::write(file.number(), &Segment::of_slice(text.as_bytes()))?;
         // A link, not a rename: of two processes that make one container at once, the first has it.
         let made = match rustix::fs::link(&staged, directory.join("properties")) {

@@ -5,6 +5,7 @@
 //! client.
 #![allow(unsafe_code)]
 
+#[allow(dead_code, reason = "what a fork child does with it")]
 #[path = "../../../preload/src/allocator.rs"]
 mod allocator;
 #[path = "../../../preload/src/runtime/memory.rs"]

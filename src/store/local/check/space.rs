@@ -2,10 +2,10 @@
 
 use super::super::layout::{STAND_INS, TARGETS};
 use super::super::object::{Placement, parse_name};
-use super::super::record::{HAS_OBJECT, OBJECT_BEGUN, Record, STANDS_IN};
+use super::super::record::{HAS_OBJECT, OBJECT_BEGUN, Record};
 use super::super::store::{ROOT, Store};
 use super::super::store_directory::Refusal;
-use super::{Checker, Severity};
+use super::{Checker, Finding, Severity};
 use crate::ground::{Errno, Result};
 use crate::store::Kind;
 use rustix::fs::AtFlags;
@@ -162,15 +162,20 @@ impl Checker<'_> {
 
     fn check_stand_ins(&mut self) -> Result<()> {
         for name in list(self.store, STAND_INS)? {
-            let owner = parse_name(&name).and_then(|(node, generation)| {
-                owner_of(self.store, node, generation, Kind::Directory).filter(|record| record.has(STANDS_IN))
-            });
-            if owner.is_none() && !self.summary.others_live {
-                let path = format!("{STAND_INS}/{name}");
-                self.find(Severity::Leak, format!("{path} stands for no directory"), |store| {
-                    store.directory().remove(&path, AtFlags::REMOVEDIR).map_err(Refusal::errno)
-                })?;
+            if self.summary.others_live {
+                continue;
             }
+            let path = format!("{STAND_INS}/{name}");
+            if list(self.store, &path).is_ok_and(|files| !files.is_empty()) {
+                // Somebody's bytes: they are his to move.
+                self.summary.damages += 1;
+                let what = format!("{path} holds what a program wrote past Sidestep 0.1: move it to where it belongs");
+                (self.report)(Finding { severity: Severity::Damage, what, repaired: false });
+                continue;
+            }
+            self.find(Severity::Leak, format!("{path} stands for no directory"), |store| {
+                store.directory().remove(&path, AtFlags::REMOVEDIR).map_err(Refusal::errno)
+            })?;
         }
         Ok(())
     }

@@ -162,7 +162,7 @@ fn an_unlinked_file_lives_while_it_is_open_or_held() {
     container.unlink(root, b"file").unwrap();
     assert_eq!(container.open(file).err(), Some(Errno::NOENT));
     assert_eq!(get(&*open, 0, 9), b"bytes");
-    let held = container.hold(file).unwrap();
+    let held = container.hold(&[file]).unwrap();
     drop(open);
     let adopted = container.adopt(file, &[]).unwrap();
     assert_eq!(get(&*adopted, 0, 9), b"bytes");
@@ -177,19 +177,18 @@ fn an_unlinked_file_lives_while_it_is_open_or_held() {
 }
 
 #[test]
-fn stand_ins_lead_back() {
+fn the_names_of_stand_ins_lead_back_to_what_is_still_there() {
     let fixture = fixture();
     let container = &fixture.container;
     let root = container.root();
     let directory = fixture.make(root, "directory", Kind::Directory).node;
-    let mut path = [0; 4096];
-    let length = container.host_stand_in(directory, &mut path).unwrap();
-    let path = path[..length].to_vec();
-    let host = std::path::PathBuf::from(String::from_utf8(path.clone()).unwrap());
-    assert!(host.is_dir());
-    assert_eq!(container.directory_at(&path), Some(directory));
-    assert_eq!(container.directory_at(b"/tmp"), None);
+    let name = container.stand_in_name(directory).unwrap();
+    assert!(name.len() <= 128 && !name.contains('/'));
+    assert_eq!(container.directory_of_stand_in(&name), Some(directory));
+    assert_eq!(container.directory_of_stand_in("l.0.1.1"), None);
+    assert_eq!(container.stand_in_name(fixture.make_file("file").node), Err(Errno::NOTDIR));
+    let other = super::fixture();
+    assert_eq!(other.container.directory_of_stand_in(&name), None);
     container.remove_directory(root, b"directory").unwrap();
-    assert!(!host.exists());
-    assert_eq!(container.directory_at(&path), None);
+    assert_eq!(container.directory_of_stand_in(&name), None);
 }

@@ -225,7 +225,7 @@ fn an_unlinked_file_survives_its_opener_in_a_child_that_holds_it() {
     let node = container.open(found).unwrap();
     put(&*node, 0, b"bytes");
     container.unlink(container.root(), b"file").unwrap();
-    let held = container.hold(found).unwrap();
+    let held = container.hold(&[found]).unwrap();
     drop(node);
     assert!(in_child(|| {
         let adopted = container.adopt(found, &[]).unwrap();

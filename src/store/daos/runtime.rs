@@ -418,7 +418,7 @@ mod tests {
         std::fs::write(format!("{first}/{}/note", moved::FOLDER), "").unwrap();
         one.leave();
         assert!(there(&format!("{first}/{}/note", moved::FOLDER)), "another is here");
-        let held = other.hold(ObjectId { low: 1, high: 3 }).unwrap();
+        let held = other.hold(&[ObjectId { low: 1, high: 3 }]).unwrap();
         other.leave();
         assert!(there(&first), "a hold is under way to another program");
         drop(held);

@@ -103,14 +103,19 @@ impl Foundations<'_> {
         }
         let Some(mut header) = self.check_header(targets)? else { return Ok(()) };
         if header.is_in_doubt(self.within) {
-            // Whoever opens it recovers it, from what proves itself.
-            return Ok(());
+            // Whoever opens it recovers it, from what proves itself; it has to be there to be mapped.
+            self.check_length(RECENT, RECENT_BYTES as u64);
+            return self.write_header(&header);
         }
         self.check_log(&mut header);
         let is_new_key = header.has_new_key();
         self.check_lengths(&mut header)?;
         self.check_root(&header)?;
         self.check_tree(&mut header, is_new_key)?;
+        self.write_header(&header)
+    }
+
+    fn write_header(&self, header: &HeaderFile) -> Checked<()> {
         if header.is_changed() && self.repair {
             header.write(self.within).map_err(|refusal| self.failed(HEADER, refusal))?;
         }
@@ -237,16 +242,20 @@ impl Foundations<'_> {
         let nodes = header.word(offset_of!(Header, names_lock.nodes.allocated)) * RECORD_BYTES as u64;
         let slots = header.word(offset_of!(Header, allocation_lock.slots.allocated)) * SLOT_BYTES;
         for (name, needed) in [(NODES, nodes), (SLOTS, slots), (RECENT, RECENT_BYTES as u64)] {
-            let is_there = self.within.stat(name).is_ok();
-            let length = self.length(name);
-            if is_there && length >= needed {
-                continue;
-            }
-            let what = if is_there { "is cut off" } else { "is gone" };
-            let what = format!("its file `{name}` {what}: it has {length} bytes and should have {needed}");
-            self.find(what, |this| this.lengthen(name, needed));
+            self.check_length(name, needed);
         }
         Ok(())
+    }
+
+    fn check_length(&mut self, name: &str, needed: u64) {
+        let is_there = self.within.stat(name).is_ok();
+        let length = self.length(name);
+        if is_there && length >= needed {
+            return;
+        }
+        let what = if is_there { "is cut off" } else { "is gone" };
+        let what = format!("its file `{name}` {what}: it has {length} bytes and should have {needed}");
+        self.find(what, |this| this.lengthen(name, needed));
     }
 
     fn lengthen(&self, name: &str, length: u64) -> Result<(), Refusal> {

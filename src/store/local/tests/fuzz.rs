@@ -122,11 +122,16 @@ fn damaged_stores_harm_nobody() {
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
+/// One in so many stores is recovered before it is used.
+const RECOVERED_EACH: u64 = 2;
+
 /// Tries the stores from one number to another.
 fn work(from: u64, to: u64) {
     let kinds = [images(0), images(1)];
-    let base = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap();
-    let store = base.path().join("store");
+    // Where the images were taken a store is what its last user left. Elsewhere it is on a disk that was mounted anew, and is
+    // recovered from its log.
+    let here = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap();
     let tried = Arc::new(AtomicU64::new(from));
     watch(tried.clone());
     for number in from..to {
@@ -136,6 +141,8 @@ fn work(from: u64, to: u64) {
         let damages: Vec<String> = (0..=dice.below(3)).map(|_| image.damage(&mut dice, other)).collect();
         println!("store {number}: {}", damages.join("; "));
         tried.store(number + 1, Ordering::Relaxed);
+        let base = if number / 2 % RECOVERED_EACH == 0 { &elsewhere } else { &here };
+        let store = base.path().join("store");
         image.put(&store);
         let is_sound = damages.iter().all(|damage| damage.starts_with("recent") || damage.starts_with("intents"));
         use_it(&store, is_sound);

@@ -276,6 +276,49 @@ fn ld_so_as_a_program_is_found() {
 }
 
 #[test]
+fn without_proc_the_gate_is_on_and_files_say_why_they_cannot_be_opened() {
+    if !rustix::process::geteuid().is_root() {
+        println!("only root can hide /proc");
+        return;
+    }
+    let place = Place::new();
+    let own = place.facts(Door::Gate);
+    let hidden = |command: &str| {
+        let mut unshared = place.command(Door::None, "unshare");
+        let script = "mount -t tmpfs none /proc && exec env LD_PRELOAD=$LIBRARY sh -c \"$COMMAND\"";
+        unshared.args(["--mount", "sh", "-c", script]).env("LIBRARY", build::library()).env("COMMAND", command);
+        unshared
+    };
+    let facts = place.facts_of(hidden("SIDESTEP_DOCTOR=1 exec /bin/true"));
+    assert_eq!((facts.get("door"), facts.get("patched")), ("gate", own.get("patched")), "{facts:?}");
+    let (stdout, stderr, status) = place.run(hidden("cat /etc/hostname > /daos/f; sort /etc/passwd | wc -l; exit 3"));
+    assert_ne!(stdout.trim(), "0");
+    assert_eq!(status, "exit 3");
+    let reasons: Vec<_> = stderr.lines().filter(|line| line.starts_with("sidestep: ")).collect();
+    assert!(matches!(reasons[..], [line] if line.contains("/proc is not mounted")), "{stderr}");
+}
+
+#[test]
+fn a_filter_of_system_calls_is_named_as_the_reason() {
+    let calls = [libc::SYS_memfd_create, libc::SYS_openat2, libc::SYS_statx, libc::SYS_getrandom, libc::SYS_fallocate];
+    for call in calls.into_iter().chain([libc::SYS_mkdir, libc::SYS_mkdirat, libc::SYS_fcntl, libc::SYS_flock]) {
+        let place = Place::new();
+        let program = compile(&place, "cc", "gate_filter.c", &[]);
+        let mut command = place.command(Door::Gate, program);
+        command.args([&call.to_string(), "/daos"]);
+        let (stdout, stderr, status) = place.run(command);
+        if status == "exit 77" {
+            println!("this kernel has no filters");
+            return;
+        }
+        assert_eq!(status, "exit 0", "call {call}: {stdout}{stderr}");
+        let told = stderr.lines().filter(|line| line.starts_with("sidestep: ")).count();
+        assert!(!stderr.contains("ask its owner"), "call {call}: {stderr}");
+        assert!(told == usize::from(stdout != "through\n"), "call {call}: {stdout}{stderr}");
+    }
+}
+
+#[test]
 fn a_refusal_is_told_where_it_is_asked_for() {
     let place = Place::new();
     let mut command = place.command(Door::Symbols, "/bin/true");

@@ -30,6 +30,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/cache/lock.rs",
     "src/ground/buffer.rs",
     "src/ground/clock.rs",
+    "src/ground/deep_stack.rs",
     "src/ground/fault_handler.rs",
     "src/ground/entries.rs",
     "src/ground/file_size_limit.rs",

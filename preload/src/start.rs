@@ -4,6 +4,7 @@
 use crate::runtime::{self, block::Block};
 use crate::{cancellation, diagnostics, dispatch, doctor, doors, gate};
 use house::ground::room;
+use house::ground::{fault_handler, guarded_copy};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 // The first of all constructors (`-z initfirst`), but where another library claims that too, as libpthread does before
@@ -42,10 +43,10 @@ pub extern "C" fn start() {
             diagnostics::tell_panics();
             doors::fork::start();
             let status = gate::install(gate_is_wanted());
+            guarded_copy::start();
             if status.is_whole() {
-                house::ground::fault_handler::start();
-            }
-            if !status.is_whole() {
+                fault_handler::start();
+            } else {
                 doors::widen();
                 tell_if_asked(status);
             }

@@ -7,6 +7,7 @@ use super::frame::{AHEAD, REFERENCED};
 use super::opening::Opening;
 use super::statistics::COUNTERS;
 use crate::ground::buffer::{Segment, total_bytes};
+use crate::ground::deep_stack::run_quiet;
 use crate::ground::guard::Quiet;
 use crate::ground::{Errno, Result, diagnostics};
 use crate::store::{Allocation, ArrayObject, Attributes, Changes, Found, RemoteArray};
@@ -177,8 +178,9 @@ impl CachedArray {
         let stored = if is_clean {
             Ok(())
         } else {
-            let quiet = Quiet::enter();
-            file.lock(&quiet).and_then(|mut state| {
+            run_quiet(|| {
+                let quiet = Quiet::enter();
+                let mut state = file.lock(&quiet)?;
                 if file.has_unstored(&state) { file.write_back(&mut state, Some(&self.opening)) } else { Ok(()) }
             })
         };
@@ -204,29 +206,33 @@ impl ArrayObject for CachedArray {
         if let Some(end) = file.end().filter(|_| !is_strict && file.is_end_fresh()) {
             return Ok(end);
         }
-        let quiet = Quiet::enter();
-        let mut state = file.lock(&quiet)?;
-        let end = self.remote.size_bytes()?;
-        file.meet_end(&mut state, end);
-        Ok(file.end().unwrap_or(end))
+        run_quiet(|| {
+            let quiet = Quiet::enter();
+            let mut state = file.lock(&quiet)?;
+            let end = self.remote.size_bytes()?;
+            file.meet_end(&mut state, end);
+            Ok(file.end().unwrap_or(end))
+        })
     }
 
     fn attributes(&self) -> Result<Attributes> {
-        let mut attributes = self.remote.attributes()?;
+        let mut attributes = run_quiet(|| self.remote.attributes())?;
         self.file.lay_over(&mut attributes);
         Ok(attributes)
     }
 
     fn change(&self, changes: &Changes) -> Result<()> {
-        self.file.before_change(changes);
-        self.remote.change(changes)
+        run_quiet(|| {
+            self.file.before_change(changes);
+            self.remote.change(changes)
+        })
     }
 
     #[inline]
     fn read_at(&self, offset: u64, segments: &[Segment]) -> Result<usize> {
         match self.read_fast(offset, segments) {
             Some(read) => Ok(read),
-            None => self.file.read(&self.opening, offset, segments),
+            None => run_quiet(|| self.file.read(&self.opening, offset, segments)),
         }
     }
 
@@ -234,40 +240,40 @@ impl ArrayObject for CachedArray {
     fn write_at(&self, offset: u64, segments: &[Segment]) -> Result<usize> {
         match self.write_fast(offset, segments) {
             Some(written) => written,
-            None => self.file.write(&self.opening, offset, segments),
+            None => run_quiet(|| self.file.write(&self.opening, offset, segments)),
         }
     }
 
     fn append(&self, segments: &[Segment]) -> Result<(u64, usize)> {
-        self.file.append(&self.opening, segments)
+        run_quiet(|| self.file.append(&self.opening, segments))
     }
 
     fn set_size(&self, size_bytes: u64) -> Result<()> {
-        self.file.set_size(size_bytes)
+        run_quiet(|| self.file.set_size(size_bytes))
     }
 
     fn allocate(&self, how: Allocation, offset: u64, length: u64) -> Result<()> {
-        self.file.allocate(&self.opening, how, offset, length)
+        run_quiet(|| self.file.allocate(&self.opening, how, offset, length))
     }
 
     fn seek_data(&self, offset: u64) -> Result<u64> {
-        self.file.seek(&self.opening, || self.remote.seek_data(offset))
+        run_quiet(|| self.file.seek(&self.opening, || self.remote.seek_data(offset)))
     }
 
     fn seek_hole(&self, offset: u64) -> Result<u64> {
-        self.file.seek(&self.opening, || self.remote.seek_hole(offset))
+        run_quiet(|| self.file.seek(&self.opening, || self.remote.seek_hole(offset)))
     }
 
     fn sync(&self) -> Result<()> {
         let stored = self.store();
-        let synced = self.remote.sync();
-        {
+        run_quiet(|| {
+            let synced = self.remote.sync();
             let quiet = Quiet::enter();
             let mut state = self.file.lock(&quiet)?;
             self.file.drop_clean(&mut state);
             self.file.forget_end(&mut state);
-        }
-        stored.and(synced)
+            stored.and(synced)
+        })
     }
 
     fn size_at_hand(&self) -> Option<u64> {
@@ -300,6 +306,13 @@ impl ArrayObject for CachedArray {
 impl Drop for CachedArray {
     fn drop(&mut self) {
         self.tell_counts();
+        run_quiet(|| self.leave());
+    }
+}
+
+impl CachedArray {
+    /// Stores what is left, and lets the file go.
+    fn leave(&self) {
         let quiet = Quiet::enter();
         let file = &self.file;
         let mut failure = Ok(());

@@ -7,6 +7,7 @@ use super::opening::Opening;
 use super::passage::Passage;
 use super::registry::Registry;
 use super::{CACHE_BYTES, CACHE_BYTES_MIN, DESCRIPTOR_SHARE, PATIENCE};
+use crate::ground::deep_stack::run_quiet;
 use crate::ground::guard::Quiet;
 use crate::ground::kernel::Parked;
 use crate::ground::mounts::{Consistency, MountOptions};
@@ -116,50 +117,50 @@ impl Container for CachedContainer {
     }
 
     fn lookup(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
-        self.remote.lookup(directory, name)
+        run_quiet(|| self.remote.lookup(directory, name))
     }
 
     fn lookup_at_hand(&self, directory: NodeId, name: &[u8]) -> Option<Result<Found>> {
-        self.remote.lookup_at_hand(directory, name)
+        run_quiet(|| self.remote.lookup_at_hand(directory, name))
     }
 
     fn lookup_to_tell(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
-        self.remote.lookup_to_tell(directory, name)
+        run_quiet(|| self.remote.lookup_to_tell(directory, name))
     }
 
     fn lookup_to_open(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
-        self.remote.lookup_to_open(directory, name)
+        run_quiet(|| self.remote.lookup_to_open(directory, name))
     }
 
     fn attributes(&self, node: NodeId) -> Result<Attributes> {
-        self.lay_over(self.remote.remote_attributes(node))
+        self.lay_over(run_quiet(|| self.remote.remote_attributes(node)))
     }
 
     fn change(&self, node: NodeId, changes: &Changes) -> Result<()> {
         if let Some(file) = self.shared.file_of(node) {
             file.before_change(changes);
         }
-        self.remote.change(node, changes)
+        run_quiet(|| self.remote.change(node, changes))
     }
 
     fn create(&self, directory: NodeId, name: &[u8], new: &NewNode<'_>) -> Result<Found> {
-        self.remote.create(directory, name, new)
+        run_quiet(|| self.remote.create(directory, name, new))
     }
 
     fn unlink(&self, directory: NodeId, name: &[u8]) -> Result<()> {
-        self.remote.unlink(directory, name)
+        run_quiet(|| self.remote.unlink(directory, name))
     }
 
     fn remove_directory(&self, directory: NodeId, name: &[u8]) -> Result<()> {
-        self.remote.remove_directory(directory, name)
+        run_quiet(|| self.remote.remove_directory(directory, name))
     }
 
     fn rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), mode: RenameMode) -> Result<()> {
-        self.remote.rename(from, to, mode)
+        run_quiet(|| self.remote.rename(from, to, mode))
     }
 
     fn read_link(&self, node: NodeId, buffer: &mut [u8]) -> Result<usize> {
-        self.remote.read_link(node, buffer)
+        run_quiet(|| self.remote.read_link(node, buffer))
     }
 
     fn entries(
@@ -168,31 +169,31 @@ impl Container for CachedContainer {
         position: u64,
         visit: &mut dyn FnMut(DirectoryEntry<'_>) -> bool,
     ) -> Result<()> {
-        self.remote.entries(directory, position, visit)
+        run_quiet(|| self.remote.entries(directory, position, visit))
     }
 
     fn whereabouts(&self, directory: NodeId, name: &mut [u8]) -> Result<(NodeId, usize)> {
-        self.remote.whereabouts(directory, name)
+        run_quiet(|| self.remote.whereabouts(directory, name))
     }
 
     fn open(&self, found: Found) -> Result<Box<dyn ArrayObject>> {
-        self.wrap(self.remote.open_remote(found)?, First::Open)
+        self.wrap(run_quiet(|| self.remote.open_remote(found))?, First::Open)
     }
 
     fn open_to_read(&self, found: Found) -> Result<Box<dyn ArrayObject>> {
-        self.wrap(self.remote.open_remote(found)?, First::Read)
+        self.wrap(run_quiet(|| self.remote.open_remote(found))?, First::Read)
     }
 
     fn adopt(&self, found: Found, ticket: &[u8]) -> Result<Box<dyn ArrayObject>> {
-        self.wrap(self.remote.adopt_remote(found, ticket)?, First::Adopted)
+        self.wrap(run_quiet(|| self.remote.adopt_remote(found, ticket))?, First::Adopted)
     }
 
     fn hold(&self, found: &[Found]) -> Result<Parked> {
-        self.remote.hold(found)
+        run_quiet(|| self.remote.hold(found))
     }
 
     fn capacity(&self) -> Result<Capacity> {
-        self.remote.capacity()
+        run_quiet(|| self.remote.capacity())
     }
 
     fn sync(&self) -> Result<()> {
@@ -210,19 +211,19 @@ impl Container for CachedContainer {
     }
 
     fn leave(&self) {
-        self.remote.leave();
+        run_quiet(|| self.remote.leave());
     }
 
     fn stand_in_name(&self, directory: NodeId) -> Result<String> {
-        self.remote.stand_in_name(directory)
+        run_quiet(|| self.remote.stand_in_name(directory))
     }
 
     fn directory_of_stand_in(&self, name: &str) -> Option<NodeId> {
-        self.remote.directory_of_stand_in(name)
+        run_quiet(|| self.remote.directory_of_stand_in(name))
     }
 
     fn rights(&self, node: NodeId) -> Result<Attributes> {
-        self.remote.rights(node)
+        run_quiet(|| self.remote.rights(node))
     }
 
     fn is_remote(&self) -> bool {
@@ -234,19 +235,19 @@ impl Container for CachedContainer {
     }
 
     fn extended_attribute(&self, node: NodeId, name: &[u8], room: &mut [u8]) -> Result<usize> {
-        self.remote.extended_attribute(node, name, room)
+        run_quiet(|| self.remote.extended_attribute(node, name, room))
     }
 
     fn set_extended_attribute(&self, node: NodeId, name: &[u8], value: &[u8], only: Option<OnlyIf>) -> Result<()> {
-        self.remote.set_extended_attribute(node, name, value, only)
+        run_quiet(|| self.remote.set_extended_attribute(node, name, value, only))
     }
 
     fn remove_extended_attribute(&self, node: NodeId, name: &[u8]) -> Result<()> {
-        self.remote.remove_extended_attribute(node, name)
+        run_quiet(|| self.remote.remove_extended_attribute(node, name))
     }
 
     fn extended_attribute_names(&self, node: NodeId, room: &mut [u8]) -> Result<usize> {
-        self.remote.extended_attribute_names(node, room)
+        run_quiet(|| self.remote.extended_attribute_names(node, room))
     }
 
     fn flush(&self) {

@@ -23,6 +23,9 @@ pub const FAULTS: u64 = 1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1);
 /// Whether both signals have our handler.
 static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
 
+/// Whether [`start`] has run.
+static HAS_STARTED: AtomicBool = AtomicBool::new(false);
+
 /// What the program has for each of [`SIGNALS`] while ours is in its place: `SIG_DFL` or `SIG_IGN`, and what goes with it.
 static KEPT: [Kept; 2] = [Kept::new(), Kept::new()];
 
@@ -84,7 +87,8 @@ fn ours() -> Action {
     const SA_RESTORER: usize = 0x0400_0000;
     Action {
         handler: on_fault as *const () as usize,
-        flags: libc::SA_SIGINFO as usize | libc::SA_ONSTACK as usize | SA_RESTORER,
+        // Not on an alternate stack: the thread may be in the middle of that, though it is on a stack of ours just now.
+        flags: libc::SA_SIGINFO as usize | SA_RESTORER,
         restorer: sidestep_signal_return as *const () as usize,
         mask: 0,
     }
@@ -101,7 +105,7 @@ fn is_plain(action: &Action) -> bool {
 /// Puts our handler in, where the program has none of its own. Only for whoever sees every later change
 /// ([`change`], and the gate's note of a changed mask).
 pub fn start() {
-    guarded_copy::start();
+    HAS_STARTED.store(true, Ordering::Relaxed);
     for (signal, kept) in SIGNALS.iter().zip(&KEPT) {
         if let Ok(before) = signals::action(*signal, None)
             && is_plain(&before)
@@ -171,7 +175,7 @@ pub fn change(signal: c_int, new: Option<&Action>, is_guest: bool) -> Result<Act
         }
         return Ok(before);
     }
-    if is_plain(new) && can_be_put_in() {
+    if is_plain(new) && HAS_STARTED.load(Ordering::Relaxed) {
         kept.keep(new);
         if was_theirs {
             signals::action(signal, Some(&ours()))?;
@@ -189,11 +193,6 @@ pub fn change(signal: c_int, new: Option<&Action>, is_guest: bool) -> Result<Act
         judge();
     }
     outcome.map(|_| before)
-}
-
-/// Whether [`start`] has run.
-fn can_be_put_in() -> bool {
-    guarded_copy::has_started()
 }
 
 /// Before an exec: the new program inherits that the signals are ignored, if they are. Handlers it does not inherit.

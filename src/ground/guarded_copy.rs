@@ -13,14 +13,14 @@ mod instructions;
 
 use super::fault_handler;
 use super::{Errno, Result};
-use instructions::{ABILITIES, HAS_ASKED, HAS_FAST_STRINGS, HAS_WIDE, PAGE_BYTES, sidestep_guarded_claim};
+use instructions::{ABILITIES, HAS_FAST_STRINGS, HAS_WIDE, PAGE_BYTES, sidestep_guarded_claim};
 pub use instructions::{Landing, landing};
 use instructions::{sidestep_guarded_fill, sidestep_guarded_length, sidestep_guarded_touch};
 use std::sync::atomic::Ordering;
 
 /// Finds out what the processor is good at.
 pub fn start() {
-    let mut abilities = HAS_ASKED;
+    let mut abilities = 0;
     if std::arch::is_x86_feature_detected!("avx") {
         abilities |= HAS_WIDE;
     }
@@ -28,11 +28,6 @@ pub fn start() {
         abilities |= HAS_FAST_STRINGS;
     }
     ABILITIES.store(abilities, Ordering::Relaxed);
-}
-
-/// Whether [`start`] has run.
-pub fn has_started() -> bool {
-    ABILITIES.load(Ordering::Relaxed) != 0
 }
 
 /// Why a copy ended early.

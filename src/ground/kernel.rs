@@ -167,12 +167,12 @@ pub fn allocate(file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<()> {
         done => return done,
     }
     // A file system without fallocate: what lies beyond the end gets its space by being written.
-    let zeros = [0u8; 4096];
+    static ZEROS: [u8; 4096] = [0; 4096];
     let end = offset + length;
     let mut at = rustix::fs::fstat(file)?.st_size.cast_unsigned().max(offset);
     while at < end {
-        let count = (end - at).min(zeros.len() as u64) as usize;
-        at += write_at(file.as_raw_fd(), &Segment::of_slice(&zeros[..count]), at)? as u64;
+        let count = (end - at).min(ZEROS.len() as u64) as usize;
+        at += write_at(file.as_raw_fd(), &Segment::of_slice(&ZEROS[..count]), at)? as u64;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ pub mod beneath;
 pub mod buffer;
 pub mod change;
 pub mod clock;
+pub mod deep_stack;
 pub mod descriptor_links;
 pub mod diagnostics;
 pub mod entries;

@@ -28,7 +28,7 @@ fn refresh() {
         return;
     }
     let _quiet = Quiet::enter();
-    let mut groups = [0 as libc::gid_t; GROUPS_COUNT_MAX];
+    let mut groups = vec![0 as libc::gid_t; GROUPS_COUNT_MAX];
     // The raw call: libc's wrapper is one too, but this one passes no door.
     // SAFETY: the kernel writes at most `GROUPS_COUNT_MAX` group ids.
     let count = unsafe { libc::getgroups(groups.len().cast_signed() as libc::c_int, groups.as_mut_ptr()) };

@@ -5,7 +5,7 @@ use super::{process, turn, working_directory};
 use crate::cache::{self, CachedContainer};
 use crate::ground::guard::{self, Quiet};
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
-use crate::ground::{Errno, Result, diagnostics, internal, kernel, own_thread, room, standby};
+use crate::ground::{Errno, Result, deep_stack, diagnostics, internal, kernel, own_thread, room, standby};
 use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
 use crate::store::{Container, NodeId};
@@ -165,7 +165,7 @@ impl Mount {
         })?;
         let outcome = match (super::leaked(&self.container), self.failure_that_holds()) {
             (Some(connected), _) => Ok(connected),
-            (None, 0) => self.open().inspect_err(|error| {
+            (None, 0) => deep_stack::run(|| self.open()).inspect_err(|error| {
                 self.failed.store(kernel::now(), Ordering::Relaxed);
                 self.failure.store(error.raw_os_error(), Ordering::Release);
             }),
@@ -206,7 +206,7 @@ impl Mount {
                 self.refuse(Errno::AGAIN, "not connected yet when a child was made that opens a file; try again")
             );
         }
-        let connected = self.open()?;
+        let connected = deep_stack::run(|| self.open())?;
         self.guest.store(std::ptr::from_ref(connected).cast_mut(), Ordering::Release);
         self.guest_id.store(id, Ordering::Release);
         self.is_wanted.store(true, Ordering::Release);
@@ -307,6 +307,7 @@ pub fn after_fork_in_parent() {
 
 /// Tells every connected container that this is a fork child.
 pub fn after_fork_in_child() {
+    deep_stack::after_fork_in_child();
     own_thread::after_fork_in_child();
     standby::after_fork_in_child();
     for mount in all() {

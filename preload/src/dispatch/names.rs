@@ -145,7 +145,7 @@ pub unsafe fn read_link(call: &mut Call) -> Verdict {
     let is_empty = text.is_ok_and(<[u8]>::is_empty);
     if let (true, Some(held)) = (is_empty, place.start(call).held().filter(|held| held.found().kind == Kind::Symlink)) {
         return Verdict::of(held.mount.connect().and_then(|connected| {
-            let mut text = [0u8; house::posix::path::buffer::PATH_BYTES_MAX];
+            let mut text = vec![0; house::posix::path::buffer::PATH_BYTES_MAX];
             let length = connected.container.read_link(held.found().node, &mut text)?;
             answer(&text[..length])
         }));
@@ -163,7 +163,7 @@ pub unsafe fn read_link(call: &mut Call) -> Verdict {
     // SAFETY: by the caller's word.
     unsafe {
         on_path(call, place, |place| {
-            let mut text = [0u8; house::posix::path::buffer::PATH_BYTES_MAX];
+            let mut text = vec![0; house::posix::path::buffer::PATH_BYTES_MAX];
             let length = names::read_link(&place, &mut text)?;
             answer(&text[..length])
         })

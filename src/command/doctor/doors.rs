@@ -94,6 +94,22 @@ fn tell(facts: &Facts) -> Vec<Finding> {
             });
             findings.push(cache(fact("cache")));
         }
+        "gate+symbols" => {
+            let what = format!(
+                "gate and symbols: {} of {} system-call sites patched ({}), so some calls inside libc are missed",
+                fact("patched"),
+                fact("sites"),
+                fact("refused")
+            );
+            findings.push(Finding::trouble("doors", what, "look at what else is loaded into the program"));
+            if number("changed").is_some_and(|changed| changed > 0) {
+                let what = format!("libc's memory is not what its file is, in {}", fact("changed_names"));
+                let remedy = "a debugger, a probe of the kernel's (perf, bpftrace) or another preload library did that; \
+                              those calls are seen only where the program itself makes them";
+                findings.push(Finding::note("patched libc", what, remedy));
+            }
+            findings.push(cache(fact("cache")));
+        }
         "none" => findings.push(Finding::trouble(
             "doors",
             format_args!("both are closed: {}", fact("refused")),
@@ -103,7 +119,7 @@ fn tell(facts: &Facts) -> Vec<Finding> {
             "doors",
             format_args!("symbols only: the gate is off ({}), so calls inside libc are missed", fact("refused")),
             "unset SIDESTEP_INTERCEPT if it is set; else allow mprotect of libc's code (SELinux: execmod), or use \
-             the glibc of a current distribution",
+             the glibc of a current distribution; /proc has to be mounted",
         )),
     }
     findings
@@ -142,10 +158,23 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_else_patched_is_told_by_name() {
+        let facts = parse("door=gate+symbols\nsites=245\npatched=242\nchanged=1\nchanged_names=rename\ncache=hit\n");
+        let findings = tell(&facts);
+        assert!(
+            findings.iter().any(|finding| finding.what.contains("rename") && finding.remedy.is_some()),
+            "{findings:?}"
+        );
+    }
+
+    #[test]
     fn trouble_is_seen() {
-        for text in
-            ["door=symbols\nrefused=mprotect", "door=gate\npatched=0", "door=gate\npatched=1\ncache=rejected:mode"]
-        {
+        for text in [
+            "door=symbols\nrefused=mprotect",
+            "door=gate\npatched=0",
+            "door=gate\npatched=1\ncache=rejected:mode",
+            "door=gate+symbols\npatched=1\nrefused=threads were already running",
+        ] {
             let findings = tell(&parse(text));
             assert!(findings.iter().any(|finding| finding.verdict == Verdict::Trouble && finding.remedy.is_some()));
         }

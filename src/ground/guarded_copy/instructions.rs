@@ -15,9 +15,6 @@ pub const HAS_WIDE: u8 = 1;
 /// `rep movsb` is fast for long copies.
 pub const HAS_FAST_STRINGS: u8 = 2;
 
-/// The processor was asked.
-pub const HAS_ASKED: u8 = 4;
-
 /// From here on `rep movsb` is faster than a loop, by glibc's own tuning.
 const FAST_STRINGS_BYTES_MIN: usize = 2112;
 

@@ -3,11 +3,11 @@
 
 use crate::ground::kernel::Parked;
 pub use crate::ground::kernel::borrow as borrowed;
-use crate::ground::{Errno, Result, internal, kernel};
+use crate::ground::{Errno, Result, diagnostics, internal, kernel};
 use crate::posix::path::host::descriptor_link;
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 /// The name of the memfds of placeholders, as `/proc/self/fd` shows it.
 pub const NAME: &std::ffi::CStr = c"sidestep";
@@ -49,7 +49,9 @@ pub fn prepare() -> Result<BorrowedFd<'static>> {
     if known >= 0 {
         return Ok(borrowed(known));
     }
-    let view = path_view(memory()?.as_fd())?;
+    let memory =
+        memory().map_err(|error| impossible("memfd_create(2) is refused (a filter of system calls?)", error))?;
+    let view = path_view(memory.as_fd()).map_err(|error| impossible("/proc is not mounted, or is hidden", error))?;
     let stat = rustix::fs::fstat(&view)?;
     let number = view.into_number();
     match ORIGINAL.compare_exchange(-1, number, Ordering::AcqRel, Ordering::Acquire) {
@@ -71,6 +73,19 @@ pub fn stands_at(number: i32, page: u64) -> bool {
         let is_one = stat.st_ino == INODE.load(Ordering::Acquire) || stat.st_ino == page;
         is_one && stat.st_ino != 0 && stat.st_dev == DEVICE.load(Ordering::Acquire)
     })
+}
+
+/// There is no placeholder, and so no open file. The program is told `EIO`, and the user why, once; a shortage is told as
+/// what it is.
+fn impossible(reason: &str, error: Errno) -> Errno {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM) {
+        return error;
+    }
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        diagnostics::say(&format!("no file under a prefix can be opened here: {reason}: {error}"));
+    }
+    Errno::IO
 }
 
 /// A new placeholder under the lowest free number, or the lowest from `minimum` on.

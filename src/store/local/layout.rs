@@ -204,7 +204,7 @@ pub fn host_error(directory: &Path, path: &Path, doing: &'static str, errno: Err
     match errno {
         Errno::NOSPC | Errno::DQUOT => OpenError::DiskFull { directory },
         Errno::ROFS => OpenError::ReadOnlyAndAbsent { directory },
-        Errno::ACCESS | Errno::PERM => OpenError::NoRight { directory, refused: path.to_owned() },
+        Errno::ACCESS => OpenError::NoRight { directory, refused: path.to_owned() },
         errno => OpenError::Host { path: path.to_owned(), doing, errno },
     }
 }

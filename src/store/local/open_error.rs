@@ -201,6 +201,13 @@ impl fmt::Display for OpenError {
                 directory.display(),
                 directory.display()
             ),
+            Self::Host { path, doing, errno: Errno::PERM } => {
+                write!(
+                    f,
+                    "{doing} {}: the kernel forbids it: a filter of system calls, or the file's flags",
+                    path.display()
+                )
+            }
             Self::Host { path, doing, errno } => write!(f, "{doing} {}: {errno}", path.display()),
         }
     }

@@ -130,6 +130,16 @@ impl Extent {
     }
 }
 
+/// The slot that a record's bytes, as they are in the file, have a file's bytes in.
+pub fn slot_in_use(image: &[u8; RECORD_BYTES]) -> Option<u64> {
+    let half = |at: usize| image[at..].first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes));
+    let is_file = half(std::mem::offset_of!(Record, kind_mode)) >> 16 == Kind::File as u32;
+    let flags = half(std::mem::offset_of!(Record, flags));
+    let slot = u64::from(half(std::mem::offset_of!(Record, slot)));
+    let has_bytes = is_file && flags & (HAS_OBJECT | SLOT_BLANK) == 0 && slot != 0;
+    has_bytes.then(|| slot - 1)
+}
+
 /// The record of a root that lost its own: a directory of whoever mends it. What it counts is put right by who counts.
 pub fn root_image() -> [u8; RECORD_BYTES] {
     let mut image = [0; RECORD_BYTES];

@@ -195,8 +195,8 @@ impl Store {
     pub fn lock_record<'a>(&'a self, record: &'a Record) -> Result<RecordGuard<'a>> {
         let quiet = Quiet::enter();
         self.process.ready(self)?;
-        // A mark of change on a lock that nobody has is a dead owner's as well: that of the lock may be gone with the lone opening
-        // after, or the word is not as anybody left it.
+        // A mark of change on a lock that nobody has is a dead owner's as well: the lock's own may be gone with the lone
+        // opening after, or the word is not as anybody left it.
         record.lock.acquire(self.process.owner(), &|owner| self.process.is_dead(self, owner));
         let sequence = record.sequence.load(Ordering::Relaxed);
         if sequence % 2 == 1 {

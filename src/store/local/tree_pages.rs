@@ -8,6 +8,7 @@
 use super::key::{self, KeyOf};
 use super::tree::PAGE_BYTES;
 use crate::ground::Result;
+use rustix::fs::SeekFrom;
 use rustix::mm::{MapFlags, ProtFlags};
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -37,6 +38,9 @@ const TRANSACTIONS_MAX: u64 = 1 << 60;
 pub struct TreePages {
     start: *const u8,
     length: usize,
+    /// Where the last byte lies that was ever written: LMDB makes the file look longer, and a hole that is read through a
+    /// mapping would be filled.
+    data_end: usize,
 }
 
 /// One of the two trees in the file.
@@ -85,12 +89,12 @@ impl TreePages {
     pub fn map(file: BorrowedFd<'_>) -> Result<Self> {
         let length = rustix::fs::fstat(file)?.st_size as usize / PAGE * PAGE;
         if length == 0 {
-            return Ok(Self { start: std::ptr::NonNull::dangling().as_ptr(), length });
+            return Ok(Self { start: std::ptr::NonNull::dangling().as_ptr(), length, data_end: 0 });
         }
         // SAFETY: a new mapping of a file that is as long. Who looks at it is alone in the store.
         let start =
             unsafe { rustix::mm::mmap(std::ptr::null_mut(), length, ProtFlags::READ, MapFlags::SHARED, file, 0) }?;
-        Ok(Self { start: start.cast_const().cast(), length })
+        Ok(Self { start: start.cast_const().cast(), length, data_end: data_end(file, length) })
     }
 
     fn bytes(&self) -> &[u8] {
@@ -185,8 +189,8 @@ impl TreePages {
         Ok(Meta { free: root(40), main: root(88), last_page: u64_at(page, 136), transaction: u64_at(page, 144) })
     }
 
-    /// Walks one of the trees, level by level; `visit` gets each entry of a good leaf. Goes on past what is wrong, and answers the
-    /// first of that.
+    /// Walks one of the trees, level by level; `visit` gets each entry of a good leaf. Goes on past what is wrong, and
+    /// answers the first of that.
     fn walk<'a>(
         &'a self,
         meta: &Meta,
@@ -295,7 +299,7 @@ impl TreePages {
             let (mut seen, mut left) = (Seen::new(meta.last_page), usize::MAX);
             self.walk(&meta, meta.main, &mut seen, &mut left, &mut |key, value| found(key, value, true));
         }
-        for number in 2..(self.length / PAGE) as u64 {
+        for number in 2..self.data_end.div_ceil(PAGE) as u64 {
             let Some(page) = self.page(number) else { break };
             let Ok(count) = shape(page, number, LEAF) else { continue };
             for node in (0..count).filter_map(|index| node(page, index, LEAF).ok()).filter(|node| node.flags == 0) {
@@ -322,6 +326,18 @@ impl Drop for TreePages {
             let _ = unsafe { rustix::mm::munmap(self.start.cast_mut().cast(), self.length) };
         }
     }
+}
+
+/// The end of what was ever written to a file.
+pub fn data_end(file: BorrowedFd<'_>, length: usize) -> usize {
+    let mut end = 0;
+    while let Ok(data) = rustix::fs::seek(file, SeekFrom::Data(end)) {
+        match rustix::fs::seek(file, SeekFrom::Hole(data)) {
+            Ok(hole) if hole > end => end = hole,
+            _ => break,
+        }
+    }
+    (end as usize).min(length)
 }
 
 /// Pages that were met.

@@ -11,6 +11,7 @@ use super::open_node::OpenNode;
 use super::record::{Extent, HAS_OBJECT, OBJECT_BEGUN, SIZE_BYTES_MAX, SLOT_BLANK};
 use super::store::{RecordGuard, SLOT_BYTES};
 use crate::ground::buffer::{Segment, total_bytes};
+use crate::ground::deep_stack::run_quiet;
 use crate::ground::{Errno, Result, kernel};
 use std::sync::atomic::{Ordering, fence};
 
@@ -182,7 +183,7 @@ impl OpenNode {
         segments: &[Segment],
     ) -> Result<usize> {
         let record = self.record();
-        self.grow_layout(guard, offset + length as u64)?;
+        run_quiet(|| self.grow_layout(guard, offset + length as u64))?;
         self.clear_gap(guard, offset)?;
         let extent = record.extent();
         let count = if record.has(HAS_OBJECT) {

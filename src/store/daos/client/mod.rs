@@ -32,7 +32,9 @@ macro_rules! call {
         match $library.calls.$name {
             // SAFETY: the arguments are as the call's declaration in `include/` has them; pointers live across it.
             #[allow(unsafe_code)]
-            Some(call) => $crate::ground::standby::perform(|| unsafe { call($($argument),*) }),
+            Some(call) => $crate::ground::standby::perform(|| {
+                $crate::ground::deep_stack::run(|| unsafe { call($($argument),*) })
+            }),
             None => $missing,
         }
     };

@@ -16,7 +16,7 @@ use super::super::record::RECORD_BYTES;
 use super::super::store::{ROOT, SLOT_BYTES};
 use super::super::store_directory::{Refusal, StoreDirectory};
 use super::super::tree::PAGE_BYTES;
-use super::super::tree_pages::TreePages;
+use super::super::tree_pages::{TreePages, data_end};
 use super::header_file::HeaderFile;
 use super::new_tree;
 use super::{CheckError, Finding, Severity, Summary};
@@ -103,19 +103,18 @@ impl Foundations<'_> {
         }
         let Some(mut header) = self.check_header(targets)? else { return Ok(()) };
         if header.is_in_doubt(self.within) {
-            // Whoever opens it recovers it, from what proves itself; it has to be there to be mapped.
-            self.check_length(RECENT, RECENT_BYTES as u64);
-            return self.write_header(&header);
+            // Whoever opens it recovers it, from what proves itself. The inode table and the slots may be shorter than the
+            // header says, which was written back at another moment; all have to be there, and the recent names whole.
+            for (name, needed) in [(NODES, 0), (SLOTS, 0), (RECENT, RECENT_BYTES as u64)] {
+                self.check_length(name, needed);
+            }
+        } else {
+            self.check_log(&mut header);
+            let is_new_key = header.has_new_key();
+            self.check_lengths(&header)?;
+            self.check_root(&header)?;
+            self.check_tree(&mut header, is_new_key)?;
         }
-        self.check_log(&mut header);
-        let is_new_key = header.has_new_key();
-        self.check_lengths(&mut header)?;
-        self.check_root(&header)?;
-        self.check_tree(&mut header, is_new_key)?;
-        self.write_header(&header)
-    }
-
-    fn write_header(&self, header: &HeaderFile) -> Checked<()> {
         if header.is_changed() && self.repair {
             header.write(self.within).map_err(|refusal| self.failed(HEADER, refusal))?;
         }
@@ -215,7 +214,8 @@ impl Foundations<'_> {
             return Ok(None);
         }
         let mut wrong = Vec::new();
-        header.correct(targets, self.length(NODES) / RECORD_BYTES as u64, self.length(SLOTS) / SLOT_BYTES, &mut wrong);
+        let (nodes, slots) = (self.data_length(NODES) / RECORD_BYTES as u64, self.data_length(SLOTS) / SLOT_BYTES);
+        header.correct(targets, nodes, slots, &mut wrong);
         for what in &wrong {
             self.find(format!("its file `{HEADER}`: {what}"), |_| Ok(()));
         }
@@ -233,29 +233,56 @@ impl Foundations<'_> {
         }
     }
 
+    /// What was ever written to a file: another one that stands in its place may look longer than any disk.
+    fn data_length(&self, name: &str) -> u64 {
+        let end = |file: Low| data_end(file.as_fd(), self.length(name) as usize) as u64;
+        self.within.open(name, OFlags::RDONLY).map_or(0, end)
+    }
+
     fn length(&self, name: &str) -> u64 {
         self.within.stat(name).map_or(0, |stat| stat.st_size.cast_unsigned())
     }
 
     /// Files are as long as the header says.
-    fn check_lengths(&mut self, header: &mut HeaderFile) -> Checked<()> {
+    fn check_lengths(&mut self, header: &HeaderFile) -> Checked<()> {
         let nodes = header.word(offset_of!(Header, names_lock.nodes.allocated)) * RECORD_BYTES as u64;
         let slots = header.word(offset_of!(Header, allocation_lock.slots.allocated)) * SLOT_BYTES;
         for (name, needed) in [(NODES, nodes), (SLOTS, slots), (RECENT, RECENT_BYTES as u64)] {
-            self.check_length(name, needed);
+            let length = self.length(name);
+            if self.check_length(name, needed) && name == SLOTS {
+                self.tell_lost_slots(length / SLOT_BYTES);
+            }
         }
         Ok(())
     }
 
-    fn check_length(&mut self, name: &str, needed: u64) {
+    /// A file is as long as it should be. True if it was too short.
+    fn check_length(&mut self, name: &str, needed: u64) -> bool {
         let is_there = self.within.stat(name).is_ok();
         let length = self.length(name);
         if is_there && length >= needed {
-            return;
+            return false;
         }
         let what = if is_there { "is cut off" } else { "is gone" };
         let what = format!("its file `{name}` {what}: it has {length} bytes and should have {needed}");
         self.find(what, |this| this.lengthen(name, needed));
+        true
+    }
+
+    /// Which files had their bytes in slots from `first` on.
+    fn tell_lost_slots(&mut self, first: u64) {
+        let Ok(file) = self.within.open(NODES, OFlags::RDONLY) else { return };
+        for node in ROOT..self.data_length(NODES) / RECORD_BYTES as u64 {
+            let mut image = [0u8; RECORD_BYTES];
+            let read = kernel::read_at(
+                file.as_fd().as_raw_fd(),
+                &Segment::of_slice_mut(&mut image),
+                node * RECORD_BYTES as u64,
+            );
+            if read == Ok(image.len()) && super::super::record::slot_in_use(&image).is_some_and(|slot| slot >= first) {
+                self.find(format!("file {node} has lost its bytes, which read as zeros"), |_| Ok(()));
+            }
+        }
     }
 
     fn lengthen(&self, name: &str, length: u64) -> Result<(), Refusal> {

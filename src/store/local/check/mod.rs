@@ -116,6 +116,10 @@ impl Checker<'_> {
     fn run(&mut self) -> crate::ground::Result<()> {
         let names = if self.store.is_frozen() { None } else { Some(self.store.lock_names()?) };
         let mut census = Census::take(self.store)?;
+        if self.repair {
+            // A bucket that is marked as in change, by nobody, would keep its names from being mended.
+            self.store.recent().rebuild(self.store.header().hash_key.load(Ordering::Relaxed));
+        }
         self.check_names(&mut census)?;
         self.check_nodes(&census)?;
         self.check_space()?;

@@ -36,14 +36,15 @@ impl Store {
     pub fn give_other_slot(&self, node: u64, record: &Record, slot: u32) -> Result<()> {
         let other = u64::from(slot);
         let pool = &self.header().allocation_lock.slots;
-        let bytes = if other != 0 && other < pool.next.load(Ordering::Relaxed) {
+        let is_one = other != 0 && other < pool.next.load(Ordering::Relaxed);
+        let bytes = if is_one {
             self.slots().copy_out(other * SLOT_BYTES, SLOT_BYTES as usize)?
         } else {
             vec![0; SLOT_BYTES as usize]
         };
         record.slot.store(0, Ordering::Release);
         let own = self.take_slot(node, record)?;
-        if own == other {
+        if is_one && own == other {
             return Err(Errno::IO);
         }
         self.slots().copy_in(own * SLOT_BYTES, &bytes)

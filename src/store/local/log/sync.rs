@@ -76,6 +76,7 @@ impl Store {
             sync(&format!("{TARGETS}/{target}"))?;
         }
         [TARGETS, NAMES, "."].into_iter().try_for_each(sync)?;
+        // The directory above may be closed to us: then it is not we who made the store's.
         self.directory().sync_above()?;
         self.header().log.anchored.store(1, Ordering::Release);
         self.sync_header()

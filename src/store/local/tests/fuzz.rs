@@ -7,7 +7,7 @@ use super::super::LocalContainer;
 use super::super::OpenError;
 use super::super::check::{CheckError, check};
 use super::fuzz_damage::{Dice, Image};
-use super::{Fixture, fixture_with, put};
+use super::{Fixture, put};
 use crate::ground::buffer::Segment;
 use crate::ground::mounts::MountOptions;
 use crate::store::{Container, Kind, NewNode, RenameMode};
@@ -30,8 +30,14 @@ fn content(file: usize) -> Vec<u8> {
     (0..LENGTHS[file]).map(|at| (at / 16 * 7 + file * 31 + 1) as u8 | 1).collect()
 }
 
-fn furnished(options: &MountOptions) -> Fixture {
-    let fixture = fixture_with(options);
+/// Where stores are tried: in memory, if that can be had.
+fn base() -> tempfile::TempDir {
+    tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap()
+}
+
+fn furnished(options: &MountOptions, directory: tempfile::TempDir) -> Fixture {
+    let container = LocalContainer::open(&directory.path().join("store"), options).unwrap();
+    let fixture = Fixture { directory, container };
     let root = fixture.container.root();
     for (file, _) in LENGTHS.iter().enumerate() {
         let bytes = content(file);
@@ -52,14 +58,16 @@ fn furnished(options: &MountOptions) -> Fixture {
     fixture
 }
 
-/// The images of a store and of another one.
+/// The images of a store and of another one. Of the later kinds the store was last used on another mount, if there is one in the
+/// temporary directory: then it is recovered first.
 fn images(kind: u64) -> [Image; 2] {
-    let options = match kind {
+    let options = match kind % 2 {
         0 => MountOptions::default(),
         _ => MountOptions { targets: Some(2), chunk_bytes: Some(4096), ..MountOptions::default() },
     };
     [&options, &MountOptions::default()].map(|options| {
-        let Fixture { directory, container } = furnished(options);
+        let place = if kind < 2 { base() } else { tempfile::tempdir().unwrap() };
+        let Fixture { directory, container } = furnished(options, place);
         drop(container);
         Image::take(&directory.path().join("store"))
     })
@@ -122,27 +130,20 @@ fn damaged_stores_harm_nobody() {
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// One in so many stores is recovered before it is used.
-const RECOVERED_EACH: u64 = 2;
-
 /// Tries the stores from one number to another.
 fn work(from: u64, to: u64) {
-    let kinds = [images(0), images(1)];
-    // Where the images were taken a store is what its last user left. Elsewhere it is on a disk that was mounted anew, and is
-    // recovered from its log.
-    let here = tempfile::tempdir().unwrap();
-    let elsewhere = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap();
+    let kinds = [0, 1, 2, 3].map(images);
+    let base = base();
+    let store = base.path().join("store");
     let tried = Arc::new(AtomicU64::new(from));
     watch(tried.clone());
     for number in from..to {
-        let [image, other] = &kinds[number as usize % 2];
+        let [image, other] = &kinds[[0, 1, 0, 2, 1, 0, 1, 3][number as usize % 8]];
         let mut dice = Dice::new(number);
         let mut image = image.clone();
         let damages: Vec<String> = (0..=dice.below(3)).map(|_| image.damage(&mut dice, other)).collect();
         println!("store {number}: {}", damages.join("; "));
         tried.store(number + 1, Ordering::Relaxed);
-        let base = if number / 2 % RECOVERED_EACH == 0 { &elsewhere } else { &here };
-        let store = base.path().join("store");
         image.put(&store);
         let is_sound = damages.iter().all(|damage| damage.starts_with("recent") || damage.starts_with("intents"));
         use_it(&store, is_sound);

@@ -136,7 +136,7 @@ impl Place<'_> {
 fn round(place: &Place<'_>, round: u32, seed: u32) {
     let told: Vec<PathBuf> = (0..WRITERS_COUNT).map(|writer| place.disk.base.join(format!("told.{writer}"))).collect();
     let writers = told.iter().zip(0..).map(|(told, writer)| place.start(seed * 10 + writer, told)).collect();
-    std::thread::sleep(Duration::from_millis(200 + u64::from(seed * 7919 % 1000)));
+    std::thread::sleep(Duration::from_millis(200 + u64::from(seed * 7919 % 700)));
     place.disk.cut(writers);
     let case = format!("round {round}, store {:?}", place.store);
     if place.store.is_some() && round % 2 == 1 {

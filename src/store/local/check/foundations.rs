@@ -103,8 +103,11 @@ impl Foundations<'_> {
         }
         let Some(mut header) = self.check_header(targets)? else { return Ok(()) };
         if header.is_in_doubt(self.within) {
-            // Whoever opens it recovers it, from what proves itself; the files have to be there.
-            self.check_lengths(&header)?;
+            // Whoever opens it recovers it, from what proves itself. The inode table and the slots may be shorter than the
+            // header says, which was written back at another moment; all have to be there, and the recent names whole.
+            for (name, needed) in [(NODES, 0), (SLOTS, 0), (RECENT, RECENT_BYTES as u64)] {
+                self.check_length(name, needed);
+            }
         } else {
             self.check_log(&mut header);
             let is_new_key = header.has_new_key();
@@ -245,19 +248,25 @@ impl Foundations<'_> {
         let nodes = header.word(offset_of!(Header, names_lock.nodes.allocated)) * RECORD_BYTES as u64;
         let slots = header.word(offset_of!(Header, allocation_lock.slots.allocated)) * SLOT_BYTES;
         for (name, needed) in [(NODES, nodes), (SLOTS, slots), (RECENT, RECENT_BYTES as u64)] {
-            let is_there = self.within.stat(name).is_ok();
             let length = self.length(name);
-            if is_there && length >= needed {
-                continue;
-            }
-            let what = if is_there { "is cut off" } else { "is gone" };
-            let what = format!("its file `{name}` {what}: it has {length} bytes and should have {needed}");
-            self.find(what, |this| this.lengthen(name, needed));
-            if name == SLOTS {
+            if self.check_length(name, needed) && name == SLOTS {
                 self.tell_lost_slots(length / SLOT_BYTES);
             }
         }
         Ok(())
+    }
+
+    /// A file is as long as it should be. True if it was too short.
+    fn check_length(&mut self, name: &str, needed: u64) -> bool {
+        let is_there = self.within.stat(name).is_ok();
+        let length = self.length(name);
+        if is_there && length >= needed {
+            return false;
+        }
+        let what = if is_there { "is cut off" } else { "is gone" };
+        let what = format!("its file `{name}` {what}: it has {length} bytes and should have {needed}");
+        self.find(what, |this| this.lengthen(name, needed));
+        true
     }
 
     /// Which files had their bytes in slots from `first` on.

@@ -8,9 +8,9 @@ use super::append::{LOG_BYTES_MAX, LOG_SEGMENT_BYTES};
 use super::checkpoint_file::CheckpointWriter;
 use super::entry::NameThere;
 use super::{host, state::LogState};
+use crate::ground::Result;
 use crate::ground::guard::Quiet;
 use crate::ground::kernel::Low;
-use crate::ground::{Errno, Result};
 use crate::store::Kind;
 use rustix::fs::OFlags;
 use std::os::fd::AsFd;
@@ -70,12 +70,14 @@ impl Store {
             let mut at = look.seek(&Key::of_entry(0, 0, b""))?;
             while let Some((key, value)) = at {
                 let KeyOf::Entry { directory, position, name } = KeyOf::parse(key) else { break };
-                let found = key::parse_entry_value(value).ok_or(Errno::IO)?;
-                let target = match found.kind {
-                    Kind::Symlink => look.get(&Key::of_symlink(found.node.0))?.ok_or(Errno::IO)?,
-                    Kind::File | Kind::Directory => b"",
-                };
-                writer.put(&NameThere { directory, position, name, found: Some(found), target })?;
+                // What is damaged is for fsck to tell: the names that are not have to be kept.
+                if let Some(found) = key::parse_entry_value(value) {
+                    let target = match found.kind {
+                        Kind::Symlink => look.get(&Key::of_symlink(found.node.0))?.unwrap_or_default(),
+                        Kind::File | Kind::Directory => b"",
+                    };
+                    writer.put(&NameThere { directory, position, name, found: Some(found), target })?;
+                }
                 at = look.next()?;
             }
             Ok(())

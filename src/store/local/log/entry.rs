@@ -13,7 +13,7 @@
 
 use super::super::commit::Outcome;
 use super::super::image::{IMAGE_WORDS, Image};
-use super::super::key::{self, NAME_BYTES_MAX};
+use super::super::key::NAME_BYTES_MAX;
 use crate::store::{Found, Kind, NodeId};
 
 /// Bytes before the parts.
@@ -121,8 +121,31 @@ fn seal(bytes: &mut [u8], hash_key: u64, position: u64, length: usize, shape: Sh
     head.put(&(length as u32).to_le_bytes());
     head.put(&[shape.names as u8, u8::from(shape.image)]);
     head.put(&(shape.target_bytes as u16).to_le_bytes());
-    let sum = key::hash(hash_key ^ position, &bytes[8..length]);
+    let sum = seal_of(hash_key ^ position, &bytes[8..length]);
     bytes[..8].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// A hash of whole words, two chains of multiplications side by side: some 20 ns for the entry of a new file, where
+/// [`super::super::key::hash`] takes 100. On the disk: it must never change for format 2.
+fn seal_of(key: u64, bytes: &[u8]) -> u64 {
+    const STEPS: [u64; 4] =
+        [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93, 0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db];
+    fn fold(a: u64, b: u64) -> u64 {
+        let product = u128::from(a) * u128::from(b);
+        product as u64 ^ (product >> 64) as u64
+    }
+    let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let mut chains = [key ^ STEPS[0], key.rotate_left(32) ^ bytes.len() as u64];
+    let mut chunks = bytes.chunks_exact(32);
+    for chunk in &mut chunks {
+        let words: [u64; 4] = std::array::from_fn(|index| word(&chunk[index * 8..]));
+        chains[0] = fold(chains[0] ^ words[0], words[1] ^ STEPS[1]) ^ words[1];
+        chains[1] = fold(chains[1] ^ words[2], words[3] ^ STEPS[2]) ^ words[3];
+    }
+    for rest in chunks.remainder().chunks_exact(8) {
+        chains[0] = fold(chains[0] ^ word(rest), STEPS[3]) ^ word(rest);
+    }
+    fold(chains[0] ^ STEPS[2], chains[1] ^ STEPS[3])
 }
 
 fn put_name(pen: &mut Pen<'_>, directory: u64, position: u64, name: &[u8], found: Option<Found>) {
@@ -221,7 +244,7 @@ pub fn read(bytes: &[u8], hash_key: u64, position: u64) -> Option<Entry<'_>> {
     let length = u32::from_le_bytes(*shape.first_chunk()?) as usize;
     let is_whole = length >= ENTRY_BYTES_MIN && length.is_multiple_of(8) && own_position == position;
     let bytes = bytes.get(..length).filter(|_| is_whole)?;
-    if key::hash(hash_key ^ position, &bytes[8..]) != sum {
+    if seal_of(hash_key ^ position, &bytes[8..]) != sum {
         return None;
     }
     let mut entry = Entry { length, ..Entry::default() };
@@ -272,7 +295,7 @@ mod tests {
         assert_eq!(read(&bytes, 5, 1235), None);
         assert_eq!(read(&bytes, 6, 1234), None);
         assert_eq!(read(&bytes[..length - 1], 5, 1234), None);
-        for at in (0..length).step_by(3) {
+        for at in (0..length).step_by(1) {
             bytes[at] ^= 0x10;
             assert_eq!(read(&bytes, 5, 1234), None, "byte {at}");
             bytes[at] ^= 0x10;

@@ -166,6 +166,17 @@ fn on_own_file_system(size: &str, make: &str, flags: &str, script: &str) -> Opti
 }
 
 #[test]
+fn a_store_that_is_removed_under_its_users() {
+    if common::is_self_check() {
+        return;
+    }
+    let pair = Pair::new();
+    let program = pair.add_program("store_removed").display().to_string();
+    let outcome = run_in(&pair.ours, &program, &[pair.store().display().to_string()]);
+    assert_eq!((outcome.stdout.as_str(), outcome.status.as_str()), ("", "exit 0"), "{}", outcome.stderr);
+}
+
+#[test]
 fn a_full_disk() {
     let script = r#"
         dd if=/dev/zero of=$P/fill bs=100000 2>&1 | grep -o 'No space left on device'

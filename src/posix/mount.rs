@@ -3,7 +3,7 @@
 use super::descriptor::placeholder;
 use super::{process, turn, working_directory};
 use crate::cache::{self, CachedContainer};
-use crate::ground::guard::{self, Quiet};
+use crate::ground::guard::Quiet;
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
 use crate::ground::{Errno, Result, deep_stack, diagnostics, internal, kernel, own_thread, room, standby};
 use crate::store::daos::{self, DaosContainer};
@@ -125,10 +125,8 @@ impl Mount {
     /// Why it can't be reached, the same each time; the message went to standard error once.
     #[inline]
     pub fn connect(&'static self) -> Result<&'static Connected> {
-        if guard::in_vfork_window() {
-            // A child that was made past libc's handlers sets its tables right before it uses them.
-            process::standing();
-        }
+        // A child that was made past libc's handlers, or past every door, sets its tables right before it uses them.
+        process::standing();
         if room::is_low() {
             return Err(Errno::NOMEM);
         }

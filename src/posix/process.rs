@@ -87,10 +87,10 @@ pub fn id() -> u32 {
     word().load(Ordering::Acquire)
 }
 
-/// Whether a child on its parent's memory asks.
+/// Whether a child on its parent's memory asks. A fork child that nobody has told has set its tables right by then.
 #[inline]
 pub fn is_guest() -> bool {
-    guard::in_vfork_window() && standing() == Standing::Guest
+    standing() == Standing::Guest
 }
 
 /// The fork handler's word that this is a new process.

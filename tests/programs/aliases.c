@@ -9,12 +9,30 @@
 #include <sys/statfs.h>
 #include <utime.h>
 
+static int stat_call(const char *path, struct stat *found) { return syscall(SYS_stat, path, found); }
+static int lstat_call(const char *path, struct stat *found) { return syscall(SYS_lstat, path, found); }
+static int fstat_call(int fd, struct stat *found) { return syscall(SYS_fstat, fd, found); }
+static int fstatat_call(int at, const char *path, struct stat *found, int flags) {
+    return syscall(SYS_newfstatat, at, path, found, flags);
+}
+static int mknod_call(const char *path, mode_t mode, dev_t device) { return syscall(SYS_mknod, path, mode, device); }
+static int close_range_call(unsigned first, unsigned last, int flags) { return syscall(436, first, last, flags); }
+
+// What libc has since 2.33 or 2.34 only. Before, the library's doors have no function of libc's behind them, and must
+// answer as the kernel does.
+static const struct { const char *name; void *call; } younger[] = {
+    {"stat64", stat_call},       {"lstat64", lstat_call}, {"fstat64", fstat_call},
+    {"fstatat64", fstatat_call}, {"mknod", mknod_call},   {"close_range", close_range_call},
+};
+
 // The function of that name, whatever version it has: some are kept for old programs only.
 static void *find(const char *name) {
     static const char *const versions[] = {"GLIBC_2.2.5", "GLIBC_2.4", "GLIBC_2.7"};
     void *function = dlsym(RTLD_DEFAULT, name);
     for (size_t i = 0; !function && i < sizeof versions / sizeof *versions; i++)
         function = dlvsym(RTLD_DEFAULT, name, versions[i]);
+    for (size_t i = 0; !function && i < sizeof younger / sizeof *younger; i++)
+        if (strcmp(name, younger[i].name) == 0) function = younger[i].call;
     if (!function) {
         say("%s is missing", name);
         _exit(95);
@@ -95,6 +113,27 @@ CASE(writing) {
     TRY(write(40, "z", 1));
     show(p("f"));
     show(p("from"));
+}
+
+// Ours or not, one must not see whether libc has the function.
+CASE(younger_functions) {
+    typedef int (*by_path)(const char *, struct stat *);
+    typedef int (*node_function)(const char *, mode_t, dev_t);
+    typedef int (*range_function)(unsigned, unsigned, int);
+    struct stat found = {0};
+    CALL(by_path, stat64, p("none"), &found);
+    CALL(by_path, stat64, h("none"), &found);
+    CALL(by_path, stat64, NULL, &found);
+    CALL(by_path, stat64, "/dev/null", &found), say("%d", S_ISCHR(found.st_mode));
+    int ours = MUST(open(p("f"), O_RDONLY | O_CREAT, 0600)), host = MUST(open("/dev/null", O_RDONLY));
+    CALL(int (*)(int, struct stat *), fstat64, ours, &found), say("%d", S_ISREG(found.st_mode));
+    CALL(int (*)(int, struct stat *), fstat64, host, &found), say("%d", S_ISCHR(found.st_mode));
+    CALL(node_function, mknod, p("node"), S_IFREG | 0600, 0);
+    CALL(node_function, mknod, h("node"), S_IFREG | 0600, 0);
+    CALL(range_function, close_range, ours, ours, 0);
+    CALL(range_function, close_range, host, host, 0);
+    CALL(range_function, close_range, 9, 8, 0);
+    say("%d %d", fcntl(ours, F_GETFD), fcntl(host, F_GETFD));
 }
 
 static void tell(const struct stat *attributes) {

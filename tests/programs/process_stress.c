@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RECORD = 64, RECORDS = 40, FILES = 8, NAMES = 40, STALL_SECONDS = 60, CHILD_SECONDS = 50, OWN_NUMBERS = 16 };
+enum { RECORD = 64, RECORDS = 40, FILES = 8, NAMES = 40, STALL_SECONDS = 60, CHILD_SECONDS = 50, OWN_NUMBERS = 16, SHARED_NAMES = 4 };
 
 extern char **environ;
 static const char *prefix, *self;
@@ -149,6 +149,19 @@ static void write_files(unsigned *seed, int own) {
     HOLDS(write(fd, record, RECORD) == RECORD);
     HOLDS(unlink(to) == 0);
     HOLDS(pread(fd, record, RECORD, RECORDS * RECORD) == RECORD && is_record(record, own, RECORDS));
+    HOLDS(close(fd) == 0);
+}
+
+// A few names that several threads make, rename over one another and remove: an open that may make its file always has one.
+static void share_names(unsigned *seed) {
+    char one[400], other[400];
+    path_of(one, "shared", rand_r(seed) % SHARED_NAMES);
+    path_of(other, "shared", rand_r(seed) % SHARED_NAMES);
+    int fd = open(one, O_RDWR | O_CREAT | (rand_r(seed) % 2 ? O_CLOEXEC : 0), 0600);
+    if (!HOLDS(fd >= 0)) return;
+    if (rand_r(seed) % 3 == 0) HOLDS(unlink(one) == 0 || errno == ENOENT);
+    else HOLDS(rename(one, other) == 0 || errno == ENOENT);
+    HOLDS(write(fd, "abc", 3) == 3);
     HOLDS(close(fd) == 0);
 }
 
@@ -283,14 +296,14 @@ static void *run(void *argument) {
         switch (number) {
             case 0: case 1: read_files(&seed); break;
             case 2: case 3: replace_numbers(&seed, 400 + number * OWN_NUMBERS); break;
-            case 4: case 5: write_files(&seed, number); break;
+            case 4: case 5: rand_r(&seed) % 2 ? write_files(&seed, number) : share_names(&seed); break;
             case 6: case 7: list(&seed); break;
             case 8: case 9: fork_once(&seed, 0); break;
             case 10: fork_once(&seed, 1); break;
             case 11: fork_and_exec(&seed); break;
             case 12: spawn_once(&seed); break;
             case 13: run_shell(&seed); break;
-            case 14: use_pipe(&seed); break;
+            case 14: rand_r(&seed) % 2 ? use_pipe(&seed) : share_names(&seed); break;
             default:
                 // Those that start programs are left alone: what libc does there with signals is its own.
                 pthread_kill(threads[rand_r(&seed) % 11], SIGUSR1);

@@ -190,6 +190,36 @@ CASE(eight_open_and_close) {
     say("wrong %d, next number %d", wrong, open(p("file-0"), O_RDONLY));
 }
 
+static void *change_shared_names(void *seed_pointer) {
+    unsigned seed = (unsigned)(uintptr_t)seed_pointer;
+    char one[PATH_MAX], other[PATH_MAX];
+    const char *rounds_wanted = getenv("SIDESTEP_TEST_ROUNDS");
+    int count = 1500 * (rounds_wanted ? atoi(rounds_wanted) : 1);
+    for (int i = 0; i < count; i++) {
+        snprintf(one, sizeof one, "%s/shared-%d", getenv("P"), rand_r(&seed) % 4);
+        snprintf(other, sizeof other, "%s/shared-%d", getenv("P"), rand_r(&seed) % 4);
+        int fd = open(one, O_RDWR | O_CREAT, 0600);
+        int answer = rand_r(&seed) % 3 == 0 ? unlink(one) : rename(one, other);
+        int is_right = fd >= 0 && (answer == 0 || errno == ENOENT);
+        is_right &= write(fd, "abc", 3) == 3 && close(fd) == 0;
+        if (!is_right) __atomic_add_fetch(&wrong, 1, 0);
+    }
+    return NULL;
+}
+
+// An open that may make its file always has one, whoever takes the name away or gives it another file.
+CASE(names_shared_by_eight) {
+    pthread_t threads[8];
+    for (uintptr_t i = 0; i < 8; i++) pthread_create(&threads[i], NULL, change_shared_names, (void *)(i + 1));
+    for (int i = 0; i < 8; i++) pthread_join(threads[i], NULL);
+    say("wrong %d", wrong);
+    for (int i = 0; i < 4; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "shared-%d", i);
+        unlink(p(name));
+    }
+}
+
 static int openers;
 
 static void *close_at_random(void *unused) {

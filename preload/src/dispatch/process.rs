@@ -288,11 +288,12 @@ pub unsafe fn change_credentials(call: &Call) -> Verdict {
 
 /// `setrlimit`, `prlimit64`: what a file may grow to is read again.
 pub unsafe fn change_limits(call: &Call) -> Verdict {
+    let is_guest = process::is_guest();
     let limiting = Limiting::begin();
     // SAFETY: by the caller's word.
     let result = unsafe { kernel(call) };
     drop(limiting);
-    if !process::is_guest() {
+    if !is_guest {
         limits::forget();
     }
     Verdict::Done(result)

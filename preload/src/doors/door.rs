@@ -81,8 +81,9 @@ unsafe fn resolve(door: &Door) -> *const () {
             libc::dlsym(libc::RTLD_NEXT, door.name.cast()).cast_const().cast::<()>()
         }
     };
-    // An old libc lacks some names. Nobody can have been linked with them, and who asks is told `ENOSYS`.
-    let next = if next.is_null() { missing as *const () } else { next };
+    // An old libc lacks some names (`stat` before 2.33, `close_range` before 2.34), and a program that looks one up finds
+    // ours. Then the door is all there is: it serves what is ours, and makes the system call for what is not.
+    let next = if next.is_null() { sidestep_door_enter as *const () } else { next };
     door.next.store(next.cast_mut(), Ordering::Relaxed);
     next
 }
@@ -93,11 +94,6 @@ unsafe extern "C" fn first_call(door: &Door) -> *const () {
     // SAFETY: as any caller of `resolve`.
     let next = unsafe { resolve(door) };
     if WHOLE.load(Ordering::Acquire) == 0 { next } else { sidestep_door_enter as *const () }
-}
-
-unsafe extern "C" fn missing() -> isize {
-    set_errno(libc::ENOSYS);
-    -1
 }
 
 /// Tells the program.
@@ -228,8 +224,20 @@ unsafe extern "C-unwind" fn enter(frame: *mut Frame) -> c_int {
     if door.shape.allocates(&frame.arguments) {
         return enter_allocating(frame);
     }
-    let value = ask(door, &frame.arguments);
+    let value = ask(door, &frame.arguments).or_else(|| instead_of_next(door, &frame.arguments));
     finish(frame, value)
+}
+
+/// What the kernel says, where libc has no function of that name. All such functions are one system call, but those that
+/// create a process or check a buffer's bound, which every libc has.
+#[inline(always)]
+fn instead_of_next(door: &Door, arguments: &[u64; 6]) -> Option<i64> {
+    if door.next.load(Ordering::Relaxed) != sidestep_door_enter as *mut () {
+        return None;
+    }
+    let call = door.shape.call(u64::from(door.number), arguments).filter(|_| door.shape != Shape::Before);
+    // SAFETY: the call is the application's.
+    Some(call.map_or(-i64::from(libc::ENOSYS), |call| unsafe { serve::kernel(&call) }))
 }
 
 /// `getcwd` without a buffer: one is allocated first, and freed again where it is not for the caller.

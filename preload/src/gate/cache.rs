@@ -16,6 +16,7 @@ use house::ground::{file_size_limit, mounts};
 use house::posix::mount;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, mkdirat, openat, renameat, unlinkat};
+use rustix::io::Errno;
 use std::os::unix::ffi::OsStringExt;
 
 /// Where a list of sites came from; the later ones tell more.
@@ -44,7 +45,8 @@ pub struct List {
     pub outcome: Outcome,
 }
 
-/// The cache's directory, or why there is none.
+/// The cache's directory, or why there is none. It holds a descriptor, and one is all that a process may have at its start
+/// (`ulimit -n 4`): where no second is free, the directory gives its own up to the object's file.
 pub struct Cache(Result<OwnedFd, &'static str>);
 
 impl Cache {
@@ -57,7 +59,7 @@ impl Cache {
     ///
     /// # Errors
     /// Why its file tells nothing.
-    pub fn list(&self, object: &Object) -> Result<List, &'static str> {
+    pub fn list(&mut self, object: &Object) -> Result<List, &'static str> {
         let Some(key) = key(object) else {
             return fresh(object, Outcome::Unavailable("libc has no build id, or its file is not there"), |_, _| {});
         };
@@ -72,7 +74,12 @@ impl Cache {
                 Err(reason) => Outcome::Rejected(reason),
             },
             Ok(None) => Outcome::Miss,
-            Err(reason) => Outcome::Rejected(reason),
+            Err(Unread::NoDescriptor) => {
+                let reason = "no descriptor is free for it";
+                self.0 = Err(reason);
+                return fresh(object, Outcome::Unavailable(reason), |_, _| {});
+            }
+            Err(Unread::Distrusted(reason)) => Outcome::Rejected(reason),
         };
         fresh(object, outcome, |list, file| {
             let content = records::encode(&list.found, &key, file.text());
@@ -81,6 +88,14 @@ impl Cache {
             }
         })
     }
+}
+
+/// Why a file of the cache was not read.
+enum Unread {
+    /// The process or the system may open no more files.
+    NoDescriptor,
+    /// It is not as this library writes it. What is wrong.
+    Distrusted(&'static str),
 }
 
 /// The list in a file of the cache. Where memory differs from it, the object's own file decides who is wrong.
@@ -171,24 +186,25 @@ fn is_private(file: &OwnedFd, kind: FileType) -> bool {
     })
 }
 
-fn read(directory: &OwnedFd, name: &str) -> Result<Option<Vec<u8>>, &'static str> {
+fn read(directory: &OwnedFd, name: &str) -> Result<Option<Vec<u8>>, Unread> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match openat(directory, name, flags, Mode::empty()) {
         Ok(file) => file,
-        Err(rustix::io::Errno::NOENT) => return Ok(None),
-        Err(_) => return Err("the file can't be opened"),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::MFILE | Errno::NFILE) => return Err(Unread::NoDescriptor),
+        Err(_) => return Err(Unread::Distrusted("the file can't be opened")),
     };
     if !is_private(&file, FileType::RegularFile) {
-        return Err("the file belongs to others or they can write it");
+        return Err(Unread::Distrusted("the file belongs to others or they can write it"));
     }
     let size = fstat(&file).map_or(0, |status| status.st_size as usize);
     if size > FILE_BYTES_MAX {
-        return Err("the file is too large");
+        return Err(Unread::Distrusted("the file is too large"));
     }
     let mut content = vec![0; size];
     match rustix::io::pread(&file, &mut content, 0) {
         Ok(read) if read == size => Ok(Some(content)),
-        _ => Err("the file can't be read"),
+        _ => Err(Unread::Distrusted("the file can't be read")),
     }
 }
 
@@ -202,7 +218,7 @@ fn write(directory: &OwnedFd, name: &str, content: &[u8]) -> rustix::io::Result<
     let written = file_size_limit::without(|| rustix::io::write(&file, content));
     let renamed = match written {
         Ok(written) if written == content.len() => renameat(directory, temporary.as_str(), directory, name),
-        Ok(_) => Err(rustix::io::Errno::NOSPC),
+        Ok(_) => Err(Errno::NOSPC),
         Err(error) => Err(error),
     };
     if renamed.is_err() {

@@ -98,7 +98,7 @@ fn rewrite(name: &'static str, file: i32, base: usize) {
     // SAFETY: the dynamic linker maps a file's segments in their order, so those up to the executable one are there.
     let object = unsafe { Object::loaded(name, Place::Open(file), base) };
     let mut part = object.as_ref().map(Part::of).unwrap_or_default();
-    let rewritten = object.map(|object| super::rewrite(&object, &Cache::open(), Company::Alone, &mut part));
+    let rewritten = object.map(|object| super::rewrite(&object, &mut Cache::open(), Company::Alone, &mut part));
     // What the gate misses there the symbols may see.
     if !matches!(rewritten, Some(Ok(_))) {
         doors::widen();

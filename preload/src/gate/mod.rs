@@ -63,11 +63,11 @@ fn read_clocks_as(objects: &[Object]) {
 }
 
 fn rewrite_all(objects: &[Object], status: &mut Status) -> Result<(), &'static str> {
-    let cache = Cache::open();
+    let mut cache = Cache::open();
     let company = Company::now();
     for object in objects {
         let mut part = Part::of(object);
-        match rewrite(object, &cache, company, &mut part) {
+        match rewrite(object, &mut cache, company, &mut part) {
             Ok(room) if object.name == LINKER => late::start(room),
             Ok(_) => {}
             Err(reason) if object.name == LIBC => {
@@ -85,7 +85,12 @@ fn rewrite_all(objects: &[Object], status: &mut Status) -> Result<(), &'static s
 ///
 /// # Errors
 /// Why it is left as it is.
-fn rewrite(object: &Object, cache: &Cache, company: Company, part: &mut Part) -> Result<Range<usize>, &'static str> {
+fn rewrite(
+    object: &Object,
+    cache: &mut Cache,
+    company: Company,
+    part: &mut Part,
+) -> Result<Range<usize>, &'static str> {
     let list = cache.list(object)?;
     part.cache = list.outcome;
     part.sites = (list.found.sites.len() + list.changed.len()) as u32 + list.found.left_alone;

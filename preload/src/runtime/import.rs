@@ -1,8 +1,9 @@
 //! What only libc itself can do, found in libc's own symbol table and nowhere else.
 //!
 //! Each name is a jump through a record, which holds the resolver until the function has been looked up. A program's own
-//! `dlopen` is not met. One exception is `pthread_create` and its kin where one object brings them together with `malloc`, as sanitizers
-//! and some allocators do: they have to know each thread that allocates, and a library under us allocates in ours.
+//! `dlopen` is not met. One exception is `pthread_create` and its kin where one object brings them together with `malloc`,
+//! as sanitizers and some allocators do: they have to know each thread that allocates, and a library under us allocates
+//! in ours.
 #![allow(unsafe_code)]
 
 use super::link_map;

@@ -1,6 +1,6 @@
 //! `open`, in all its forms.
 
-use crate::ground::{Errno, Result};
+use crate::ground::{Errno, Result, kernel};
 use crate::posix::credentials;
 use crate::posix::description::{Access, Description};
 use crate::posix::descriptor::table;
@@ -9,8 +9,14 @@ use crate::posix::permission::{self, Want};
 use crate::store::{Attributes, Found, Kind, NewNode};
 use rustix::fs::OFlags;
 
-/// Lookups that are made again because the file was unlinked between its being found and its being opened.
-const ATTEMPTS_COUNT_MAX: u32 = 64;
+/// Lookups that are made again at once because the name was changed between its being found and its being opened.
+const ATTEMPTS_AT_ONCE_COUNT: u32 = 8;
+
+/// Rest between two later ones: whoever is in the middle of changing the name may wait for this processor.
+const REST_MICROSECONDS: u32 = 100;
+
+/// How long they go on, together: the engines' own bound on the change of a name is half of it.
+const PATIENCE_NANOSECONDS: i64 = 2_000_000_000;
 
 /// What became of an open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +41,8 @@ pub fn open(mut place: Place<'_>, flags: OFlags, mode: u32) -> Result<Opened> {
     }
     let was_unasked = place.is_unasked;
     let _quiet = place.connected.quiet();
-    for _ in 0..ATTEMPTS_COUNT_MAX {
+    let mut again = Again::default();
+    loop {
         match attempt(&mut place, flags, mode) {
             Err(Attempt::Again) => match place.look_again() {
                 // Replaced again meanwhile.
@@ -49,8 +56,36 @@ pub fn open(mut place: Place<'_>, flags: OFlags, mode: u32) -> Result<Opened> {
         if was_unasked && is_symlink && !flags.contains(OFlags::NOFOLLOW) {
             return Ok(Opened::BehindSymlink);
         }
+        again.rest()?;
     }
-    Err(Errno::STALE)
+}
+
+/// The attempts of an open that others got ahead of.
+#[derive(Default)]
+struct Again {
+    count: u32,
+    since: i64,
+}
+
+impl Again {
+    /// Before the next one.
+    ///
+    /// # Errors
+    /// `ESTALE` after a time that nobody needs.
+    fn rest(&mut self) -> Result<()> {
+        self.count += 1;
+        if self.count == ATTEMPTS_AT_ONCE_COUNT {
+            self.since = kernel::monotonic();
+        }
+        if self.count < ATTEMPTS_AT_ONCE_COUNT {
+            return Ok(());
+        }
+        if kernel::monotonic() - self.since > PATIENCE_NANOSECONDS {
+            return Err(Errno::STALE);
+        }
+        kernel::sleep(REST_MICROSECONDS);
+        Ok(())
+    }
 }
 
 enum Attempt {

@@ -33,6 +33,21 @@ unsafe impl Send for OpenNode {}
 // SAFETY: as above.
 unsafe impl Sync for OpenNode {}
 
+/// A record that cannot be, looked at again while no number is given back or given to another node: whoever looks in the
+/// middle of that sees words of both.
+///
+/// # Errors
+/// `EIO`, and a line, for one that cannot be all the same.
+#[cold]
+fn check_still(store: &Store, record: &Record, found: Found) -> Result<()> {
+    let _names = if store.is_frozen() { None } else { Some(store.lock_names()?) };
+    let is_it = record.generation.load(Ordering::Acquire) == found.generation && record.kind() == Some(found.kind);
+    if is_it && !record.is_plausible() {
+        return Err(complain(store, format_args!("the record of node {} cannot be", found.node.0)));
+    }
+    Ok(())
+}
+
 impl OpenNode {
     /// Opens a node that was found.
     ///
@@ -43,7 +58,7 @@ impl OpenNode {
         let gone = if even_unlinked { Errno::STALE } else { Errno::NOENT };
         let record = store.record(found.node.0).ok_or(gone)?;
         if record.kind() == Some(found.kind) && !record.is_plausible() {
-            return Err(complain(&store, format_args!("the record of node {} cannot be", found.node.0)));
+            check_still(&store, record, found)?;
         }
         if !store.count_open(record, found, even_unlinked) {
             return Err(gone);

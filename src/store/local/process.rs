@@ -16,7 +16,7 @@
 
 use super::header::{FORMAT, SESSIONS_COUNT};
 use super::hint::Hint;
-use super::layout::{self, LIVE, NAMES, OPENING_BYTE, TREE, TREE_LOCK};
+use super::layout::{self, LIVE, NAMES, OPENING_BYTE, PATIENCE_MILLISECONDS, TREE, TREE_LOCK};
 use super::recover::Recovery;
 use super::store::Store;
 use super::store_directory::Refusal;
@@ -43,6 +43,10 @@ pub const HELD_BYTE: u64 = 1 << 40;
 /// Pages of the tree that whoever is alone looks at before LMDB is given them: those of some 40,000 names, in some 0.3 ms. Of
 /// a larger tree it looks at the upper levels, and `fsck` at all.
 const PAGES_CHECKED_MAX: usize = 1024;
+
+/// How long a thread waits for the one that makes its process's part: longer than that one waits for other processes. It
+/// goes past that if the other was stopped, or was a vfork child that was killed.
+const MAKING_NANOSECONDS_MAX: i64 = 3 * PATIENCE_MILLISECONDS as i64 * 1_000_000;
 
 const PAGE_BYTES: usize = 4096;
 const READERS_KEPT_MAX: usize = 64;
@@ -114,10 +118,19 @@ impl Process {
     /// Makes this process's part unless it is there.
     ///
     /// # Errors
-    /// What opening the lock file or the tree answers.
+    /// What opening the lock file or the tree answers; `EIO` for a store that was removed under its users: `ENOENT` would
+    /// say of a name in it that others have changed it.
     #[inline]
     pub fn ready(&self, store: &Store) -> Result<()> {
-        if self.number() != 0 { Ok(()) } else { self.make(store).map_err(|error| error.errno()) }
+        if self.number() != 0 { Ok(()) } else { self.make_for_call(store) }
+    }
+
+    #[cold]
+    fn make_for_call(&self, store: &Store) -> Result<()> {
+        self.make(store).map_err(|error| match error.errno() {
+            Errno::NOENT => Errno::IO,
+            errno => errno,
+        })
     }
 
     /// As [`Process::ready`], with the reason in full.
@@ -128,8 +141,12 @@ impl Process {
     pub fn make(&self, store: &Store) -> std::result::Result<(), OpenError> {
         let _quiet = Quiet::enter();
         let page = self.page();
+        let mut since = None;
         while page.making.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            // Another thread is at it, for some hundred microseconds; its signals are blocked, so it gets there.
+            // Another thread is at it, for some hundred microseconds, or as long as it waits for another process.
+            if kernel::monotonic() - *since.get_or_insert_with(kernel::monotonic) > MAKING_NANOSECONDS_MAX {
+                return Err(OpenError::Busy { directory: store.path().to_owned() });
+            }
             rustix::thread::sched_yield();
         }
         let made = if self.number() == 0 { self.make_alone(store) } else { Ok(()) };

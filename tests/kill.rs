@@ -165,7 +165,7 @@ fn pattern(seed: u32, length: u32) -> Vec<u8> {
 }
 
 /// Runs the workload for a while, kills it, and gives what each writer announced and confirmed.
-fn run_and_kill(pair: &Pair, seed: u64, pause: Duration) -> Vec<(usize, Vec<String>)> {
+fn run_and_kill(pair: &Pair, seed: u64, pause: Duration, waits: bool) -> Vec<(usize, Vec<String>)> {
     let program = pair.base().join("bin/workload").display().to_string();
     let mut command = pair.ours.command(&program);
     let mut child = common::process::spawn(command.args(["run", &seed.to_string()]).stdout(Stdio::piped()));
@@ -178,8 +178,8 @@ fn run_and_kill(pair: &Pair, seed: u64, pause: Duration) -> Vec<(usize, Vec<Stri
         };
         lines.inspect(tell).collect::<Vec<_>>()
     });
-    if *engine::chosen() != Engine::Embedded {
-        // The first call connects, which may take longer than all the others.
+    if waits {
+        // The first call connects, or makes the store, which may take longer than all the others.
         begun.recv_timeout(BEGIN_TIME_MAX).expect("the workload begins");
     }
     std::thread::sleep(pause);
@@ -248,19 +248,19 @@ fn belongs_to(name: &str, writer: usize) -> bool {
     name.starts_with(&format!("w{writer}-"))
 }
 
-fn kill_again_and_again(options: &str, kills_count: u64, seed: u64) {
-    let pair = Pair::with_options(&format!("{options}{}", engine::chosen().strict()));
+fn kill_again_and_again(pair: &Pair, kills_count: u64, seed: u64) {
     pair.add_program("workload");
     let has_store = !common::is_self_check() && *engine::chosen() == Engine::Embedded;
     let mut files = Files::new();
     let mut operations_count = 0;
     for round in 0..kills_count {
         let dice = (seed + round).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-        let lines = run_and_kill(&pair, seed + round, Duration::from_micros(5_000 + dice % 40_000));
+        let waits = *engine::chosen() != Engine::Embedded || round == 0;
+        let lines = run_and_kill(pair, seed + round, Duration::from_micros(5_000 + dice % 40_000), waits);
         if has_store {
-            check_store(&pair);
+            check_store(pair);
         }
-        let Dump { files: mut found, names } = dump(&pair);
+        let Dump { files: mut found, names } = dump(pair);
         let mut twins: Vec<Vec<String>> = names.into_values().filter(|names| names.len() > 1).collect();
         let mut halves = Vec::new();
         for writer in 0..WRITERS {
@@ -299,7 +299,7 @@ fn kill_again_and_again(options: &str, kills_count: u64, seed: u64) {
         }
         assert_eq!(twins, <Vec<Vec<String>>>::new(), "seed {seed}, round {round}: these lead to one file");
         if !halves.is_empty() {
-            remove_halves(&pair, &halves, &mut found);
+            remove_halves(pair, &halves, &mut found);
         }
         files = found;
     }
@@ -318,12 +318,23 @@ fn seed() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |time| time.as_secs() % 1_000_000)
 }
 
+fn options(given: &str) -> String {
+    format!("{given}{}", engine::chosen().strict())
+}
+
 #[test]
 fn two_hundred_kills() {
-    kill_again_and_again("", KILLS_COUNT, seed());
+    kill_again_and_again(&Pair::with_options(&options("")), KILLS_COUNT, seed());
 }
 
 #[test]
 fn kills_with_small_chunks_on_two_targets() {
-    kill_again_and_again("chunk=4KiB&targets=2", KILLS_COUNT / 4, seed());
+    kill_again_and_again(&Pair::with_options(&options("chunk=4KiB&targets=2")), KILLS_COUNT / 4, seed());
+}
+
+/// There the store has a log, which tmpfs has no use for.
+#[test]
+fn kills_on_a_disk() {
+    let pair = Pair::below(&build::work_directory(), &options("targets=2"));
+    kill_again_and_again(&pair, KILLS_COUNT / 8, seed());
 }

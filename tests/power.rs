@@ -139,7 +139,9 @@ fn round(place: &Place<'_>, round: u32, seed: u32) {
     std::thread::sleep(Duration::from_millis(200 + u64::from(seed * 7919 % 700)));
     place.disk.cut(writers);
     let case = format!("round {round}, store {:?}", place.store);
-    if place.store.is_some() && round % 2 == 1 {
+    // Cut before its first sync, a new store may be gone: then nothing was promised, which the check below sees.
+    let is_there = place.store_path().join("header").exists();
+    if place.store.is_some() && round % 2 == 1 && is_there {
         let looked = place.fsck(&[]);
         assert!(!looked.status.success(), "{case}: fsck says that a recovery is due: {looked:?}");
         let repaired = place.fsck(&["--repair"]);

@@ -177,6 +177,13 @@ pub fn allocate(file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<()> {
     Ok(())
 }
 
+/// Begins to write a range back, all from `offset` on for a length of 0, and does not wait. An error shows when somebody waits.
+pub fn begin_write_back(file: BorrowedFd<'_>, offset: u64, length: u64) {
+    // SAFETY: no memory is handed in.
+    let begin = |arguments| unsafe { call(libc::SYS_sync_file_range, arguments) };
+    let _ = begin([file.as_raw_fd() as usize, offset as usize, length as usize, libc::SYNC_FILE_RANGE_WRITE as usize]);
+}
+
 /// read(2) into memory.
 ///
 /// # Errors

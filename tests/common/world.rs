@@ -97,8 +97,16 @@ impl Pair {
         Self::make(engine, "", None)
     }
 
+    /// A fresh pair below a directory of the test's choice.
+    pub fn below(place: &Path, options: &str) -> Self {
+        Self::make_in(fresh_base_below(place), engine::chosen(), options, None)
+    }
+
     fn make(engine: &Engine, options: &str, user: Option<u32>) -> Self {
-        let base = fresh_base();
+        Self::make_in(fresh_base(), engine, options, user)
+    }
+
+    fn make_in(base: PathBuf, engine: &Engine, options: &str, user: Option<u32>) -> Self {
         let world = |name: &str| {
             let side = base.join(name);
             fs::create_dir_all(side.join("h")).expect("tmpfs is writable");
@@ -172,13 +180,19 @@ pub fn preload(library: &Path, mounts: &str) -> Vec<(String, String)> {
     vec![("LD_PRELOAD".to_owned(), library.display().to_string()), ("SIDESTEP_MOUNTS".to_owned(), mounts.to_owned())]
 }
 
-/// A new directory on tmpfs, which everybody may enter.
+/// A new directory, which everybody may enter: on tmpfs, or below `SIDESTEP_TEST_BASE`. On a disk the stores have a log.
 pub fn fresh_base() -> PathBuf {
+    let place = std::env::var_os("SIDESTEP_TEST_BASE").map_or_else(|| PathBuf::from("/dev/shm"), PathBuf::from);
+    fresh_base_below(&place)
+}
+
+/// As [`fresh_base`], below a directory of the test's choice.
+pub fn fresh_base_below(place: &Path) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let base = PathBuf::from(format!("/dev/shm/sidestep-{}-{count}", std::process::id()));
+    let base = place.join(format!("sidestep-{}-{count}", std::process::id()));
     let _ = fs::remove_dir_all(&base);
-    fs::create_dir(&base).expect("a tmpfs on /dev/shm is needed");
+    fs::create_dir(&base).expect("a tmpfs on /dev/shm is needed, or a directory of ours");
     fs::set_permissions(&base, fs::Permissions::from_mode(0o755)).expect("our own directory");
     base
 }

@@ -170,7 +170,8 @@ static int is_one(const struct promise *promise, long length) {
     for (int i = 0; i < promise->count; i++) {
         if (is_new && i > 0 && promise->size[i] >= 0) return 1;
         int grows = !strncmp(promise->name, "grown", 5) && length >= 0;
-        if (promise->size[i] < 0 ? length >= 0 : grows ? length < promise->size[i] : length != promise->size[i]) continue;
+        // One that grows is never removed: before its first promise it may have any length, none too.
+        if (promise->size[i] < 0 ? length >= 0 && !grows : grows ? length < promise->size[i] : length != promise->size[i]) continue;
         long same = 0, size = promise->size[i];
         while (same < size && found[same] == byte_of(promise->version[i], same)) same++;
         if (size < 0 || same == size) return 1;

@@ -2,10 +2,11 @@
 #![allow(unsafe_code)]
 
 use super::store_directory::{Refusal, StoreDirectory};
+use crate::ground::buffer::Segment;
 use crate::ground::{Errno, Result, file_size_limit, kernel};
 use rustix::fs::OFlags;
 use rustix::mm::{MapFlags, ProtFlags};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The file, and the segments of it that this process has mapped.
@@ -130,6 +131,23 @@ impl SharedFile {
         }
         let file = self.open(OFlags::RDWR)?;
         file_size_limit::without(|| kernel::allocate(file.as_fd(), offset, length))
+    }
+
+    /// Writes zeros to a range that has its space, and begins to write them back. Without errors: what fails here fails, or
+    /// takes longer, when it is synced.
+    pub fn write_zeros(&self, offset: u64, length: u64) {
+        const PIECE_BYTES: usize = 64 << 10;
+        let Ok(file) = self.open(OFlags::RDWR) else { return };
+        let zeros = vec![0; PIECE_BYTES];
+        let mut at = offset;
+        while at < offset + length {
+            let piece = Segment::of_slice(&zeros[..(offset + length - at).min(PIECE_BYTES as u64) as usize]);
+            match file_size_limit::without(|| kernel::write_at(file.as_fd().as_raw_fd(), &piece, at)) {
+                Ok(count @ 1..) => at += count as u64,
+                Ok(0) | Err(_) => return,
+            }
+        }
+        kernel::begin_write_back(file.as_fd(), offset, length);
     }
 
     /// Waits until some mapped bytes are on stable storage.

@@ -102,7 +102,7 @@ impl Foundations<'_> {
             self.check_file(name)?;
         }
         let Some(mut header) = self.check_header(targets)? else { return Ok(()) };
-        if header.is_in_doubt(self.within) {
+        if header.is_in_doubt(self.within) && self.check_checkpoints(&mut header)? {
             // Whoever opens it recovers it, from what proves itself. The inode table and the slots may be shorter than the
             // header says, which was written back at another moment; all have to be there, and the recent names whole.
             for (name, needed) in [(NODES, 0), (SLOTS, 0), (RECENT, RECENT_BYTES as u64)] {
@@ -231,6 +231,23 @@ impl Foundations<'_> {
             self.find(format!("its file `{LOG}` {wrong}; a new one is made of the names"), |_| Ok(()));
             header.remove_log();
         }
+    }
+
+    /// There is something to recover the names from; where there is not, a repair takes them from the tree as it stands.
+    fn check_checkpoints(&mut self, header: &mut HeaderFile) -> Checked<bool> {
+        let is_lost =
+            header.has_lost_checkpoints(self.within).map_err(|refusal| self.failed(CHECKPOINTS[0], refusal))?;
+        if is_lost {
+            let what = format!(
+                "writes were lost, and neither `{}` nor `{}` can be read to recover the names from; what the tree has is taken \
+                 as it stands: what was synced last may be missing, and what was removed may be back",
+                CHECKPOINTS[0], CHECKPOINTS[1]
+            );
+            self.find(what, |_| Ok(()));
+            header.remove_log();
+            header.reset_journals();
+        }
+        Ok(!is_lost)
     }
 
     /// What was ever written to a file: another one that stands in its place may look longer than any disk.

@@ -1,9 +1,11 @@
 //! A store's header, as a file: read, judged and put right while nobody has it mapped.
 
 use super::super::header::{FORMAT, HEADER_BYTES, Header, MAGIC, Pool};
-use super::super::layout::{CHUNK_BYTES_DEFAULT, HEADER};
+use super::super::layout::{CHECKPOINTS, CHUNK_BYTES_DEFAULT, HEADER};
+use super::super::log::checkpoint_file::Checkpoint;
 use super::super::log::host;
 use super::super::log::state::LogState;
+use super::super::recover::POSITION_STEP;
 use super::super::store::NODES_COUNT_MAX;
 use super::super::store_directory::{Refusal, StoreDirectory};
 use super::super::tree::MAP_BYTES_MIN;
@@ -19,6 +21,9 @@ const MAP_BYTES_MAX: u64 = 1 << 44;
 
 /// Slots have numbers of 32 bits.
 const SLOTS_COUNT_MAX: u64 = u32::MAX as u64;
+
+/// Positions that a log can have reached; more is damage.
+const POSITION_MAX: u64 = 1 << 62;
 
 /// The header's bytes, all of them: what the file lacks is zero.
 pub struct HeaderFile {
@@ -175,6 +180,26 @@ impl HeaderFile {
                 || self.word(offset_of!(Header, log.mount)) != host::mount_number(within.as_fd()))
     }
 
+    /// Whether the store had a checkpoint, and has none that is whole.
+    ///
+    /// # Errors
+    /// As open(2) and pread(2).
+    pub fn has_lost_checkpoints(&self, within: StoreDirectory) -> Result<bool, Refusal> {
+        if self.half(offset_of!(Header, log.anchored)) == 0 {
+            return Ok(false);
+        }
+        let id = self.word(offset_of!(Header, id));
+        for name in CHECKPOINTS {
+            match within.open(name, OFlags::RDONLY) {
+                Err(Refusal::Host(Errno::NOENT)) => {}
+                Err(refusal) => return Err(refusal),
+                Ok(file) if Checkpoint::read(file.as_fd(), id).map_err(Refusal::Host)?.is_some() => return Ok(false),
+                Ok(_) => {}
+            }
+        }
+        Ok(true)
+    }
+
     /// What is wrong with the log's positions, and with its file of so many bytes.
     pub fn wrong_of_log(&self, bytes: u64) -> Option<String> {
         if self.half(offset_of!(Header, log.on)) == 0 {
@@ -193,8 +218,12 @@ impl HeaderFile {
     /// Takes the log away: the store is given a new one, of the names that it has, when it is opened.
     pub fn remove_log(&mut self) {
         let at = offset_of!(Header, log);
+        let ends = [offset_of!(Header, log.start), offset_of!(Header, log.end)].map(|at| self.word(at));
         self.bytes[at..at + size_of::<LogState>()].fill(0);
-        self.is_changed = true;
+        // Far behind all positions that there were: the old log's entries, which are still in the file, must have no place in
+        // the new one, and what was made before it is older than it.
+        let last = ends.into_iter().filter(|&end| end < POSITION_MAX).max().unwrap_or(0);
+        self.set_word(offset_of!(Header, log.start), (last + POSITION_STEP).next_multiple_of(4096));
     }
 
     /// Forgets what somebody was doing: it was for another tree.

@@ -105,6 +105,21 @@ impl Store {
         self.log().at(offset).map(drop)
     }
 
+    /// Sees to it that the next entries go where zeros were written, and not where there is space alone: to write into that
+    /// for the first time is a change of the host's metadata, for which each sync would wait. For those who sync; the names
+    /// lock is held, and there is room.
+    pub fn write_log_ahead(&self) {
+        let state = &self.header().log;
+        let (from, zeroed) = (state.next_offset(), state.zeroed.load(Ordering::Relaxed));
+        if from + ENTRY_BYTES_MAX as u64 > zeroed {
+            let from = from.max(zeroed);
+            let end = state.allocated.load(Ordering::Relaxed).min(from + GROWTH_BYTES_MIN);
+            self.log().write_zeros(from, end.saturating_sub(from));
+            // Once is enough, whatever came of it.
+            state.zeroed.store(end.max(zeroed), Ordering::Relaxed);
+        }
+    }
+
     /// The next checkpoint has its space before a name comes that it will hold.
     fn reserve_spare(&self) -> Result<()> {
         let state = &self.header().log;

@@ -171,6 +171,7 @@ impl Store {
         let file = self.directory().open(LOG, flags).map_err(Refusal::errno)?;
         let stat = rustix::fs::fstat(file.as_fd())?;
         let has = stat.st_blocks.min(stat.st_size / 512).cast_unsigned() * 512;
+        self.header().log.zeroed.store(0, Ordering::Relaxed);
         self.header().log.allocated.store(has / LOG_SEGMENT_BYTES as u64 * LOG_SEGMENT_BYTES as u64, Ordering::Relaxed);
         Ok(())
     }

@@ -12,6 +12,10 @@ const MOUNT_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 /// File systems that live in memory: nothing of them survives a cut of power.
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
+/// ext4 and XFS: their journal keeps changes in order, and a new file's inode and name are one change. So whoever waits for the
+/// file has waited for its name, and for the directory that was made before.
+const NAMES_BEFORE_FILES: [u64; 2] = [0xef53, 0x5846_5342];
+
 /// Where these numbers' hashes start from: from 0 or 1 all hashes are 0.
 const KEY: u64 = 0x5163_7465_702d_686f;
 
@@ -44,7 +48,16 @@ pub fn mount_number(directory: BorrowedFd<'_>) -> u64 {
 
 /// Whether a directory's file system lives in memory.
 pub fn is_in_memory(directory: BorrowedFd<'_>) -> bool {
-    rustix::fs::fstatfs(directory).is_ok_and(|told| IN_MEMORY.contains(&(told.f_type.cast_unsigned() & 0xffff_ffff)))
+    is_one_of(directory, &IN_MEMORY)
+}
+
+/// Whether fsync(2) of a new file in a directory makes its name stable too.
+pub fn syncs_names_with_files(directory: BorrowedFd<'_>) -> bool {
+    is_one_of(directory, &NAMES_BEFORE_FILES)
+}
+
+fn is_one_of(directory: BorrowedFd<'_>, kinds: &[u64]) -> bool {
+    rustix::fs::fstatfs(directory).is_ok_and(|told| kinds.contains(&(told.f_type.cast_unsigned() & 0xffff_ffff)))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::super::record::{HAS_OBJECT, OBJECTS_KNOWN};
 use super::super::store::{SLOT_BYTES, Store};
 use super::super::store_directory::Refusal;
 use super::entry::Logged;
+use super::host;
 use crate::ground::kernel;
 use crate::ground::{Errno, Result};
 use crate::store::Kind;
@@ -62,10 +63,15 @@ impl Store {
 
     fn sync_object_files(&self, node: &OpenNode, are_known: bool) -> Result<()> {
         let files = node.objects().existing(self)?;
-        for (_, file) in &files {
-            rustix::fs::fdatasync(file.as_fd())?;
+        if let [_, _, ..] = files.as_slice() {
+            // All are on their way before one is waited for.
+            files.iter().for_each(|(_, file)| kernel::begin_write_back(file.as_fd(), 0, 0));
         }
         if are_known || !self.header().log.is_on() {
+            return files.iter().try_for_each(|(_, file)| rustix::fs::fdatasync(file.as_fd()));
+        }
+        files.iter().try_for_each(|(_, file)| rustix::fs::fsync(file.as_fd()))?;
+        if host::syncs_names_with_files(self.directory().as_fd()) {
             return Ok(());
         }
         for (target, _) in &files {
@@ -89,6 +95,7 @@ impl Store {
         }
         let _names = self.lock_names()?;
         self.make_log_room(true)?;
+        self.write_log_ahead();
         record.synced.fetch_add(1, Ordering::AcqRel);
         let image = Image::of(record);
         if (image.flags() & HAS_OBJECT != 0) != has_object {

@@ -53,6 +53,8 @@ pub struct LogState {
     pub drained: AtomicU64,
     /// Bytes of those that were not freed yet.
     pub condemned_bytes: AtomicU64,
+    /// Bytes of the log file that were written at least once; less where that is not known.
+    pub zeroed: AtomicU64,
 }
 
 impl LogState {

@@ -19,7 +19,7 @@ use super::OpenError;
 use super::layout;
 use super::store::Store;
 use crate::ground::Errno;
-pub use source::{NameKept, Source};
+pub use source::{NameKept, POSITION_STEP, Source};
 use std::sync::atomic::Ordering;
 
 /// A recovery between its two halves: the tree is not open in the first one.

@@ -17,7 +17,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
 /// Positions are raised by so much beyond all that is known: what was not on stable storage may have had higher ones.
-const POSITION_STEP: u64 = 1 << 40;
+pub const POSITION_STEP: u64 = 1 << 40;
 
 /// A name that something leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use super::super::check::{CheckError, Finding, Severity, Summary, check};
 use super::super::key::{Key, entry_value};
+use super::super::layout::CHECKPOINTS;
 use super::super::store::Store;
 use super::{Fixture, fixture, fixture_with, get, put};
 use crate::ground::Errno;
@@ -199,4 +200,25 @@ fn an_unused_fixture_is_clean() {
     let (summary, _) = run(&path, false);
     assert_eq!((summary.directories, summary.files), (1, 0));
     assert!(summary.is_clean());
+}
+
+#[test]
+fn names_without_a_checkpoint_to_go_back_to_are_taken_from_the_tree() {
+    let mut end = 0;
+    let fixture = broken("is taken as it stands", Severity::Damage, |store, _| {
+        store.sync_all().unwrap();
+        end = store.header().log.end.load(Ordering::Relaxed);
+        for name in CHECKPOINTS {
+            std::fs::write(store.path().join(name), b"lost").unwrap();
+        }
+        store.header().boot.store(1, Ordering::Relaxed);
+    });
+    assert_ne!(end, 0, "on a disk");
+    let root = fixture.container.root();
+    let large = fixture.container.lookup(root, b"large").unwrap();
+    assert_eq!(get(&*fixture.container.open(large).unwrap(), 0, 30_000), vec![9; 20_000]);
+    assert_eq!(fixture.container.lookup(root, b"gone.3"), Err(Errno::NOENT));
+    let store = Store::open(&fixture.directory.path().join("store"), &MountOptions::default()).unwrap();
+    let start = store.header().log.start.load(Ordering::Relaxed);
+    assert!(start > end, "entries of the log that was taken away have no place in the new one: {start}, {end}");
 }

@@ -8,7 +8,7 @@ use common::process::{self, Outcome};
 use common::world::{Pair, World};
 use std::time::Duration;
 
-/// The number.
+/// Some hundred thousand rounds of the quick threads, and some hundred of those that start programs.
 const SECONDS: u64 = 120;
 
 /// What is left to a program beyond its time: to notice that a thread stands still, on a busy machine.

@@ -116,10 +116,10 @@ pub unsafe fn before_clone(call: &Call) -> Verdict {
     }
     // A child that has the descriptors themselves, and not a copy of them, is made as it is.
     let is_copy = flags & (libc::CLONE_VM | libc::CLONE_FILES) as u64 == 0 && stack == 0;
-    // In libc's fork, after the prepare handlers, the thread has libc's locks, malloc's too: nothing may be done here that
-    // waits for a thread that may want one.
-    let is_past_handlers = !guard::holds_signals();
-    if is_past_handlers {
+    // In libc's fork the prepare handler has done all of this, and the thread has libc's locks by now, malloc's too: nothing
+    // may be done here that waits for a thread that may want one.
+    let is_unprepared = !guard::holds_signals();
+    if is_unprepared {
         mount::connect_wanted();
         handover::share(match flags & libc::CLONE_VM as u64 {
             0 => Shown::Nothing,
@@ -132,12 +132,17 @@ pub unsafe fn before_clone(call: &Call) -> Verdict {
     if flags & libc::CLONE_VM as u64 != 0 {
         mount::stand_by();
     }
-    if flags & libc::CLONE_VM as u64 != 0 || is_past_handlers {
+    if flags & libc::CLONE_VM as u64 != 0 || is_unprepared {
         // The next call asks which of the two it is in.
         guard::set_vfork_window(true);
     }
     if !is_copy {
         return Verdict::Pass;
+    }
+    if is_unprepared {
+        // No handler of libc's comes to bring the engines to rest.
+        guard::hold_signals();
+        mount::before_fork();
     }
     let still = Standstill::begin();
     // SAFETY: by the caller's word; the child comes back here too, on its own copy of this stack.
@@ -147,6 +152,12 @@ pub unsafe fn before_clone(call: &Call) -> Verdict {
         change::go_on_in_child();
     }
     drop(still);
+    if is_unprepared {
+        if result != 0 {
+            mount::after_fork_in_parent();
+        }
+        guard::release_signals();
+    }
     Verdict::Done(result)
 }
 

@@ -84,7 +84,7 @@ fn become_new_process() {
     }
     internal::after_fork_in_child();
     table::after_fork_in_child(snapshot);
-    handover::after_fork_in_child(snapshot);
+    handover::after_fork_in_child();
     mount::after_fork_in_child();
     report::start_again();
 }
@@ -300,6 +300,11 @@ pub unsafe fn change_credentials(call: &Call) -> Verdict {
 /// `setrlimit`, `prlimit64`: what a file may grow to is read again.
 pub unsafe fn change_limits(call: &Call) -> Verdict {
     let is_guest = process::is_guest();
+    let [first, second, third, ..] = call.arguments;
+    let (resource, new) = if call.number as i64 == libc::SYS_setrlimit { (first, second) } else { (second, third) };
+    if !is_guest && resource == u64::from(libc::RLIMIT_FSIZE) && new != 0 {
+        handover::before_limit();
+    }
     let limiting = Limiting::begin();
     // SAFETY: by the caller's word.
     let result = unsafe { kernel(call) };

@@ -4,7 +4,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0 | [`Header`] |
-//! | 4096 | the live part of each place: cursor and status flags |
+//! | 64 | the live part of each place: cursor and status flags |
 //! | after these | a [`Page`] for each place: what it takes to open the description anew |
 //!
 //! A description moves its live part to a place before the first fork after it was opened, which costs no system call.
@@ -25,17 +25,24 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// Places of one memfd. Only what is used costs memory.
-pub const PLACES_COUNT: u32 = 4096;
+/// Bytes of a memfd: room for some thousand places, of which only those that are used cost memory. Where the process may
+/// not make files that long, a shorter one serves as well.
+const LENGTHS: [usize; 3] = [4 << 20, 64 << 10, 4 << 10];
 
-const LIVE_AT: usize = 4096;
-const PAGES_AT: usize = LIVE_AT + PLACES_COUNT as usize * size_of::<Shared>();
+const LIVE_AT: usize = 64;
 
-/// Bytes of a memfd; by its length, too, a new program knows one.
-pub const ARENA_BYTES: usize = (PAGES_AT + PLACES_COUNT as usize * size_of::<Page>()).next_multiple_of(4096);
+/// The most places that a memfd has.
+const PLACES_COUNT_MAX: u32 = places_of(LENGTHS[0]);
+
+const _: () = assert!(size_of::<Header>() <= LIVE_AT && places_of(LENGTHS[2]) > 0);
+
+/// How many places there are in so many bytes.
+const fn places_of(bytes: usize) -> u32 {
+    ((bytes - LIVE_AT) / (size_of::<Shared>() + size_of::<Page>())) as u32
+}
 
 /// "sidestep", and the layout's version: memory of another version is not understood and not touched.
-const MAGIC: u64 = u64::from_le_bytes(*b"sidestp4");
+const MAGIC: u64 = u64::from_le_bytes(*b"sidestp5");
 
 /// An access mode of open(2) that gives neither right: read(2) and write(2) answer `EBADF`, lseek(2) does not.
 const NEITHER: OFlags = OFlags::from_bits_retain(3);
@@ -56,15 +63,16 @@ pub struct ViewedPlace {
 #[repr(C)]
 struct Header {
     magic: u64,
+    /// The places that the processes which have the memfd have given away.
+    used: AtomicU32,
 }
 
 /// A memfd, mapped.
 pub struct Arena {
     memory: Parked,
     start: NonNull<u8>,
+    bytes: usize,
     inode: u64,
-    /// The places that this process has given away; of another process's memfd, all.
-    used: AtomicU32,
 }
 
 // SAFETY: the live parts are atomics, and a page is written once, before anybody else is told of it.
@@ -75,40 +83,43 @@ unsafe impl Sync for Arena {}
 /// Where this process's descriptions move to; from `Arc::into_raw`, or null.
 static CURRENT: AtomicPtr<Arena> = AtomicPtr::new(std::ptr::null_mut());
 
-/// In a fork child, whose parent goes on giving places away.
-pub fn after_fork_in_child() {
-    let inherited = CURRENT.swap(std::ptr::null_mut(), Ordering::AcqRel);
-    if !inherited.is_null() {
-        // SAFETY: from `take_place`.
-        drop(unsafe { Arc::from_raw(inherited) });
+/// A place of a description's own. One thread at a time asks. A fork child goes on in its parent's memfd: a limit on file
+/// sizes that was set meanwhile may forbid another one.
+///
+/// # Errors
+/// `EMFILE`, `ENFILE`, `ENOMEM`, `EFBIG`.
+pub fn take_place() -> Result<(Arc<Arena>, u32)> {
+    if let Some(arena) = current()
+        && let Some(place) = arena.take()
+    {
+        return Ok((arena, place));
+    }
+    let arena = Arena::make()?;
+    let place = arena.take().ok_or(Errno::NOMEM)?;
+    let before = CURRENT.swap(Arc::into_raw(arena.clone()).cast_mut(), Ordering::AcqRel);
+    if !before.is_null() {
+        // SAFETY: from here, and nobody else changes it meanwhile.
+        drop(unsafe { Arc::from_raw(before) });
+    }
+    Ok((arena, place))
+}
+
+/// Makes a memfd, unless there is one, while file sizes are not limited yet. One thread at a time asks.
+pub fn prepare() {
+    if current().is_none()
+        && let Ok(arena) = Arena::make()
+    {
+        CURRENT.store(Arc::into_raw(arena).cast_mut(), Ordering::Release);
     }
 }
 
-/// A place of this process's own. One thread at a time asks.
-///
-/// # Errors
-/// `EMFILE`, `ENFILE`, `ENOMEM`.
-pub fn take_place() -> Result<(Arc<Arena>, u32)> {
+fn current() -> Option<Arc<Arena>> {
     let current = CURRENT.load(Ordering::Acquire);
-    if !current.is_null() {
-        // SAFETY: from below, and nobody else changes it meanwhile.
-        let arena = unsafe {
-            Arc::increment_strong_count(current);
-            Arc::from_raw(current)
-        };
-        let place = arena.used.fetch_add(1, Ordering::AcqRel);
-        if place < PLACES_COUNT {
-            return Ok((arena, place));
-        }
-    }
-    let arena = Arena::make()?;
-    arena.used.store(1, Ordering::Release);
-    let before = CURRENT.swap(Arc::into_raw(arena.clone()).cast_mut(), Ordering::AcqRel);
-    if !before.is_null() {
-        // SAFETY: as above.
-        drop(unsafe { Arc::from_raw(before) });
-    }
-    Ok((arena, 0))
+    // SAFETY: from `Arc::into_raw`; nobody else changes it meanwhile.
+    (!current.is_null()).then(|| unsafe {
+        Arc::increment_strong_count(current);
+        Arc::from_raw(current)
+    })
 }
 
 impl Arena {
@@ -118,8 +129,10 @@ impl Arena {
     /// `EMFILE`, `ENFILE`, `ENOMEM`.
     pub fn make() -> Result<Arc<Self>> {
         let memory = placeholder::memory()?;
-        file_size_limit::without(|| rustix::fs::ftruncate(&memory, ARENA_BYTES as u64))?;
-        let arena = Self::map(memory, 0)?;
+        let lengthen =
+            |bytes: usize| file_size_limit::without(|| rustix::fs::ftruncate(&memory, bytes as u64)).map(|()| bytes);
+        let made = LENGTHS.into_iter().map(lengthen).find(|made| *made != Err(Errno::FBIG));
+        let arena = Self::map(memory, made.unwrap_or(Err(Errno::FBIG))?)?;
         // SAFETY: mapped just now, and nobody else has it.
         unsafe { arena.start.cast::<Header>().as_mut().magic = MAGIC };
         Ok(Arc::new(arena))
@@ -132,10 +145,8 @@ impl Arena {
     pub fn of_view(view: BorrowedFd<'_>) -> Result<Arc<Self>> {
         let memory = Parked::open(CWD, descriptor_link(view)?.as_c_str(), OFlags::RDWR, Mode::empty())?;
         // Reading a mapping of a shorter file would be a SIGBUS.
-        if rustix::fs::fstat(&memory)?.st_size != ARENA_BYTES as i64 {
-            return Err(Errno::BADF);
-        }
-        let arena = Self::map(memory, PLACES_COUNT)?;
+        let length = rustix::fs::fstat(&memory)?.st_size as usize;
+        let arena = Self::map(memory, LENGTHS.into_iter().find(|bytes| *bytes == length).ok_or(Errno::BADF)?)?;
         // SAFETY: mapped just now.
         if unsafe { arena.start.cast::<Header>().as_ref().magic } != MAGIC {
             return Err(Errno::BADF);
@@ -143,15 +154,26 @@ impl Arena {
         Ok(Arc::new(arena))
     }
 
-    fn map(memory: Parked, used: u32) -> Result<Self> {
+    /// A place that nobody has; `None` when all are given away, or the count is not what processes of ours make of it.
+    fn take(&self) -> Option<u32> {
+        // SAFETY: the mapping's begin; other processes change the count only.
+        let used = unsafe { &(*self.start.cast::<Header>().as_ptr()).used };
+        used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < self.places()).then(|| count + 1)).ok()
+    }
+
+    fn places(&self) -> u32 {
+        places_of(self.bytes)
+    }
+
+    fn map(memory: Parked, bytes: usize) -> Result<Self> {
         let inode = rustix::fs::fstat(&memory)?.st_ino;
-        // SAFETY: a new mapping of a memfd of ARENA_BYTES, wherever the kernel likes.
+        // SAFETY: a new mapping of a memfd of that length, wherever the kernel likes.
         let start = unsafe {
             let protection = ProtFlags::READ | ProtFlags::WRITE;
-            mmap(std::ptr::null_mut(), ARENA_BYTES, protection, MapFlags::SHARED, &memory, 0)?
+            mmap(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED, &memory, 0)?
         };
         let start = NonNull::new(start.cast()).ok_or(Errno::NOMEM)?;
-        Ok(Self { memory, start, inode, used: AtomicU32::new(used) })
+        Ok(Self { memory, start, bytes, inode })
     }
 
     /// What tells it from others, in a view's position.
@@ -172,13 +194,14 @@ impl Arena {
     /// The live part of a place.
     pub fn shared(&self, place: u32) -> NonNull<Shared> {
         // SAFETY: inside the mapping for every place there is.
-        unsafe { self.start.add(LIVE_AT).cast::<Shared>().add(place.min(PLACES_COUNT - 1) as usize) }
+        unsafe { self.start.add(LIVE_AT).cast::<Shared>().add(place.min(self.places() - 1) as usize) }
     }
 
     /// The page of a place.
     pub fn page(&self, place: u32) -> *mut Page {
+        let pages_at = LIVE_AT + self.places() as usize * size_of::<Shared>();
         // SAFETY: as above.
-        unsafe { self.start.add(PAGES_AT).cast::<Page>().add(place.min(PLACES_COUNT - 1) as usize) }.as_ptr()
+        unsafe { self.start.add(pages_at).cast::<Page>().add(place.min(self.places() - 1) as usize) }.as_ptr()
     }
 
     /// A view of a place.
@@ -196,7 +219,7 @@ impl Arena {
 impl Drop for Arena {
     fn drop(&mut self) {
         // SAFETY: mapped by `map`, and nobody has a pointer into it any more.
-        let _ = unsafe { munmap(self.start.as_ptr().cast(), ARENA_BYTES) };
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.bytes) };
     }
 }
 
@@ -212,7 +235,7 @@ pub fn place_of(number: i32) -> Option<ViewedPlace> {
         return None;
     }
     let position = rustix::fs::tell(borrowed(number)).ok()?;
-    let index = (position as u32).checked_sub(1).filter(|index| *index < PLACES_COUNT)?;
+    let index = (position as u32).checked_sub(1).filter(|index| *index < PLACES_COUNT_MAX)?;
     Some(ViewedPlace { tag: position >> TAG_SHIFT, index })
 }
 
@@ -241,9 +264,18 @@ mod tests {
     }
 
     #[test]
+    fn each_place_is_given_away_once_whoever_has_the_memfd() {
+        let arena = Arena::make().unwrap();
+        let other = Arena::of_view(arena.view(0).unwrap().as_fd()).unwrap();
+        assert_eq!([arena.take(), other.take(), arena.take()], [Some(0), Some(1), Some(2)]);
+        assert_eq!(std::iter::from_fn(|| other.take()).count(), PLACES_COUNT_MAX as usize - 3);
+        assert_eq!(arena.take(), None);
+    }
+
+    #[test]
     fn nothing_else_is_a_view() {
         let file = tempfile::tempfile().unwrap();
-        file.set_len(ARENA_BYTES as u64).unwrap();
+        file.set_len(LENGTHS[0] as u64).unwrap();
         assert_eq!(place_of(file.as_raw_fd()), None);
         assert_eq!(place_of(-1), None);
         assert!(Arena::of_view(file.as_fd()).is_err());

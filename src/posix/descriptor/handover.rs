@@ -14,7 +14,7 @@ use super::inherited;
 use super::placeholder::{self, borrowed};
 use super::slots::{self, Held};
 use super::{page, table};
-use crate::ground::change::{Change, Snapshot, Standstill};
+use crate::ground::change::{Change, Standstill};
 use crate::ground::guard::Quiet;
 use crate::ground::kernel::{self, Parked};
 use crate::ground::{Errno, Result, parked};
@@ -58,12 +58,15 @@ impl Drop for Busy {
     }
 }
 
-/// A fork child does not inherit another thread's hand-over, and moves its own descriptions to memory of its own.
-pub fn after_fork_in_child(snapshot: Snapshot) {
+/// A fork child does not inherit another thread's hand-over.
+pub fn after_fork_in_child() {
     BUSY.store(false, Ordering::Release);
-    if snapshot != Snapshot::Unknown {
-        arena::after_fork_in_child();
-    }
+}
+
+/// Before file sizes are limited: what a hand-over needs has a size.
+pub fn before_limit() {
+    let _busy = Busy::enter();
+    arena::prepare();
 }
 
 /// What is shown to a new program before the process is made that becomes it.

@@ -8,18 +8,18 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-// Nine words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
-// begun something, what is known of its signal mask, the mask before the guards, two for `change`, and a mask that is kept
-// with whether it is. In assembly, because stable Rust can't ask for the initial-exec model, and `__tls_get_addr` costs
-// more than the rest of a door.
+// Ten words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
+// begun something, what is known of its signal mask, the mask before the guards, two for `change`, a mask that is kept with
+// whether it is, and the state of cancellation that libc tells. In assembly, because stable Rust can't ask for the
+// initial-exec model, and `__tls_get_addr` costs more than the rest of a door.
 std::arch::global_asm!(
     ".pushsection .tbss.sidestep_thread, \"awT\", @nobits",
     ".balign 8",
     ".hidden sidestep_thread_words",
     ".globl sidestep_thread_words",
     ".type sidestep_thread_words, @object",
-    ".size sidestep_thread_words, 72",
-    "sidestep_thread_words: .zero 72",
+    ".size sidestep_thread_words, 80",
+    "sidestep_thread_words: .zero 80",
     ".popsection",
 );
 
@@ -268,10 +268,15 @@ impl Drop for Quiet {
 
 /// Allows or keeps off cancellation of this thread; returns what was before.
 fn set_cancellation(state: c_int) -> c_int {
-    let mut previous = PTHREAD_CANCEL_DISABLE;
-    // SAFETY: writes the state before to a live word.
-    unsafe { pthread_setcancelstate(state, &raw mut previous) };
-    previous
+    // Not on the stack: one of the library's own is used by one thread after another, which a search for data races that
+    // sees libc's function write, and not how the stack was handed on, takes for a race.
+    // SAFETY: writes the state before to a word of this thread's own.
+    unsafe {
+        let previous = thread_words().add(9).cast::<c_int>();
+        previous.write(PTHREAD_CANCEL_DISABLE);
+        pthread_setcancelstate(state, previous);
+        previous.read()
+    }
 }
 
 const SIG_BLOCK: usize = 0;

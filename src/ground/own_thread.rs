@@ -45,6 +45,10 @@ pub fn make(work: Work) -> bool {
         if is_last {
             // libc's `exit` is about to run here what the program left to be done at its end: as in its last thread.
             guard::set_signal_mask(mask);
+        } else {
+            // The guard has put back the mask of whoever made the thread, in which all is blocked. Until libc has noted
+            // that this thread ends, a `setuid` of the program waits for its answer.
+            guard::allow_libc_signals();
         }
     });
     if made.is_err() {

@@ -205,9 +205,9 @@ impl Container for CachedContainer {
         self.remote.is_read_only()
     }
 
-    fn after_fork_in_child(&self) {
-        self.remote.after_fork_in_child();
-        self.shared.after_fork_in_child();
+    fn after_fork_in_child(&self) -> Result<()> {
+        self.remote.after_fork_in_child()?;
+        self.shared.after_fork_in_child()
     }
 
     fn leave(&self) {

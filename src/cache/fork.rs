@@ -2,16 +2,16 @@
 //!
 //! Before, the forking thread takes the lock of every file, with nothing under way in any of them, and keeps all of
 //! them until it is told that the fork is over. Where that takes too long (a store that does not answer) it goes on
-//! without; the child then finds a lock that belongs to nobody, and begins with an empty cache for that file.
+//! without; the child then finds a lock that belongs to nobody, and begins with an empty cache for that file. Where it
+//! finds the list of the files so, it can't use the container.
 #![allow(unsafe_code)]
 
 use super::container::Shared;
 use super::file::{CachedFile, State};
 use super::flusher;
 use super::frame;
-use super::registry::Registry;
 use crate::ground::guard::Quiet;
-use crate::ground::{Errno, Result, kernel};
+use crate::ground::{Errno, Result, kernel, threads};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -21,15 +21,6 @@ const REST_TIME: Duration = Duration::from_secs(5);
 
 /// Between two looks at a lock or a call that has to end first, in microseconds: about a message's time.
 const NAP_MICROSECONDS: u32 = 30;
-
-thread_local! {
-    static HERE: u8 = const { 0 };
-}
-
-/// A number for this thread, the same in its fork child; never 0.
-fn this_thread() -> usize {
-    HERE.try_with(|here| std::ptr::from_ref(here) as usize).unwrap_or(1)
-}
 
 impl Shared {
     /// Whether a thread has prepared for a fork that is not over.
@@ -50,7 +41,7 @@ impl Shared {
     fn await_fork_slowly(&self) -> Result<()> {
         let start = Instant::now();
         while self.is_forking() {
-            if self.forker.load(Ordering::Acquire) == this_thread() || start.elapsed() > self.patience {
+            if self.forker.load(Ordering::Acquire) == threads::here() || start.elapsed() > self.patience {
                 return Err(Errno::IO);
             }
             kernel::sleep(NAP_MICROSECONDS);
@@ -61,14 +52,17 @@ impl Shared {
     /// Brings everything to rest. A second call before the fork is over does nothing.
     pub(super) fn before_fork(&self) {
         let start = Instant::now();
-        while let Err(other) = self.forker.compare_exchange(0, this_thread(), Ordering::AcqRel, Ordering::Acquire) {
-            if other == this_thread() || start.elapsed() > REST_TIME {
+        while let Err(other) = self.forker.compare_exchange(0, threads::here(), Ordering::AcqRel, Ordering::Acquire) {
+            if other == threads::here() || start.elapsed() > REST_TIME {
                 return;
             }
             kernel::sleep(NAP_MICROSECONDS);
         }
         let quiet = Quiet::enter();
-        let Some(registry) = self.registry.lock_within(&quiet, REST_TIME) else { return };
+        let Some(registry) = self.registry.lock_within(&quiet, REST_TIME) else {
+            self.forker.store(0, Ordering::Release);
+            return;
+        };
         let mut held = self.held.lock(&quiet);
         held.clear();
         for file in registry.files.values() {
@@ -90,7 +84,7 @@ impl Shared {
     }
 
     pub(super) fn after_fork_in_parent(&self) {
-        if self.forker.load(Ordering::Acquire) != this_thread() {
+        if self.forker.load(Ordering::Acquire) != threads::here() {
             return;
         }
         self.let_go();
@@ -106,28 +100,26 @@ impl Shared {
         }
     }
 
-    pub(super) fn after_fork_in_child(&self) {
+    /// # Errors
+    /// `EIO` where the list of the files was being changed when this process was made: nobody knows in which state those
+    /// are that can't be found by it.
+    pub(super) fn after_fork_in_child(&self) -> Result<()> {
         frame::after_fork_in_child();
         flusher::after_fork_in_child();
         self.is_watched.store(false, Ordering::Release);
-        let was_prepared = self.forker.load(Ordering::Acquire) == this_thread();
+        let was_prepared = self.forker.load(Ordering::Acquire) == threads::here();
         if was_prepared {
             self.let_go();
             self.release_registry();
-        } else {
-            if self.held.is_held() {
-                // SAFETY: one thread is left, and it is here.
-                unsafe { self.held.start_again(Vec::new()) };
-            }
-            if self.registry.is_held() {
-                // SAFETY: as above.
-                unsafe { self.registry.start_again(Registry::default()) };
-            }
         }
         self.forker.store(0, Ordering::Release);
-        for file in self.all_files().unwrap_or_default() {
+        if self.held.is_held() || self.registry.is_held() {
+            return Err(Errno::IO);
+        }
+        for file in self.all_files().ok_or(Errno::IO)? {
             file.start_in_child();
         }
+        Ok(())
     }
 }
 

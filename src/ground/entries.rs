@@ -23,8 +23,11 @@ pub const ENDING: u32 = u32::MAX - 2;
 /// The entry of a number that is set aside for a file that is being opened: for the application it is not open yet.
 pub const RESERVED: u32 = u32::MAX - 3;
 
+/// The entry of a descriptor whose engine can't be used in this fork child: its calls are `EIO` until it is closed.
+pub const LOST: u32 = u32::MAX - 4;
+
 /// Entries from here on are not a description's.
-pub const SPECIAL_MIN: u32 = RESERVED;
+pub const SPECIAL_MIN: u32 = LOST;
 
 /// How many numbers the table has: 0 until it is there, so that the doors need no other test. Numbers from here on are
 /// never ours.

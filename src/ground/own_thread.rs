@@ -10,6 +10,7 @@
 
 use super::guard::{self, Quiet};
 use super::kernel;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Enough for libraries that go through several others.
@@ -27,6 +28,15 @@ const LOOK_MICROSECONDS: u32 = 500;
 /// Looks: a thread that has begun to end is gone within some microseconds, but for a busy machine.
 const LOOKS_COUNT: u32 = 20;
 
+thread_local! {
+    static IS_OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is one of ours.
+pub fn is_own() -> bool {
+    IS_OWN.try_with(Cell::get).unwrap_or(false)
+}
+
 /// What a thread does; true if it ends because the program's have.
 pub type Work = fn(&Quiet) -> bool;
 
@@ -36,6 +46,7 @@ pub fn make(work: Work) -> bool {
     let mask = guard::mask_before();
     COUNT.fetch_add(1, Ordering::AcqRel);
     let made = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+        IS_OWN.set(true);
         let is_last = {
             let quiet = Quiet::enter();
             guard::allow_libc_signals();

@@ -7,6 +7,15 @@
 
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
+thread_local! {
+    static HERE: u8 = const { 0 };
+}
+
+/// A number for this thread, the same in its fork child; never 0.
+pub fn here() -> usize {
+    HERE.try_with(|here| std::ptr::from_ref(here) as usize).unwrap_or(1)
+}
+
 /// libc's `__libc_single_threaded` (glibc 2.32): null until somebody found it.
 static WORD: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 

@@ -1,6 +1,6 @@
 //! The mounts of this process: prefixes, and the containers behind them, connected on first touch.
 
-use super::descriptor::placeholder;
+use super::descriptor::{placeholder, table};
 use super::{process, turn, working_directory};
 use crate::cache::{self, CachedContainer};
 use crate::ground::guard::Quiet;
@@ -34,6 +34,8 @@ pub struct Mount {
     is_wanted: AtomicBool,
     guest: AtomicPtr<Connected>,
     guest_id: AtomicU32,
+    /// Whether this is a fork child in which the container can't be used: for good.
+    is_lost: AtomicBool,
 }
 
 /// A container, and what is asked of it so often that it is kept.
@@ -84,6 +86,7 @@ pub fn start(configurations: Vec<Configuration>) {
             is_wanted: AtomicBool::new(false),
             guest: AtomicPtr::default(),
             guest_id: AtomicU32::new(0),
+            is_lost: AtomicBool::new(false),
         })
         .collect();
     IS_ANY_ON_HOST.store(mounts.iter().any(|mount| mount.is_on_host), Ordering::Relaxed);
@@ -151,6 +154,9 @@ impl Mount {
 
     #[cold]
     fn connect_first(&'static self) -> Result<&'static Connected> {
+        if self.is_lost.load(Ordering::Acquire) {
+            return Err(Errno::IO);
+        }
         if process::is_guest() {
             return self.connect_as_guest();
         }
@@ -229,6 +235,19 @@ impl Mount {
         };
         let id = container.capacity().map_or(0, |capacity| capacity.id);
         Ok(Box::leak(Box::new(Connected { container, id, device: id & 0xffff_ffff })))
+    }
+
+    /// Nobody here uses the container again.
+    fn lose(&self) {
+        self.is_lost.store(true, Ordering::Release);
+        self.container.store(std::ptr::null_mut(), Ordering::Release);
+        table::lose(self);
+        self.refuse(
+            Errno::IO,
+            "this process was made while other threads were inside the DAOS client, by a clone() that is not libc's fork, or \
+             past the time that a fork waits for servers: what they left can't be used, and all files there are EIO in \
+             this process; use fork() or posix_spawn()",
+        );
     }
 
     fn refuse(&self, errno: Errno, why: &str) -> Errno {
@@ -310,8 +329,10 @@ pub fn after_fork_in_child() {
     standby::after_fork_in_child();
     for mount in all() {
         mount.connecting.store(0, Ordering::Release);
-        if let Some(connected) = mount.connected() {
-            connected.container.after_fork_in_child();
+        if let Some(connected) = mount.connected()
+            && connected.container.after_fork_in_child().is_err()
+        {
+            mount.lose();
         }
     }
 }

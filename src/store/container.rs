@@ -166,7 +166,11 @@ pub trait Container: Send + Sync {
 
     /// This is a fork child that inherited the container: what must not be shared with the parent is made anew when
     /// it is next needed.
-    fn after_fork_in_child(&self);
+    ///
+    /// # Errors
+    /// `EIO` where it can't be used here: threads of the parent that this process does not have were at work in it, and
+    /// nobody knows what they left.
+    fn after_fork_in_child(&self) -> Result<()>;
 
     /// What a directory's stand-in as a working directory is called on the host: it tells the container and the
     /// directory, in at most 128 bytes without a slash, and leads back through [`Container::directory_of_stand_in`].

@@ -151,10 +151,11 @@ fn work(
 
 /// In a child: what the parent left it is usable, and nothing of the parent's is stored twice.
 fn in_child(cached: &CachedContainer, object: &dyn ArrayObject, file: &StoredFile) -> bool {
-    cached.after_fork_in_child();
+    let is_ours = cached.after_fork_in_child() == Ok(());
     let mut room = [0; 6];
     let read = |offset: u64, room: &mut [u8]| object.read_at(offset, &[Segment::of_slice_mut(room)]).is_ok();
-    read(0, &mut room)
+    is_ours
+        && read(0, &mut room)
         && room == *b"before"
         && read(1 << 20, &mut room)
         && object.write_at(6, &[Segment::of_slice(b" child")]) == Ok(6)

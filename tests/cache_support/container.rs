@@ -103,7 +103,9 @@ impl Container for MemoryContainer {
         false
     }
 
-    fn after_fork_in_child(&self) {}
+    fn after_fork_in_child(&self) -> Result<()> {
+        Ok(())
+    }
 
     fn stand_in_name(&self, _: NodeId) -> Result<String> {
         Err(Errno::NOENT)

@@ -11,8 +11,8 @@ fn in_child(container: &dyn Container, child: impl FnOnce() -> bool) -> rustix::
     // SAFETY: the child calls the engine, which is made for that, and leaves without running anybody's handlers.
     let id = unsafe { libc::fork() };
     if id == 0 {
-        container.after_fork_in_child();
-        let is_well = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(false);
+        let is_ours = container.after_fork_in_child().is_ok();
+        let is_well = is_ours && std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(false);
         // SAFETY: ends the child.
         unsafe { libc::_exit(i32::from(!is_well)) };
     }

@@ -61,31 +61,44 @@ CASE(pipe_read_restart) { on_pipe(SA_RESTART); }
 
 CASE(pipe_read_no_restart) { on_pipe(0); }
 
+// The handler's own, made before it runs: it may interrupt `p` between the making of a path and its use.
+static const char *handler_paths[2];
+static long tick_us;
+
+// One tick, the next begins when it was handled: however slow the calls of a handler are, what it interrupts goes on.
+static void one_tick(void) {
+    struct itimerval once = {{0, 0}, {0, tick_us}};
+    MUST(setitimer(ITIMER_REAL, &once, NULL));
+}
+
 static void write_in_handler(int signal) {
     (void)signal;
     int error = errno;
     ssize_t answer = write(handler_fd, "0123456789abcdef", 16);
     if (answer == 16) handler_bytes += answer; else handler_errors++;
-    int other = open(p("opened-in-handler"), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    int other = open(handler_paths[0], O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (other < 0 || write(other, "h", 1) != 1 || close(other) != 0) handler_errors++;
     char buffer[8];
     if (pread(handler_fd, buffer, 8, 0) != 8) handler_errors++;
     struct stat st;
-    if (fstat(handler_fd, &st) != 0 || stat(p("f"), &st) != 0) handler_errors++;
+    if (fstat(handler_fd, &st) != 0 || stat(handler_paths[1], &st) != 0) handler_errors++;
     handled++;
+    if (tick_us) one_tick();
     errno = error;
 }
 
-/* Ticks while a handler works that makes `write_in_handler`'s calls. Behind a network these take longer than a fast
- * tick's time, and then nothing but the handler would ever run: the tick leaves four times what it takes. */
 static void ticking_with_writes(long every_us) {
-    struct timespec before, after;
-    clock_gettime(CLOCK_MONOTONIC, &before);
-    for (int i = 0; i < 20; i++) write_in_handler(SIGALRM);
-    clock_gettime(CLOCK_MONOTONIC, &after);
-    long took_us = (after.tv_sec - before.tv_sec) * 1000000 + (after.tv_nsec - before.tv_nsec) / 1000;
-    long least_us = 4 * took_us / 20;
-    ticking(every_us > least_us ? every_us : least_us);
+    static char paths[2][PATH_MAX];
+    snprintf(paths[0], sizeof paths[0], "%s", p("opened-in-handler"));
+    snprintf(paths[1], sizeof paths[1], "%s", p("f"));
+    handler_paths[0] = paths[0], handler_paths[1] = paths[1];
+    tick_us = every_us;
+    one_tick();
+}
+
+static void end_of_ticking(void) {
+    tick_us = 0;
+    ticking(0);
 }
 
 CASE(handler_writes_during_read) {
@@ -106,7 +119,7 @@ CASE(handler_writes_during_read) {
             hash = now;
         }
     }
-    ticking(0);
+    end_of_ticking();
     struct stat st;
     MUST(stat(p("log"), &st));
     say("failed %d, different %d, handler errors %ld, enough %d", failed, different, handler_errors, handled >= 100);
@@ -131,7 +144,7 @@ CASE(handler_writes_to_the_same_file) {
         if (answer > 0) written += answer; else failed++;
         if (i % 100 == 99) failed += pread(fd, block, 3000, 0) != 3000;
     }
-    ticking(0);
+    end_of_ticking();
     struct stat st;
     MUST(fstat(fd, &st));
     say("failed %d, handler errors %ld, whole %d", failed, handler_errors,
@@ -154,7 +167,7 @@ CASE(handler_during_names) {
         failed += fd < 0 || dup2(fd, 200) != 200 || close(200) != 0 || close(fd) != 0;
         failed += rename(p("d/g"), p("g")) != 0 || unlink(p("g")) != 0 || rmdir(p("d")) != 0;
     }
-    ticking(0);
+    end_of_ticking();
     say("failed %d, handler errors %ld", failed, handler_errors);
     MUST(unlink(p("log")));
     MUST(unlink(p("opened-in-handler")));

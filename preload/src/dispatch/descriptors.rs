@@ -63,6 +63,7 @@ fn dup_from(number: i32, minimum: i32, close_on_exec: bool) -> Verdict {
         Lookup::Ours(held) => duplicated(duplicate::duplicate(number, held, minimum, close_on_exec)),
         Lookup::NotOurs => Verdict::Pass,
         Lookup::Parked => Verdict::of::<i64>(Err(Errno::BADF)),
+        Lookup::Lost => Verdict::of::<i64>(Err(Errno::IO)),
     }
 }
 

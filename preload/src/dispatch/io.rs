@@ -27,6 +27,7 @@ pub fn on_descriptor(argument: u64, class: Class, operation: impl FnOnce(&Held) 
         Lookup::NotOurs => Verdict::Pass,
         // A library under us works on its own; to the application the number is closed.
         Lookup::Parked => Verdict::of::<i64>(Err(Errno::BADF)),
+        Lookup::Lost => Verdict::of::<i64>(Err(Errno::IO)),
     }
 }
 

@@ -1,11 +1,12 @@
 //! From a descriptor number to its open file description.
 
-use super::entries::{self, ENDING, INHERITED, NOT_OURS, PARKED, RESERVED, SPECIAL_MIN, entry};
+use super::entries::{self, ENDING, INHERITED, LOST, NOT_OURS, PARKED, RESERVED, SPECIAL_MIN, entry};
 use super::slots::{self, Held};
 use super::{handover, inherited, placeholder};
 use crate::ground::change::{Change, Snapshot};
 use crate::ground::{Errno, Result, guard, kernel};
 use crate::posix::description::Description;
+use crate::posix::mount::Mount;
 use crate::posix::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,6 +16,8 @@ pub enum Lookup {
     NotOurs,
     /// The library's own: closed, as far as the application knows.
     Parked,
+    /// Ours, and out of this fork child's reach: `EIO`.
+    Lost,
     /// A description of ours.
     Ours(Held),
 }
@@ -53,6 +56,9 @@ fn unusual(descriptor: i32) -> Lookup {
     if word == PARKED {
         return Lookup::Parked;
     }
+    if word == LOST {
+        return Lookup::Lost;
+    }
     if word == NOT_OURS || word == RESERVED {
         return Lookup::NotOurs;
     }
@@ -85,13 +91,15 @@ const END_MICROSECONDS_MAX: u32 = 100_000;
 /// The description behind a descriptor that the door found to be ours.
 ///
 /// # Errors
-/// `EBADF` for one that the library keeps for itself. `None`: not ours after all.
+/// `EBADF` for one that the library keeps for itself, `EIO` for one that is lost to this fork child. `None`: not ours
+/// after all.
 #[inline(always)]
 pub fn get(descriptor: i32) -> Result<Option<Held>> {
     match look_up(descriptor) {
         Lookup::Ours(held) => Ok(Some(held)),
         Lookup::NotOurs => Ok(None),
         Lookup::Parked => Err(Errno::BADF),
+        Lookup::Lost => Err(Errno::IO),
     }
 }
 
@@ -232,6 +240,19 @@ pub fn after_fork_in_child(snapshot: Snapshot) {
             }
         }
         _ => {}
+    });
+}
+
+/// In a fork child: the descriptors of a mount whose engine can't be used here. Their descriptions stay as they are: nobody
+/// knows what state other threads of the parent had them in.
+pub fn lose(mount: &Mount) {
+    each_set(0, sweep_end(), |descriptor, word| {
+        let held = if word < SPECIAL_MIN { slots::hold(word) } else { None };
+        if held.is_some_and(|held| std::ptr::eq(std::mem::ManuallyDrop::new(held).mount, mount))
+            && let Some(entry) = entry(descriptor)
+        {
+            entry.store(LOST, Ordering::Release);
+        }
     });
 }
 

@@ -34,7 +34,7 @@ pub fn close(descriptor: i32) -> Result<Closed> {
     }
     let held = match table::look_up(descriptor) {
         Lookup::Ours(held) => Some(held),
-        Lookup::NotOurs => None,
+        Lookup::NotOurs | Lookup::Lost => None,
         Lookup::Parked => return Err(Errno::BADF),
     };
     let change = Change::begin();

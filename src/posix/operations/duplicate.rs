@@ -1,7 +1,7 @@
 //! `dup`, `dup2`, `dup3`, `fcntl(F_DUPFD)`.
 
 use crate::ground::change::Change;
-use crate::ground::entries::{NOT_OURS, PARKED};
+use crate::ground::entries::{LOST, NOT_OURS, PARKED};
 use crate::ground::internal::Placing;
 use crate::ground::{Errno, Result, kernel, threads};
 use crate::posix::descriptor::handover;
@@ -54,7 +54,7 @@ pub fn replace(old: i32, new: i32, mut kernel: impl FnMut() -> Result<i32>) -> R
     }
     // Both are adopted, where they were inherited, before anything else waits.
     let held = table::get(old)?;
-    let before = if table::word(new) == PARKED { None } else { table::get(new)? };
+    let before = if matches!(table::word(new), PARKED | LOST) { None } else { table::get(new)? };
     let _placing = Placing::begin();
     let _change = Change::begin();
     let target = table::word(new);

@@ -196,8 +196,8 @@ impl Container for DaosContainer {
         self.store.mounted.is_read_only
     }
 
-    fn after_fork_in_child(&self) {
-        self.store.after_fork_in_child();
+    fn after_fork_in_child(&self) -> Result<()> {
+        self.store.after_fork_in_child()
     }
 
     fn leave(&self) {

@@ -4,13 +4,15 @@
 //! 2. A fork closes the entrance ([`close`]), waits until nobody is inside, and opens it again in the parent.
 //! 3. In the child nobody is inside, and the libraries' network belongs to the parent: the first call that enters
 //!    there makes it anew (`daos_reinit`). A child that only becomes another program never enters.
+//! 4. A child that was copied while others were inside, or may have been, has the libraries as those left them: locks that
+//!    nobody gives back, lists half changed. It never enters: `EIO`.
 
 use super::error;
 use super::library;
 use super::lock::Lock;
 use crate::ground::guard::{self, Quiet};
-use crate::ground::{Errno, Result, kernel};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::ground::{Errno, Result, kernel, own_thread, threads};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// Threads that are inside.
 static INSIDE: AtomicU32 = AtomicU32::new(0);
@@ -24,6 +26,15 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// The generation that the libraries' network belongs to.
 static NETWORK_GENERATION: AtomicU32 = AtomicU32::new(0);
 
+/// The thread that first went in, by [`threads::here`]; 0 for none. Those that we make are not counted.
+static FIRST_THREAD: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether another thread has gone in since.
+static HAS_SEVERAL_THREADS: AtomicBool = AtomicBool::new(false);
+
+/// Whether this is a fork child in which the libraries can't be used.
+static IS_LOST: AtomicBool = AtomicBool::new(false);
+
 /// Whether a call had to be given up on: the servers do not answer, and threads may be inside for long.
 static IS_ANYBODY_STUCK: AtomicBool = AtomicBool::new(false);
 
@@ -32,7 +43,7 @@ static RENEWAL: Lock<()> = Lock::new(());
 
 /// How long a fork waits for a thread inside: longer than any healthy message takes. A thread that waits for a dead
 /// server would make it wait for that thread's whole `timeout=`; the child must not use what such a thread left half
-/// done, and does not: it begins with `daos_reinit`.
+/// done, and does not: the libraries are lost to it.
 const FORK_WAIT_MILLISECONDS_MAX: u32 = 3000;
 
 /// A thread inside. Nests: who is inside already goes on without a look at the entrance, or it would wait for a fork
@@ -45,7 +56,7 @@ pub struct Entered {
 /// Goes in.
 ///
 /// # Errors
-/// `ENOTCONN` in a fork child whose network could not be made anew.
+/// In a fork child, `ENOTCONN` where the network could not be made anew, `EIO` where the libraries can't be used.
 pub fn enter() -> Result<Entered> {
     let entered = enter_as_is();
     if NETWORK_GENERATION.load(Ordering::Acquire) != GENERATION.load(Ordering::Acquire) {
@@ -62,12 +73,24 @@ pub fn enter_as_is() -> Entered {
         if !is_counted {
             return Entered { is_counted, _quiet: quiet };
         }
+        note_thread();
         INSIDE.fetch_add(1, Ordering::SeqCst);
         if CLOSED.load(Ordering::SeqCst) == 0 {
             return Entered { is_counted, _quiet: quiet };
         }
         INSIDE.fetch_sub(1, Ordering::SeqCst);
         kernel::wait_on(&CLOSED, 1, 10);
+    }
+}
+
+fn note_thread() {
+    let here = threads::here();
+    let first = FIRST_THREAD.load(Ordering::Relaxed);
+    if first == here || HAS_SEVERAL_THREADS.load(Ordering::Relaxed) || own_thread::is_own() {
+        return;
+    }
+    if first != 0 || FIRST_THREAD.compare_exchange(0, here, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+        HAS_SEVERAL_THREADS.store(true, Ordering::SeqCst);
     }
 }
 
@@ -110,13 +133,26 @@ pub fn open() {
 }
 
 /// In a fork child, once for each mounted container: the first of them begins the new generation.
-pub fn begin_child(of: u32) {
+///
+/// # Errors
+/// `EIO` where other threads were inside when the memory was copied, or nobody can tell.
+pub fn begin_child(of: u32) -> Result<()> {
     if GENERATION.compare_exchange(of, of + 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        // Where nobody closed the entrance, the words below were copied at one time and what they speak of at another.
+        let was_closed = CLOSED.load(Ordering::SeqCst) != 0;
+        let may_be_others = HAS_SEVERAL_THREADS.load(Ordering::SeqCst)
+            || ![0, threads::here()].contains(&FIRST_THREAD.load(Ordering::SeqCst));
+        if INSIDE.load(Ordering::SeqCst) != 0 || !was_closed && may_be_others {
+            IS_LOST.store(true, Ordering::SeqCst);
+        }
+        FIRST_THREAD.store(0, Ordering::SeqCst);
+        HAS_SEVERAL_THREADS.store(false, Ordering::SeqCst);
         INSIDE.store(0, Ordering::SeqCst);
         CLOSED.store(0, Ordering::SeqCst);
         IS_ANYBODY_STUCK.store(false, Ordering::Relaxed);
         RENEWAL.free_in_child();
     }
+    if IS_LOST.load(Ordering::SeqCst) { Err(Errno::IO) } else { Ok(()) }
 }
 
 /// A call was given up on: forks do not wait long for others.
@@ -126,6 +162,9 @@ pub fn note_given_up() {
 
 #[cold]
 fn renew() -> Result<()> {
+    if IS_LOST.load(Ordering::SeqCst) {
+        return Err(Errno::IO);
+    }
     let _turn = RENEWAL.lock();
     let now = GENERATION.load(Ordering::Acquire);
     if NETWORK_GENERATION.load(Ordering::Acquire) == now {

@@ -476,9 +476,12 @@ impl Store {
     }
 
     /// In a fork child, which has one thread: nothing is asked, nothing is made anew until something is used.
-    pub fn after_fork_in_child(&self) {
+    ///
+    /// # Errors
+    /// `EIO` where other threads of the parent were inside the libraries.
+    pub fn after_fork_in_child(&self) -> Result<()> {
         let generation = self.generation.fetch_add(1, Ordering::AcqRel);
-        entrance::begin_child(generation);
+        entrance::begin_child(generation)?;
         self.is_closing.store(false, Ordering::Release);
         self.nodes.free_in_child();
         self.listings.free_in_child();
@@ -487,5 +490,6 @@ impl Store {
         self.runtime.after_fork_in_child();
         self.mounted.after_fork_in_child();
         bounded::after_fork_in_child();
+        Ok(())
     }
 }

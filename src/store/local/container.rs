@@ -144,8 +144,9 @@ impl Container for LocalContainer {
         self.read_only
     }
 
-    fn after_fork_in_child(&self) {
+    fn after_fork_in_child(&self) -> Result<()> {
         self.store.process().after_fork_in_child();
+        Ok(())
     }
 
     fn stand_in_name(&self, directory: NodeId) -> Result<String> {

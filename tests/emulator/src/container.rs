@@ -64,7 +64,7 @@ pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What `daos_reinit` does for the containers that are open.
 pub fn after_fork_in_child() {
     for container in locked(&OPEN).iter().filter_map(Weak::upgrade) {
-        container.store.after_fork_in_child();
+        let _ = container.store.after_fork_in_child();
         if let Ok(lock) = open_lock(&container.directory, container.is_writable) {
             *locked(&container.lock) = lock;
         }

@@ -192,7 +192,7 @@ fn a_forked_child_carries_on() {
         let file = format!("child.{told}");
         assert!(in_child(|| {
             if told {
-                container.after_fork_in_child();
+                container.after_fork_in_child().unwrap();
             }
             assert_eq!(get(&*node, 0, 5000), [1; 5000]);
             put(&*node, 5000, &[2; 10]);

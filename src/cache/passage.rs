@@ -56,6 +56,10 @@ impl ArrayObject for Passage {
         self.0.sync()
     }
 
+    fn sync_data(&self) -> Result<()> {
+        self.0.sync_data()
+    }
+
     fn size_at_hand(&self) -> Option<u64> {
         self.0.size_at_hand()
     }

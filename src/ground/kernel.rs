@@ -184,6 +184,61 @@ pub fn begin_write_back(file: BorrowedFd<'_>, offset: u64, length: u64) {
     let _ = begin([file.as_raw_fd() as usize, offset as usize, length as usize, libc::SYNC_FILE_RANGE_WRITE as usize]);
 }
 
+/// Writes a range back and waits until the device has it. That is not yet stable storage: the device may have it in memory.
+///
+/// # Errors
+/// As sync_file_range(2).
+pub fn write_back(file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<()> {
+    let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+    let arguments = [file.as_raw_fd() as usize, offset as usize, length as usize, flags as usize];
+    // SAFETY: no memory is handed in.
+    unsafe { call(libc::SYS_sync_file_range, arguments) }.map(drop)
+}
+
+/// Where a piece of a file lies on its device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Its offset in the file.
+    pub offset: u64,
+    /// Its place on the device, in bytes.
+    pub place: u64,
+    /// Its bytes.
+    pub length: u64,
+    /// `FIEMAP_EXTENT_*`.
+    pub flags: u32,
+}
+
+/// The extents of a range, in order; those that there is room for.
+///
+/// # Errors
+/// As the FIEMAP ioctl: `EOPNOTSUPP`.
+pub fn extents(file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<Vec<Extent>> {
+    const FIEMAP: usize = 0xc020_660b;
+    const EXTENTS_COUNT: usize = 16;
+    const HEAD_WORDS: usize = 4;
+    const EXTENT_WORDS: usize = 7;
+    // `struct fiemap`: start, length, flags and the count of those found, the count of those that there is room for.
+    let mut words = [0u64; HEAD_WORDS + EXTENTS_COUNT * EXTENT_WORDS];
+    words[..2].copy_from_slice(&[offset, length]);
+    words[3] = EXTENTS_COUNT as u64;
+    // SAFETY: the kernel writes as many extents as there is room for.
+    unsafe { call(libc::SYS_ioctl, [file.as_raw_fd() as usize, FIEMAP, words.as_mut_ptr() as usize, 0]) }?;
+    let found = (words[2] >> 32) as usize;
+    let extents = words[HEAD_WORDS..].chunks_exact(EXTENT_WORDS).take(found);
+    Ok(extents.map(|of| Extent { offset: of[0], place: of[1], length: of[2], flags: of[5] as u32 }).collect())
+}
+
+/// Whether a file lies on a device of its own beside its file system's, as those of XFS can.
+pub fn is_realtime(file: BorrowedFd<'_>) -> bool {
+    const GET_ATTRIBUTES: usize = 0x801c_581f;
+    const REALTIME: u32 = 1;
+    // `struct fsxattr`: the flags come first.
+    let mut words = [0u32; 7];
+    // SAFETY: the kernel writes 28 bytes.
+    let told = unsafe { call(libc::SYS_ioctl, [file.as_raw_fd() as usize, GET_ATTRIBUTES, words.as_mut_ptr() as usize, 0]) };
+    told.is_err() || words[0] & REALTIME != 0
+}
+
 /// read(2) into memory.
 ///
 /// # Errors

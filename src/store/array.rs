@@ -64,6 +64,14 @@ pub trait ArrayObject: Send + Sync {
     /// What was written and is known of this file is on stable storage when this returns.
     fn sync(&self) -> Result<()>;
 
+    /// As [`ArrayObject::sync`], of what it takes to read the bytes: other attributes may follow later.
+    ///
+    /// # Errors
+    /// As there.
+    fn sync_data(&self) -> Result<()> {
+        self.sync()
+    }
+
     /// Its size, if that is known without asking another machine. `None`: a reader had better read and see.
     fn size_at_hand(&self) -> Option<u64> {
         self.size_bytes().ok()

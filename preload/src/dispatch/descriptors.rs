@@ -153,9 +153,14 @@ pub unsafe fn flock(call: &Call) -> Verdict {
     })
 }
 
-/// `fsync(fd)`, `fdatasync(fd)`, `sync_file_range(fd, offset, length, flags)`
+/// `fsync(fd)`, `sync_file_range(fd, offset, length, flags)`
 pub unsafe fn sync(call: &Call) -> Verdict {
     on_descriptor(call.arguments[0], Class::Descriptor, |held| space::sync(held).map(|()| 0))
+}
+
+/// `fdatasync(fd)`
+pub unsafe fn sync_data(call: &Call) -> Verdict {
+    on_descriptor(call.arguments[0], Class::Descriptor, |held| space::sync_data(held).map(|()| 0))
 }
 
 /// `syncfs(fd)`

@@ -81,13 +81,22 @@ pub fn allocate(description: &Description, mode: i32, offset: i64, length: i64) 
     description.object.allocate(how, offset, length)
 }
 
-/// `fsync`, `fdatasync`, `sync_file_range`.
+/// `fsync`, `sync_file_range`.
 ///
 /// # Errors
 /// `EIO`.
 pub fn sync(description: &Description) -> Result<()> {
     description.check_open()?;
     description.object.sync()
+}
+
+/// `fdatasync`.
+///
+/// # Errors
+/// `EIO`.
+pub fn sync_data(description: &Description) -> Result<()> {
+    description.check_open()?;
+    description.object.sync_data()
 }
 
 /// `sync`: all containers that there are, whether or not this process has used them. It has no way to tell of an error.

@@ -50,7 +50,8 @@ impl Store {
         }
         journal.list(directory.0, Field::Modified, now.cast_unsigned());
         let outcome = Outcome { directory, name, identity, position, found: Some(found) };
-        let logged = Logged { image: Some((node, Image::of(record).without_slot())), target: new.target };
+        let image = Some((node, Image::of(record).without_slot()));
+        let logged = Logged { image, target: new.target, ..Logged::default() };
         if new.kind == Kind::File {
             self.defer(outcome, logged)?;
             return Ok(found);

@@ -1,6 +1,6 @@
 //! A record as the log keeps it.
 
-use super::record::{CONDEMNED, HELD, ORPHAN, Record, STANDS_IN};
+use super::record::{CONDEMNED, Extent, FLAGS_OF_THE_LOG, HAS_OBJECT, HELD, OBJECTS_KNOWN, ORPHAN, Record, SLOT_BLANK, STANDS_IN};
 use crate::store::Kind;
 use std::sync::atomic::Ordering;
 
@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 pub const IMAGE_WORDS: usize = 13;
 
 /// Flags that say something about processes, or about this run of the store only.
-const FLAGS_OF_THE_LIVING: u32 = HELD | ORPHAN | STANDS_IN | CONDEMNED;
+const FLAGS_OF_THE_LIVING: u32 = HELD | ORPHAN | STANDS_IN | CONDEMNED | FLAGS_OF_THE_LOG;
 
 /// The words of a record that outlive its processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,23 @@ impl Image {
     pub fn without_slot(mut self) -> Self {
         self.0[8] &= !0 << 32;
         self
+    }
+
+    /// Its words, without what a sync itself changes: whether another image says the same.
+    pub fn sayings(&self) -> [u64; IMAGE_WORDS] {
+        let mut words = self.0;
+        words[2] &= !(u64::from(OBJECTS_KNOWN) << 32);
+        words
+    }
+
+    /// The size.
+    pub fn size(&self) -> u64 {
+        Extent(self.0[3]).size()
+    }
+
+    /// Of a file, whether its bytes are in a slot.
+    pub fn has_slot_bytes(&self) -> bool {
+        self.0[8] as u32 != 0 && self.flags() & (HAS_OBJECT | SLOT_BLANK) == 0
     }
 
     /// What the node is.

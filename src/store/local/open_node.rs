@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::complaint::complain;
+use super::log::last_image::LastImage;
+use super::log::node::Wanted;
 use super::object::ObjectFiles;
 use super::record::{HAS_OBJECT, Record, TRIM};
 use super::store::{SLOT_BYTES, Store};
@@ -26,6 +28,7 @@ pub struct OpenNode {
     /// The process that counted it: a forked child counts for itself when it first uses it.
     process: AtomicU32,
     objects: AtomicPtr<ObjectFiles>,
+    last_image: LastImage,
 }
 
 // SAFETY: the record is atomics in memory that the store keeps mapped.
@@ -65,7 +68,13 @@ impl OpenNode {
         }
         let record = NonNull::from(record);
         let process = AtomicU32::new(store.process().number());
-        Ok(Self { store, record, found, read_only, process, objects: AtomicPtr::new(ptr::null_mut()) })
+        let objects = AtomicPtr::new(ptr::null_mut());
+        Ok(Self { store, record, found, read_only, process, objects, last_image: LastImage::default() })
+    }
+
+    /// What the log was told of it last, by way of this.
+    pub fn last_image(&self) -> &LastImage {
+        &self.last_image
     }
 
     /// Its record.
@@ -192,6 +201,13 @@ impl OpenNode {
         self.objects().existing(&self.store).is_ok_and(|files| files.iter().any(is_longer))
     }
 
+    /// After a change of bytes or size, whatever came of it.
+    #[inline(always)]
+    fn then_follow<T>(&self, answer: Result<T>) -> Result<T> {
+        self.store.follow_slot(self);
+        answer
+    }
+
     /// At the last close: a slot that was left for object files goes back, and space beyond the size.
     fn tidy(&self) {
         let record = self.record();
@@ -265,19 +281,19 @@ impl ArrayObject for OpenNode {
     }
 
     fn write_at(&self, offset: u64, segments: &[Segment]) -> Result<usize> {
-        self.store.with_reclaim(|| self.write(offset, segments))
+        self.then_follow(self.store.with_reclaim(|| self.write(offset, segments)))
     }
 
     fn append(&self, segments: &[Segment]) -> Result<(u64, usize)> {
-        self.store.with_reclaim(|| self.write_at_end(segments))
+        self.then_follow(self.store.with_reclaim(|| self.write_at_end(segments)))
     }
 
     fn set_size(&self, size_bytes: u64) -> Result<()> {
-        self.store.with_reclaim(|| self.resize(size_bytes))
+        self.then_follow(self.store.with_reclaim(|| self.resize(size_bytes)))
     }
 
     fn allocate(&self, how: Allocation, offset: u64, length: u64) -> Result<()> {
-        self.store.with_reclaim(|| self.reserve(how, offset, length))
+        self.then_follow(self.store.with_reclaim(|| self.reserve(how, offset, length)))
     }
 
     fn seek_data(&self, offset: u64) -> Result<u64> {
@@ -302,6 +318,11 @@ impl ArrayObject for OpenNode {
 
     fn sync(&self) -> Result<()> {
         self.attend()?;
-        self.store.sync_node(self)
+        self.store.sync_node(self, Wanted::All)
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        self.attend()?;
+        self.store.sync_node(self, Wanted::Bytes)
     }
 }

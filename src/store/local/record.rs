@@ -49,9 +49,21 @@ pub const CONDEMNED: u32 = 128;
 /// The host knows the object files by name on stable storage.
 pub const OBJECTS_KNOWN: u32 = 256;
 
+/// The log has the slot's bytes as they were synced, and the slot itself may not be on stable storage.
+pub const SLOT_LOGGED: u32 = 512;
+
+/// How many changes since that sync the log has as well, in two bits.
+pub const SLOT_CHANGES: u32 = 1024 | 2048;
+
+/// One of those changes.
+pub const SLOT_CHANGE: u32 = 1024;
+
 /// All of them.
 const FLAGS_KNOWN: u32 =
-    HAS_OBJECT | HELD | ORPHAN | TRIM | STANDS_IN | OBJECT_BEGUN | SLOT_BLANK | CONDEMNED | OBJECTS_KNOWN;
+    HAS_OBJECT | HELD | ORPHAN | TRIM | STANDS_IN | OBJECT_BEGUN | SLOT_BLANK | CONDEMNED | OBJECTS_KNOWN | FLAGS_OF_THE_LOG;
+
+/// Flags that say what this log has: none of them outlives it.
+pub const FLAGS_OF_THE_LOG: u32 = SLOT_LOGGED | SLOT_CHANGES;
 
 /// One node.
 #[repr(C, align(128))]

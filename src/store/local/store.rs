@@ -5,7 +5,7 @@ use super::header::Header;
 use super::intents::Intents;
 use super::layout::{self, LOG, Layout, NODES, SLOTS};
 use super::log::append::{LOG_SEGMENT_BYTES, LOG_SEGMENTS_COUNT};
-use super::log::host;
+use super::log::host::{self, Known};
 use super::process::Process;
 use super::recent::Recent;
 use super::record::{RECORD_BYTES, Record};
@@ -47,6 +47,7 @@ pub struct Store {
     layout: Layout,
     key: registry::StoreKey,
     may_recover: bool,
+    one_flush: Known,
 }
 
 // SAFETY: the header is mapped for as long as the store lives, and all of it that changes is atomics.
@@ -85,7 +86,8 @@ impl Store {
             let slots = SharedFile::new(root, SLOTS, SLOTS_SEGMENT_BYTES, SEGMENTS_COUNT, writable);
             let log = SharedFile::new(root, LOG, LOG_SEGMENT_BYTES, LOG_SEGMENTS_COUNT, writable);
             let intents = Intents::new(root);
-            let store = Self { process, nodes, slots, log, intents, layout, key, may_recover };
+            let one_flush = Known::default();
+            let store = Self { process, nodes, slots, log, intents, layout, key, may_recover, one_flush };
             store.process.make(&store)?;
             if store.record(ROOT).is_none_or(|root| root.kind() != Some(Kind::Directory)) {
                 let what = "it has no root directory".to_owned();
@@ -153,6 +155,11 @@ impl Store {
     /// The log's file.
     pub fn log(&self) -> &SharedFile {
         &self.log
+    }
+
+    /// Whether one flush of the host's file system is for all of its files, once somebody has asked.
+    pub fn one_flush(&self) -> &Known {
+        &self.one_flush
     }
 
     /// The short overwrites that are under way.

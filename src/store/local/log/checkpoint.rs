@@ -82,8 +82,9 @@ impl Store {
             }
             Ok(())
         })?;
-        // The images in the log go with it: the records must be what they say, or newer.
+        // The images in the log go with it, and the bytes: the records and slots must be what they say, or newer.
         if durably {
+            self.slots().sync()?;
             self.nodes().sync()?;
         }
         let id = self.header().id.load(Ordering::Relaxed);
@@ -172,6 +173,7 @@ impl Store {
         let stat = rustix::fs::fstat(file.as_fd())?;
         let has = stat.st_blocks.min(stat.st_size / 512).cast_unsigned() * 512;
         self.header().log.zeroed.store(0, Ordering::Relaxed);
+        self.header().log.settled_hash.store(0, Ordering::Relaxed);
         self.header().log.allocated.store(has / LOG_SEGMENT_BYTES as u64 * LOG_SEGMENT_BYTES as u64, Ordering::Relaxed);
         Ok(())
     }

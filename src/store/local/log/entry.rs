@@ -4,12 +4,13 @@
 //! |---|---|
 //! | 8 | a hash of the rest, the seal |
 //! | 8 | the entry's position |
-//! | 4, 1, 1, 2 | its length, how many names, whether an image, the length of a symlink's target |
+//! | 4, 1, 1, 2 | its length, how many names, whether an image (2: and a slot's bytes), the length of a target or of the bytes |
 //! | 32 and the name, for each | directory, place in it, node, generation, kind (0 if the name went), length of the name |
 //! | 8, 128 | the node and the image of its record |
-//! | | the symlink's target |
+//! | | the symlink's target, or what the node has in its slot |
 //!
-//! Every part is padded to 8 bytes. An entry without names and image fills up a segment's end.
+//! Every part is padded to 8 bytes. An entry without names and image fills up a segment's end. One whose third number is 3
+//! has a position and nothing else: what the entries before that have of slots is in the slots.
 
 use super::super::commit::Outcome;
 use super::super::image::{IMAGE_WORDS, Image};
@@ -25,6 +26,12 @@ pub const ENTRY_BYTES_MAX: usize = 8 << 10;
 const NAME_HEAD_BYTES: usize = 32;
 const IMAGE_BYTES: usize = IMAGE_WORDS * 8;
 
+/// An image is followed by what the node has in its slot.
+const IMAGE_WITH_SLOT: u8 = 2;
+
+/// No image, but a position.
+const SLOTS_SYNCED: u8 = 3;
+
 /// What an entry says besides its names.
 #[derive(Clone, Copy, Default)]
 pub struct Logged<'a> {
@@ -32,6 +39,10 @@ pub struct Logged<'a> {
     pub image: Option<(u64, Image)>,
     /// A new symlink's target.
     pub target: &'a [u8],
+    /// What the node has in its slot, where the log is to have it; then there is an image, and no target.
+    pub slot: &'a [u8],
+    /// Before this position no entry is needed for what it has of a slot. Said alone.
+    pub slots_synced: Option<u64>,
 }
 
 /// A name in an entry or a checkpoint.
@@ -56,6 +67,10 @@ pub struct Entry<'a> {
     pub names: Vec<NameThere<'a>>,
     /// A node and its record.
     pub image: Option<(u64, Image)>,
+    /// What the node has in its slot, where the entry tells.
+    pub slot: Option<&'a [u8]>,
+    /// What entries before this position have of slots is in the slots.
+    pub slots_synced: Option<u64>,
     /// Its bytes.
     pub length: usize,
 }
@@ -93,10 +108,19 @@ pub fn write(bytes: &mut [u8], hash_key: u64, position: u64, outcomes: &[Outcome
             pen.put(&word.to_le_bytes());
         }
     }
-    pen.put(logged.target);
+    let (has_slot, rest) = if logged.slot.is_empty() { (false, logged.target) } else { (true, logged.slot) };
+    pen.put(rest);
     pen.pad();
+    let image = match (logged.slots_synced, logged.image) {
+        (Some(position), _) => {
+            pen.put(&position.to_le_bytes());
+            SLOTS_SYNCED
+        }
+        (None, Some(_)) if has_slot => IMAGE_WITH_SLOT,
+        (None, image) => u8::from(image.is_some()),
+    };
     let length = pen.at;
-    let shape = Shape { names: outcomes.len(), image: logged.image.is_some(), target_bytes: logged.target.len() };
+    let shape = Shape { names: outcomes.len(), image, rest_bytes: rest.len() };
     seal(bytes, hash_key, position, length, shape);
     length
 }
@@ -105,22 +129,22 @@ pub fn write(bytes: &mut [u8], hash_key: u64, position: u64, outcomes: &[Outcome
 pub fn write_filler(bytes: &mut [u8], hash_key: u64, position: u64) {
     let length = bytes.len();
     bytes[ENTRY_BYTES_MIN..].fill(0);
-    seal(bytes, hash_key, position, length, Shape { names: 0, image: false, target_bytes: 0 });
+    seal(bytes, hash_key, position, length, Shape { names: 0, image: 0, rest_bytes: 0 });
 }
 
 /// What the parts of an entry are.
 struct Shape {
     names: usize,
-    image: bool,
-    target_bytes: usize,
+    image: u8,
+    rest_bytes: usize,
 }
 
 fn seal(bytes: &mut [u8], hash_key: u64, position: u64, length: usize, shape: Shape) {
     let mut head = Pen { bytes: &mut *bytes, at: 8 };
     head.put(&position.to_le_bytes());
     head.put(&(length as u32).to_le_bytes());
-    head.put(&[shape.names as u8, u8::from(shape.image)]);
-    head.put(&(shape.target_bytes as u16).to_le_bytes());
+    head.put(&[shape.names as u8, shape.image]);
+    head.put(&(shape.rest_bytes as u16).to_le_bytes());
     let sum = seal_of(hash_key ^ position, &bytes[8..length]);
     bytes[..8].copy_from_slice(&sum.to_le_bytes());
 }
@@ -252,7 +276,9 @@ pub fn read(bytes: &[u8], hash_key: u64, position: u64) -> Option<Entry<'_>> {
     for _ in 0..shape[4] {
         entry.names.push(parts.name()?);
     }
-    if shape[5] != 0 {
+    if shape[5] == SLOTS_SYNCED {
+        entry.slots_synced = Some(parts.number()?);
+    } else if shape[5] != 0 {
         let node = parts.number()?;
         let image = parts.take(IMAGE_BYTES)?;
         let mut words = [0; IMAGE_WORDS];
@@ -261,10 +287,14 @@ pub fn read(bytes: &[u8], hash_key: u64, position: u64) -> Option<Entry<'_>> {
         }
         entry.image = Some((node, Image(words)));
     }
-    let target_bytes = u16::from_le_bytes([shape[6], shape[7]]);
-    if target_bytes != 0 {
-        let target = parts.take(usize::from(target_bytes))?;
-        entry.names.iter_mut().for_each(|name| name.target = target);
+    let rest_bytes = u16::from_le_bytes([shape[6], shape[7]]);
+    if rest_bytes != 0 {
+        let rest = parts.take(usize::from(rest_bytes))?;
+        if shape[5] == IMAGE_WITH_SLOT {
+            entry.slot = Some(rest);
+        } else {
+            entry.names.iter_mut().for_each(|name| name.target = rest);
+        }
     }
     Some(entry)
 }
@@ -286,7 +316,7 @@ mod tests {
         let image = Some((9, Image(std::array::from_fn(|index| index as u64 * 77))));
         let (long, target) = ([b'n'; 255], [b't'; 4095]);
         let outcomes = [outcome(&long, 0), outcome(b"b", 9)];
-        let length = write(&mut bytes, 5, 1234, &outcomes, Logged { image, target: &target });
+        let length = write(&mut bytes, 5, 1234, &outcomes, Logged { image, target: &target, slot: b"", slots_synced: None });
         let entry = read(&bytes, 5, 1234).unwrap();
         assert_eq!((entry.length, entry.image, entry.names.len()), (length, image, 2));
         assert_eq!((entry.names[0].name, entry.names[0].found), (&long[..], None));
@@ -300,6 +330,13 @@ mod tests {
             assert_eq!(read(&bytes, 5, 1234), None, "byte {at}");
             bytes[at] ^= 0x10;
         }
+        let slot = [b's'; 4096];
+        let length = write(&mut bytes, 5, 1234, &[], Logged { image, target: b"", slot: &slot, slots_synced: None });
+        let entry = read(&bytes[..length], 5, 1234).unwrap();
+        assert_eq!((entry.image, entry.slot), (image, Some(&slot[..])));
+        let length = write(&mut bytes, 5, 1234, &[], Logged { slots_synced: Some(99), ..Logged::default() });
+        let entry = read(&bytes[..length], 5, 1234).unwrap();
+        assert_eq!((entry.image, entry.slot, entry.slots_synced), (None, None, Some(99)));
         write_filler(&mut bytes[..64], 5, 8);
         let filler = read(&bytes, 5, 8).unwrap();
         assert_eq!((filler.length, filler.names.len(), filler.image), (64, 0, None));

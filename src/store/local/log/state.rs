@@ -55,6 +55,12 @@ pub struct LogState {
     pub condemned_bytes: AtomicU64,
     /// Bytes of the log file that were written at least once; less where that is not known.
     pub zeroed: AtomicU64,
+    /// The part of the log file of which it is known where it lies on the device for good, see [`super::extents`].
+    pub settled_from: AtomicU64,
+    /// Its end.
+    pub settled_to: AtomicU64,
+    /// A hash of where it lies; 0 for nowhere.
+    pub settled_hash: AtomicU64,
 }
 
 impl LogState {

@@ -16,8 +16,15 @@ impl Store {
     /// # Errors
     /// As msync(2).
     pub fn sync_log(&self) -> Result<()> {
+        self.sync_log_to(self.header().log.end.load(Ordering::Acquire))
+    }
+
+    /// As [`Store::sync_log`], of what is before a position.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sync_log_to(&self, wanted: u64) -> Result<()> {
         let state = &self.header().log;
-        let wanted = state.end.load(Ordering::Acquire);
         loop {
             if !state.is_on() || state.stable.load(Ordering::Acquire) >= wanted {
                 return Ok(());
@@ -51,6 +58,9 @@ impl Store {
         let end = state.end.load(Ordering::Acquire);
         let start = state.start.load(Ordering::Relaxed);
         let mut from = state.stable.load(Ordering::Relaxed).max(start) - start;
+        if self.settle_log_at(end.saturating_sub(start))? {
+            from = end.saturating_sub(start);
+        }
         while from < end.saturating_sub(start) {
             let segment_end = (from + 1).next_multiple_of(LOG_SEGMENT_BYTES as u64);
             let to = segment_end.min(end - start);

@@ -4,7 +4,7 @@ use super::super::image::Image;
 use super::super::layout::NODES;
 use super::super::log::state::LogState;
 use super::super::record::{
-    CONDEMNED, Extent, HAS_OBJECT, HELD, OBJECT_BEGUN, ORPHAN, RECORD_BYTES, Record, STANDS_IN,
+    CONDEMNED, Extent, FLAGS_OF_THE_LOG, HAS_OBJECT, HELD, OBJECT_BEGUN, ORPHAN, RECORD_BYTES, Record, STANDS_IN,
 };
 use super::super::store::{NODES_COUNT_MAX, ROOT, SLOT_BYTES, Store};
 use super::super::store_directory::Refusal;
@@ -148,7 +148,7 @@ fn count(store: &Store, source: &Source, kept: &[bool], next: u64) {
             free(record);
             continue;
         };
-        record.flags.fetch_and(!(HELD | ORPHAN | STANDS_IN | CONDEMNED), Ordering::Relaxed);
+        record.flags.fetch_and(!(HELD | ORPHAN | STANDS_IN | CONDEMNED | FLAGS_OF_THE_LOG), Ordering::Relaxed);
         record.next_free.store(0, Ordering::Relaxed);
         record
             .links

@@ -41,12 +41,24 @@ impl NameKept {
     }
 }
 
+/// What the log has of a slot.
+pub struct SlotKept {
+    /// The position of the entry.
+    position: u64,
+    /// Which of the nodes that had the number.
+    pub generation: u32,
+    /// The bytes from the slot's first on.
+    pub bytes: Box<[u8]>,
+}
+
 /// The names and images that can be trusted.
 pub struct Source {
     /// The names, in the tree's order.
     pub names: Vec<NameKept>,
     /// The last image of each node that has one in the log.
     pub images: HashMap<u64, Image>,
+    /// What the node of a last image had in its slot, where the log tells.
+    pub slots: HashMap<u64, SlotKept>,
     /// Positions from here on were never used.
     pub position_after: u64,
     /// Which checkpoint file they are from.
@@ -70,7 +82,7 @@ impl Source {
             }
         }
         let known = [&header.log.start, &header.log.end].map(|word| word.load(Ordering::Relaxed));
-        let mut source = Self { names: Vec::new(), images: HashMap::new(), position_after: 0, current: 0 };
+        let mut source = Self { names: Vec::new(), images: HashMap::new(), slots: HashMap::new(), position_after: 0, current: 0 };
         let mut end = known[0].max(known[1]);
         match newest {
             // Cut before its first sync, it is a new store.
@@ -104,6 +116,18 @@ impl Source {
             }
             if let Some((node, image)) = entry.image {
                 self.images.insert(node, image);
+                // An image without bytes says that they are elsewhere now.
+                match entry.slot {
+                    Some(bytes) => {
+                        let position = checkpoint.position + at as u64;
+                        let kept = SlotKept { position, generation: image.generation(), bytes: bytes.into() };
+                        self.slots.insert(node, kept)
+                    }
+                    None => self.slots.remove(&node),
+                };
+            }
+            if let Some(position) = entry.slots_synced {
+                self.slots.retain(|_, kept| kept.position >= position);
             }
             at += entry.length;
             let left = LOG_SEGMENT_BYTES - at % LOG_SEGMENT_BYTES;

@@ -5,7 +5,7 @@ use super::super::object::{self, Placement};
 use super::super::record::{HAS_OBJECT, Record, SLOT_BLANK};
 use super::super::store::{ROOT, SLOT_BYTES, Store};
 use super::super::store_directory::Refusal;
-use super::source::Source;
+use super::source::{SlotKept, Source};
 use crate::ground::{Errno, Result};
 use crate::store::Kind;
 use rustix::fs::AtFlags;
@@ -40,6 +40,7 @@ pub fn mend(store: &Store, source: &Source) -> Result<()> {
     store.recent().reset(header.hash_key.load(Ordering::Relaxed));
     store.measure_log()?;
     mend_slots(store)?;
+    fill_slots(store, source)?;
     mend_nodes(store)?;
     mend_objects(store)?;
     for name in list(store, STAND_INS)? {
@@ -89,6 +90,24 @@ fn mend_slots(store: &Store) -> Result<()> {
     pool.allocated.store(last + 1, Ordering::Release);
     let owned = owners.into_iter().filter(|(_, owner)| owner.is_some()).map(|(slot, _)| slot);
     store.relist_slots(owned)
+}
+
+/// Slots get the bytes that the log has: those were promised, and what is in a slot may be older. What a file has beyond them
+/// was not promised, and reads as zeros.
+fn fill_slots(store: &Store, source: &Source) -> Result<()> {
+    for (&node, SlotKept { generation, bytes, .. }) in &source.slots {
+        let Some(record) = store.record(node).filter(|record| record.kind() == Some(Kind::File)) else { continue };
+        let slot = u64::from(record.slot.load(Ordering::Relaxed));
+        if slot == 0 || record.has(HAS_OBJECT) || record.generation.load(Ordering::Relaxed) != *generation {
+            continue;
+        }
+        let mut whole = [0; SLOT_BYTES as usize];
+        let length = bytes.len().min(whole.len());
+        whole[..length].copy_from_slice(&bytes[..length]);
+        store.slots().copy_in((slot - 1) * SLOT_BYTES, &whole)?;
+        record.flags.fetch_and(!SLOT_BLANK, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// A file whose bytes are gone: nobody was promised them.

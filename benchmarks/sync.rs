@@ -1,7 +1,8 @@
 //! `cargo bench --bench sync [-- DIRECTORY [ROUNDS]]`: what a sync costs the embedded engine, against the file system that it
 //! lies on, in the same run. The directory is to be on a disk; without one it is the one for builds.
 //!
-//! Each round does the same on both sides, each side first in every other round. The table has the medians.
+//! Each round does the same on both sides, each side first in every other round. The table has the medians, and how often the
+//! device was flushed.
 
 #[path = "common/figures.rs"]
 mod figures;
@@ -12,9 +13,8 @@ use sidestep::ground::mounts::MountOptions;
 use sidestep::store::local::LocalContainer;
 use sidestep::store::{ArrayObject, Container, Kind, NewNode};
 use std::fs::{self, File, OpenOptions};
-use std::hint::black_box;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const PAGE_BYTES: usize = 4096;
@@ -85,9 +85,12 @@ impl Side for Engine<'_> {
     }
 }
 
-/// Milliseconds of each measure, by round.
+/// What a measure took on one side, by round.
 #[derive(Default)]
-struct Series([Vec<f64>; MEASURES.len()]);
+struct Series {
+    milliseconds: Vec<f64>,
+    flushes: Vec<f64>,
+}
 
 /// The files of a side that are used in every round.
 struct Kept<F> {
@@ -106,32 +109,45 @@ fn prepare<S: Side>(side: &S) -> Kept<S::File> {
     kept
 }
 
-fn round<S: Side>(side: &S, kept: &Kept<S::File>, round: usize, series: &mut Series) {
+/// One measure on one side.
+fn measure<S: Side>(side: &S, kept: &Kept<S::File>, index: usize, round: usize) {
     let bytes = vec![round as u8; 1_000_000];
-    for (index, (_, size)) in MEASURES.iter().enumerate() {
-        let start = Instant::now();
-        match (index, size) {
-            (_, Some(size)) => {
-                let file = side.make(&format!("new.{index}.{round}"));
-                side.write(&file, 0, &bytes[..*size]);
-                side.sync(&file);
-                black_box(file);
-            }
-            (3, None) => {
-                side.write(&kept.small, 0, &bytes[..3000]);
-                side.sync(&kept.small);
-            }
-            (4, None) => {
-                side.write(&kept.large, round * 37 % 256 * PAGE_BYTES, &bytes[..PAGE_BYTES]);
-                side.sync_data(&kept.large);
-            }
-            _ => {
-                side.write(&kept.grown, round * PAGE_BYTES, &bytes[..PAGE_BYTES]);
-                side.sync_data(&kept.grown);
-            }
+    match (index, MEASURES[index].1) {
+        (_, Some(size)) => {
+            let file = side.make(&format!("new.{index}.{round}"));
+            side.write(&file, 0, &bytes[..size]);
+            side.sync(&file);
         }
-        series.0[index].push(start.elapsed().as_secs_f64() * 1e3);
+        (3, None) => {
+            side.write(&kept.small, 0, &bytes[..3000]);
+            side.sync(&kept.small);
+        }
+        (4, None) => {
+            side.write(&kept.large, round * 37 % 256 * PAGE_BYTES, &bytes[..PAGE_BYTES]);
+            side.sync_data(&kept.large);
+        }
+        _ => {
+            side.write(&kept.grown, round * PAGE_BYTES, &bytes[..PAGE_BYTES]);
+            side.sync_data(&kept.grown);
+        }
     }
+}
+
+/// Flushes that a device was asked for, where the host counts them.
+fn flushes(statistics: Option<&Path>) -> f64 {
+    const FLUSHES_AT: usize = 15;
+    let text = statistics.and_then(|path| fs::read_to_string(path).ok());
+    let count = text.and_then(|text| text.split_whitespace().nth(FLUSHES_AT)?.parse().ok());
+    count.unwrap_or(f64::NAN)
+}
+
+/// The file with a file system's device's counts: those of the whole disk, for a part of one.
+fn statistics(directory: &Path) -> Option<PathBuf> {
+    let device = fs::metadata(directory).ok()?.dev();
+    let place = format!("/sys/dev/block/{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+    let place = fs::canonicalize(place).ok()?;
+    let whole = if place.join("partition").exists() { place.parent()?.to_owned() } else { place };
+    Some(whole.join("stat"))
 }
 
 fn main() {
@@ -144,20 +160,29 @@ fn main() {
     let container = LocalContainer::open(&directory.path().join("store"), &MountOptions::default()).unwrap();
     let (host, engine) = (Host(&host_path), Engine(&container));
     let (host_kept, engine_kept) = (prepare(&host), prepare(&engine));
-    let [mut host_series, mut engine_series] = [Series::default(), Series::default()];
-    for number in 0..rounds {
-        if number % 2 == 0 {
-            round(&host, &host_kept, number, &mut host_series);
-            round(&engine, &engine_kept, number, &mut engine_series);
-        } else {
-            round(&engine, &engine_kept, number, &mut engine_series);
-            round(&host, &host_kept, number, &mut host_series);
+    let counts = statistics(directory.path());
+    let mut series: Vec<[Series; 2]> = MEASURES.iter().map(|_| Default::default()).collect();
+    for round in 0..rounds {
+        for (index, series) in series.iter_mut().enumerate() {
+            for side in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
+                let (before, start) = (flushes(counts.as_deref()), Instant::now());
+                match side {
+                    0 => measure(&host, &host_kept, index, round),
+                    _ => measure(&engine, &engine_kept, index, round),
+                }
+                series[side].milliseconds.push(start.elapsed().as_secs_f64() * 1e3);
+                series[side].flushes.push(flushes(counts.as_deref()) - before);
+            }
         }
     }
     println!("{}, `{base}`, medians of {rounds} rounds\n", machine());
-    println!("| | host, ms | Sidestep, ms | of the host's |\n|---|---|---|---|");
-    for ((what, _), (host, engine)) in MEASURES.iter().zip(host_series.0.iter().zip(&engine_series.0)) {
-        let (host, engine) = (median(host), median(engine));
-        println!("| {what} | {} | {} | {} |", figure(host), figure(engine), figure(engine / host));
+    println!(
+        "| | host, ms | Sidestep, ms | of the host's | flushes, host | flushes, Sidestep |\n|---|---|---|---|---|---|"
+    );
+    for ((what, _), [host, engine]) in MEASURES.iter().zip(&series) {
+        let [host_ms, engine_ms] = [host, engine].map(|side| median(&side.milliseconds));
+        let [host_flushes, engine_flushes] = [host, engine].map(|side| median(&side.flushes));
+        let [host_text, engine_text, ratio] = [host_ms, engine_ms, engine_ms / host_ms].map(figure);
+        println!("| {what} | {host_text} | {engine_text} | {ratio} | {host_flushes} | {engine_flushes} |");
     }
 }

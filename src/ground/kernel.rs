@@ -235,7 +235,8 @@ pub fn is_realtime(file: BorrowedFd<'_>) -> bool {
     // `struct fsxattr`: the flags come first.
     let mut words = [0u32; 7];
     // SAFETY: the kernel writes 28 bytes.
-    let told = unsafe { call(libc::SYS_ioctl, [file.as_raw_fd() as usize, GET_ATTRIBUTES, words.as_mut_ptr() as usize, 0]) };
+    let told =
+        unsafe { call(libc::SYS_ioctl, [file.as_raw_fd() as usize, GET_ATTRIBUTES, words.as_mut_ptr() as usize, 0]) };
     told.is_err() || words[0] & REALTIME != 0
 }
 

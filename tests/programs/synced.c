@@ -68,11 +68,12 @@ static void run(unsigned seed, const char *path) {
     static const long sizes[] = {0, 10, 300, 4096, 5000, 100000, 1500000};
     char name[100], other[100];
     long grown[4] = {0};
+    int in_place[3] = {0};
     must(chdir(path) == 0);
     state = seed;
     for (long version = 1;; version++) {
         long size = sizes[next(7)];
-        switch (next(9)) {
+        switch (next(13)) {
         case 0:  // A new file.
         case 1:
             snprintf(name, sizeof name, "new%u_%ld", seed, version);
@@ -145,6 +146,52 @@ static void run(unsigned seed, const char *path) {
             sync_directory(".");
             tell("has", name, version, size);
             break;
+        case 8:  // Some small ones that are written anew in place, and not always synced.
+        case 9: {
+            static const long lengths[] = {10, 300, 4096};
+            unsigned which = next(3);
+            snprintf(name, sizeof name, "replaced_in_place%u_%u", seed, which);
+            int file = open(name, O_CREAT | O_WRONLY, 0600);
+            must(file >= 0);
+            for (int turn = 0, turns = 1 + next(5); turn < turns; turn++, version++) {
+                tell("may", name, version, lengths[which]);
+                must(lseek(file, 0, SEEK_SET) == 0);
+                put(file, version, lengths[which], 0);
+                if (turn + 1 < turns && next(3) == 0) continue;
+                must((next(2) ? fsync : fdatasync)(file) == 0);
+                if (!in_place[which]) sync_directory(".");
+                in_place[which] = 1;
+                tell("has", name, version, lengths[which]);
+            }
+            must(close(file) == 0);
+            break;
+        }
+        case 10: {  // One that stays open, grows out of its slot and goes on, each time synced.
+            long length = 0;
+            snprintf(name, sizeof name, "grown_far%u_%ld", seed, version);
+            int file = open(name, O_CREAT | O_WRONLY, 0600);
+            must(file >= 0);
+            sync_directory(".");
+            for (int turn = 0, turns = 1 + next(12); turn < turns; turn++) {
+                long more = 1 + next(turn < 6 ? 1500 : 9000);
+                for (long i = 0; i < more; i++) data[i] = byte_of(version, length + i);
+                tell("may", name, version, length + more);
+                must(write(file, data, more) == more);
+                length += more;
+                must((next(4) ? fdatasync : fsync)(file) == 0);
+                tell("has", name, version, length);
+            }
+            must(close(file) == 0);
+            break;
+        }
+        case 11:  // So many long names that a store's log begins anew now and then.
+            memset(data, 'x', 4000);
+            data[4000] = 0;
+            for (int i = 0; i < 6000; i++) {
+                snprintf(name, sizeof name, "link%u", seed);
+                must(symlink(data, name) == 0 && unlink(name) == 0);
+            }
+            break;
         default:  // Others that nobody syncs use the same numbers and slots.
             for (int i = 0; i < 20; i++) {
                 snprintf(name, sizeof name, "other%u_%u", seed, next(30));
@@ -167,6 +214,8 @@ struct promise {
 static int is_one(const struct promise *promise, long length) {
     // Of a new file that was only tried anything may be there; one that takes another's place was whole before.
     int is_new = strncmp(promise->name, "replaced", 8) && strncmp(promise->name, "grown", 5);
+    // Written in place, it has nothing else once it was promised.
+    if (strstr(promise->name, "in_place") && promise->size[0] < 0) return 1;
     for (int i = 0; i < promise->count; i++) {
         if (is_new && i > 0 && promise->size[i] >= 0) return 1;
         int grows = !strncmp(promise->name, "grown", 5) && length >= 0;

@@ -1,6 +1,8 @@
 //! A record as the log keeps it.
 
-use super::record::{CONDEMNED, Extent, FLAGS_OF_THE_LOG, HAS_OBJECT, HELD, OBJECTS_KNOWN, ORPHAN, Record, SLOT_BLANK, STANDS_IN};
+use super::record::{
+    CONDEMNED, Extent, FLAGS_OF_THE_LOG, HAS_OBJECT, HELD, OBJECTS_KNOWN, ORPHAN, Record, SLOT_BLANK, STANDS_IN,
+};
 use crate::store::Kind;
 use std::sync::atomic::Ordering;
 

@@ -59,8 +59,16 @@ pub const SLOT_CHANGES: u32 = 1024 | 2048;
 pub const SLOT_CHANGE: u32 = 1024;
 
 /// All of them.
-const FLAGS_KNOWN: u32 =
-    HAS_OBJECT | HELD | ORPHAN | TRIM | STANDS_IN | OBJECT_BEGUN | SLOT_BLANK | CONDEMNED | OBJECTS_KNOWN | FLAGS_OF_THE_LOG;
+const FLAGS_KNOWN: u32 = HAS_OBJECT
+    | HELD
+    | ORPHAN
+    | TRIM
+    | STANDS_IN
+    | OBJECT_BEGUN
+    | SLOT_BLANK
+    | CONDEMNED
+    | OBJECTS_KNOWN
+    | FLAGS_OF_THE_LOG;
 
 /// Flags that say what this log has: none of them outlives it.
 pub const FLAGS_OF_THE_LOG: u32 = SLOT_LOGGED | SLOT_CHANGES;

@@ -316,7 +316,8 @@ mod tests {
         let image = Some((9, Image(std::array::from_fn(|index| index as u64 * 77))));
         let (long, target) = ([b'n'; 255], [b't'; 4095]);
         let outcomes = [outcome(&long, 0), outcome(b"b", 9)];
-        let length = write(&mut bytes, 5, 1234, &outcomes, Logged { image, target: &target, slot: b"", slots_synced: None });
+        let length =
+            write(&mut bytes, 5, 1234, &outcomes, Logged { image, target: &target, slot: b"", slots_synced: None });
         let entry = read(&bytes, 5, 1234).unwrap();
         assert_eq!((entry.length, entry.image, entry.names.len()), (length, image, 2));
         assert_eq!((entry.names[0].name, entry.names[0].found), (&long[..], None));

@@ -68,12 +68,14 @@ pub fn syncs_names_with_files(directory: BorrowedFd<'_>) -> bool {
 pub fn has_one_flush(directory: BorrowedFd<'_>) -> bool {
     let is_new_enough = || {
         let system = rustix::system::uname();
-        let mut numbers = system.release().to_str().unwrap_or("").split(['.', '-']).map(|part| part.parse().unwrap_or(0));
+        let mut numbers =
+            system.release().to_str().unwrap_or("").split(['.', '-']).map(|part| part.parse().unwrap_or(0));
         (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= WRITES_BACK_ALL
     };
     syncs_names_with_files(directory)
         && is_new_enough()
-        && (!is_one_of(directory, &[EXT4]) || ext4_options(directory).is_some_and(|options| !has_journaled_data(&options)))
+        && (!is_one_of(directory, &[EXT4])
+            || ext4_options(directory).is_some_and(|options| !has_journaled_data(&options)))
 }
 
 fn has_journaled_data(options: &str) -> bool {

@@ -14,8 +14,8 @@ use super::super::open_node::OpenNode;
 use super::super::record::{FLAGS_OF_THE_LOG, HAS_OBJECT, SLOT_CHANGE, SLOT_CHANGES, SLOT_LOGGED};
 use super::super::store::{SLOT_BYTES, Store};
 use super::entry::Logged;
-use crate::ground::deep_stack::run_quiet;
 use crate::ground::Result;
+use crate::ground::deep_stack::run_quiet;
 use std::sync::atomic::Ordering;
 
 impl Store {
@@ -65,9 +65,9 @@ impl Store {
         let slot = if image.has_slot_bytes() && size != 0 { node.slot()? } else { std::ptr::null_mut() };
         let marks = if slot.is_null() { 0 } else { SLOT_LOGGED | changes };
         // First: whoever has changed the bytes sees the mark, or is in this copy.
-        let _ = record.flags.fetch_update(Ordering::SeqCst, Ordering::Acquire, |flags| {
-            Some(flags & !FLAGS_OF_THE_LOG | marks)
-        });
+        let _ = record
+            .flags
+            .fetch_update(Ordering::SeqCst, Ordering::Acquire, |flags| Some(flags & !FLAGS_OF_THE_LOG | marks));
         let place = u64::from(record.slot.load(Ordering::Acquire)).saturating_sub(1) * SLOT_BYTES;
         // After the image: all bytes below its size are there.
         let bytes = if slot.is_null() { Vec::new() } else { self.slots().copy_out(place, size)? };

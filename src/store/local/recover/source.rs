@@ -82,7 +82,8 @@ impl Source {
             }
         }
         let known = [&header.log.start, &header.log.end].map(|word| word.load(Ordering::Relaxed));
-        let mut source = Self { names: Vec::new(), images: HashMap::new(), slots: HashMap::new(), position_after: 0, current: 0 };
+        let mut source =
+            Self { names: Vec::new(), images: HashMap::new(), slots: HashMap::new(), position_after: 0, current: 0 };
         let mut end = known[0].max(known[1]);
         match newest {
             // Cut before its first sync, it is a new store.

@@ -6,9 +6,11 @@ mod full_disk;
 mod fuzz;
 mod fuzz_damage;
 mod names;
+mod older_format;
 mod opening;
 mod power;
 mod processes;
+mod slots;
 
 use super::LocalContainer;
 use crate::ground::mounts::MountOptions;

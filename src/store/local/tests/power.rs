@@ -2,13 +2,16 @@
 //!
 //! The kernel writes pages back in any order. So of every page that nobody waited for, the disk may have the state of any
 //! moment since it was last waited for. Here that is played out: the files are copied at several moments, one of them right
-//! after the last sync, and a new store is put together from them, page by page. What the syncs waited for (the log, the
-//! slots, object files and checkpoints) is never older than the last one of them; the inode table, the tree, the recent
-//! names and the header are as old as can be.
+//! after the last sync, and a new store is put together from them, page by page. What the syncs waited for (the log, object
+//! files and checkpoints) is never older than the last one of them, the slots are not older than when the log was last told
+//! that they are to be trusted, the inode table not older than a checkpoint; the tree, the recent names and the header are as
+//! old as can be.
 
 use super::super::LocalContainer;
 use super::super::check::check;
 use super::super::layout;
+use super::super::record::SLOT_LOGGED;
+use super::super::store::Store;
 use super::{Fixture, fixture_with, get, put};
 use crate::ground::mounts::MountOptions;
 use crate::store::{Container, Kind, NodeId, RenameMode};
@@ -29,9 +32,9 @@ impl Dice {
 }
 
 /// The files of a store's directory, by their path in it.
-type Files = BTreeMap<String, Vec<u8>>;
+pub type Files = BTreeMap<String, Vec<u8>>;
 
-fn copy(directory: &Path) -> Files {
+pub fn copy(directory: &Path) -> Files {
     let mut files = Files::new();
     let mut pending = vec![directory.to_owned()];
     while let Some(next) = pending.pop() {
@@ -61,22 +64,35 @@ fn read_sparse(path: &Path) -> Vec<u8> {
 
 /// Whether a sync waits for a file's pages.
 fn is_waited_for(name: &str) -> bool {
-    name == layout::LOG
-        || name == layout::SLOTS
-        || name.starts_with(layout::TARGETS)
-        || layout::CHECKPOINTS.contains(&name)
+    name == layout::LOG || name.starts_with(layout::TARGETS) || layout::CHECKPOINTS.contains(&name)
 }
 
-/// A disk as a cut of power may leave it, from copies of which the one at `synced` was taken right after a sync.
-fn cut(copies: &[Files], synced: usize, dice: &mut Dice) -> Files {
-    let mut names: BTreeSet<&String> = copies[synced].keys().collect();
-    for later in &copies[synced..] {
+/// Which of the copies was taken right after the last sync, of which kind.
+#[derive(Clone, Copy, Default)]
+struct Waited {
+    /// Of a file.
+    file: usize,
+    /// Of slots, which are to be trusted since.
+    slots: usize,
+    /// Of the inode table, by a checkpoint.
+    nodes: usize,
+}
+
+/// A disk as a cut of power may leave it.
+fn cut(copies: &[Files], at: Waited, dice: &mut Dice) -> Files {
+    let mut names: BTreeSet<&String> = copies[at.file].keys().collect();
+    for later in &copies[at.file..] {
         // A file that came after the sync may have come to the disk or not.
         names.extend(later.keys().filter(|_| dice.roll(2) == 0));
     }
     let mut disk = Files::new();
     for name in names {
-        let oldest = if is_waited_for(name) { synced } else { 0 };
+        let oldest = match name.as_str() {
+            layout::SLOTS => at.slots,
+            layout::NODES => at.nodes,
+            name if is_waited_for(name) => at.file,
+            _ => 0,
+        };
         let versions: Vec<&Vec<u8>> = copies[oldest..].iter().filter_map(|files| files.get(name)).collect();
         // An object file that is removed may be gone or not.
         if !copies[copies.len() - 1].contains_key(name) && dice.roll(2) == 0 {
@@ -100,11 +116,11 @@ fn cut(copies: &[Files], synced: usize, dice: &mut Dice) -> Files {
     disk
 }
 
-const BOOT_AT: usize = std::mem::offset_of!(super::super::header::Header, boot);
+pub const BOOT_AT: usize = std::mem::offset_of!(super::super::header::Header, boot);
 
 const TARGETS_AT: usize = std::mem::offset_of!(super::super::header::Header, targets);
 
-fn lay_out(disk: &Files, directory: &Path) {
+pub fn lay_out(disk: &Files, directory: &Path) {
     for name in ["names", "targets", "stand-ins"] {
         fs::create_dir_all(directory.join(name)).unwrap();
     }
@@ -144,6 +160,8 @@ struct Program<'a> {
     promises: Promises,
     content: BTreeMap<String, Vec<u8>>,
     turn: u64,
+    /// Slots were synced and are to be trusted, as of now.
+    has_trusted: bool,
 }
 
 impl Program<'_> {
@@ -175,10 +193,33 @@ impl Program<'_> {
         container.open(crate::store::Found { generation: attributes.generation, ..found }).unwrap().sync().unwrap();
     }
 
+    /// Whether the log has what a file has in its slot.
+    fn is_logged(&self, name: &str) -> bool {
+        let path = self.fixture.directory.path().join("store");
+        let store = Store::open(&path, &MountOptions::default()).unwrap();
+        let found = self.fixture.container.lookup(self.root(), name.as_bytes()).unwrap();
+        store.record(found.node.0).unwrap().has(SLOT_LOGGED)
+    }
+
+    /// A new checkpoint, which trusts the slots.
+    fn checkpoint(&mut self) {
+        let store = Store::open(&self.fixture.directory.path().join("store"), &MountOptions::default()).unwrap();
+        let _names = store.lock_names().unwrap();
+        store.checkpoint().unwrap();
+        self.has_trusted = true;
+    }
+
     /// A turn after which all that it did is promised.
     fn step_synced(&mut self) {
         let (name, content) = (format!("n{}", self.dice.roll(30)), self.bytes());
-        if self.content.contains_key(&name) {
+        if self.content.contains_key(&name) && self.dice.roll(3) == 0 {
+            // In place.
+            let container = &self.fixture.container;
+            let node = container.open(container.lookup(self.root(), name.as_bytes()).unwrap()).unwrap();
+            node.set_size(0).unwrap();
+            put(&*node, 0, &content);
+            node.sync().unwrap();
+        } else if self.content.contains_key(&name) {
             // An atomic replacement.
             self.write("new", &content);
             self.sync("new");
@@ -223,10 +264,13 @@ impl Program<'_> {
                 let more = self.bytes();
                 let node = container.open(container.lookup(root, name.as_bytes()).unwrap()).unwrap();
                 let before = self.content[&name].clone();
+                let was_logged = self.is_logged(&name);
                 node.append(&[crate::ground::buffer::Segment::of_slice(&more)]).unwrap();
                 let whole = [before.clone(), more].concat();
                 // A file that was promised does not leave its slot before its new place is stable.
                 syncs = before.len() <= PAGE_BYTES && whole.len() > PAGE_BYTES;
+                self.has_trusted |= was_logged && !syncs && !self.is_logged(&name);
+                syncs |= self.has_trusted;
                 self.promises.files.entry(name.clone()).or_default().push(Some(whole.clone()));
                 self.content.insert(name, whole);
             }
@@ -289,35 +333,47 @@ fn play(options: &MountOptions, seed: u64) {
         promises: Promises::default(),
         content: BTreeMap::new(),
         turn: 0,
+        has_trusted: false,
     };
     // The first sync waits for the store's own files too.
     program.step_synced();
     let mut copies = vec![copy(&store)];
-    for _ in 0..program.dice.roll(12) {
-        program.step_unsynced();
-        program.step_synced();
+    let mut at = Waited::default();
+    for part in 0..2 {
+        for _ in 0..program.dice.roll(12) {
+            program.step_unsynced();
+            program.step_synced();
+            if part == 1 && program.dice.roll(20) == 0 {
+                program.checkpoint();
+                at.nodes = copies.len();
+            }
+            if std::mem::take(&mut program.has_trusted) {
+                at.slots = copies.len();
+                copies.push(copy(&store));
+            }
+        }
+        if part == 1 {
+            program.step_synced();
+        }
+        copies.push(copy(&store));
     }
-    copies.push(copy(&store));
-    for _ in 0..program.dice.roll(12) {
-        program.step_unsynced();
-        program.step_synced();
-    }
-    program.step_synced();
-    copies.push(copy(&store));
-    let mut synced = copies.len() - 1;
+    at.file = copies.len() - 1;
     for turn in 0..program.dice.roll(40) {
         let syncs = program.step_unsynced();
         if syncs || turn % 10 == 9 {
             copies.push(copy(&store));
         }
         if syncs {
-            synced = copies.len() - 1;
+            at.file = copies.len() - 1;
+        }
+        if std::mem::take(&mut program.has_trusted) {
+            at.slots = at.file;
         }
     }
     copies.push(copy(&store));
     for round in 0..4 {
         let case = format!("seed {seed}, cut {round}");
-        let disk = cut(&copies, synced, &mut program.dice);
+        let disk = cut(&copies, at, &mut program.dice);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store");
         lay_out(&disk, &path);
@@ -330,11 +386,11 @@ fn play(options: &MountOptions, seed: u64) {
             drop(container);
             let after = copy(&path);
             let is_done = program.dice.roll(2) == 0;
-            let mut again = cut(&[disk.clone(), after.clone()], 0, &mut program.dice);
-            // The new checkpoint is there only once the inode table is.
+            let mut again = cut(&[disk.clone(), after.clone()], Waited::default(), &mut program.dice);
+            // The new checkpoint is there only once the inode table and the slots are, and the new log only after it.
             let ordered = if is_done { &after } else { &disk };
-            for name in [layout::NODES, layout::CHECKPOINTS[0], layout::CHECKPOINTS[1]] {
-                if is_done || name != layout::NODES {
+            for name in [layout::NODES, layout::SLOTS, layout::LOG, layout::CHECKPOINTS[0], layout::CHECKPOINTS[1]] {
+                if is_done || ![layout::NODES, layout::SLOTS].contains(&name) {
                     again.insert(name.to_owned(), ordered.get(name).cloned().unwrap_or_default());
                 }
             }
@@ -369,74 +425,6 @@ fn what_was_synced_survives_any_mixture_of_pages() {
         let spread = MountOptions { targets: Some(3), chunk_bytes: Some(1024), ..MountOptions::default() };
         play(&if seed % 3 == 2 { spread } else { MountOptions::default() }, seed);
     }
-}
-
-/// Makes a store what an earlier release left: its header says format 1 and knows of no log.
-fn age(store: &Path) {
-    let path = store.join(layout::HEADER);
-    let mut header = fs::read(&path).unwrap();
-    header[16..20].copy_from_slice(&1u32.to_ne_bytes());
-    header[std::mem::offset_of!(super::super::header::Header, log)..].fill(0);
-    fs::write(&path, header).unwrap();
-    for name in [layout::LOG, layout::CHECKPOINTS[0], layout::CHECKPOINTS[1]] {
-        let _ = fs::remove_file(store.join(name));
-    }
-}
-
-#[test]
-fn a_store_of_the_format_without_a_log_is_given_one() {
-    let Fixture { directory, container } = fixture_with(&MountOptions::default());
-    let fixture = Fixture { directory, container };
-    put(&*fixture.open_new("file"), 0, b"bytes");
-    fixture.make(fixture.container.root(), "link", Kind::Symlink);
-    let Fixture { directory, container } = fixture;
-    drop(container);
-    let path = directory.path().join("store");
-    age(&path);
-    // A look changes nothing.
-    check(&path, false, &mut |finding| panic!("{finding}")).unwrap();
-    assert!(!path.join(layout::LOG).exists());
-    let container = LocalContainer::open(&path, &MountOptions::default()).unwrap();
-    let fixture = Fixture { directory, container };
-    assert_eq!(fs::read(path.join(layout::HEADER)).unwrap()[16..20], 2u32.to_ne_bytes());
-    put(&*fixture.open_new("other"), 0, b"more");
-    assert_eq!(fixture.names(fixture.container.root()), ["file", "link", "other"]);
-    drop(fixture.container);
-    check(&path, false, &mut |finding| panic!("{finding}")).unwrap();
-    // With its power cut right after: the checkpoint has the names of the old format.
-    let mut disk = copy(&path);
-    let header = disk.get_mut(layout::HEADER).unwrap();
-    header[BOOT_AT..BOOT_AT + 8].copy_from_slice(&1u64.to_ne_bytes());
-    disk.remove("names/data.mdb");
-    fs::remove_dir_all(&path).unwrap();
-    lay_out(&disk, &path);
-    let container = LocalContainer::open(&path, &MountOptions::default()).unwrap();
-    let mut target = [0; 20];
-    let link = container.lookup(container.root(), b"link").unwrap();
-    let length = container.read_link(link.node, &mut target).unwrap();
-    assert_eq!(&target[..length], b"some/where");
-    let node = container.open(container.lookup(container.root(), b"file").unwrap()).unwrap();
-    assert_eq!(get(&*node, 0, 10), b"bytes");
-}
-
-#[test]
-fn a_store_of_the_format_without_a_log_that_is_in_use_is_refused() {
-    let Fixture { directory, container } = fixture_with(&MountOptions::default());
-    drop(container);
-    let path = directory.path().join("store");
-    age(&path);
-    // Another process lives in it: here, one with a lock of its own.
-    let live = crate::ground::kernel::Low::open(
-        rustix::fs::CWD,
-        path.join("live"),
-        rustix::fs::OFlags::RDWR,
-        rustix::fs::Mode::empty(),
-    );
-    let live = live.unwrap();
-    let lock = crate::ground::kernel::RangeLock::Read;
-    assert!(crate::ground::kernel::lock_range(std::os::fd::AsFd::as_fd(&live), lock, 1, 1).unwrap());
-    let error = LocalContainer::open(&path, &MountOptions::default()).err().unwrap();
-    assert!(error.to_string().contains("older Sidestep"), "{error}");
 }
 
 #[test]

@@ -263,6 +263,11 @@ impl Description {
         self.fixed_flags.bits() & (libc::O_SYNC | libc::O_DSYNC).cast_unsigned() != 0
     }
 
+    /// Whether that is enough for what it takes to read the bytes: `O_DSYNC` alone, which is a part of `O_SYNC`.
+    pub fn is_data_synchronous(&self) -> bool {
+        self.fixed_flags.bits() & libc::O_SYNC.cast_unsigned() == libc::O_DSYNC.cast_unsigned()
+    }
+
     /// Checks that data may be read.
     ///
     /// # Errors

@@ -247,7 +247,10 @@ fn end_of(start: u64, length: usize) -> Result<u64> {
 #[inline(always)]
 fn finish(description: &Description, written: usize, per_call: PerCall) -> Result<usize> {
     if description.is_synchronous() || per_call.sync {
-        description.object.sync()?;
+        match description.is_data_synchronous() && !per_call.sync {
+            true => description.object.sync_data()?,
+            false => description.object.sync()?,
+        }
     }
     Ok(written)
 }

@@ -90,7 +90,7 @@ fn ext4_options(directory: BorrowedFd<'_>) -> Option<String> {
     let target = target.to_str().ok()?.to_owned();
     let path = format!("/proc/fs/ext4/{}/options", target.rsplit('/').next()?);
     let file = Low::open(rustix::fs::CWD, path, OFlags::RDONLY, Mode::empty()).ok()?;
-    let mut text = [0; 4096];
+    let mut text = vec![0; 4096];
     let count = kernel::read_at(file.as_fd().as_raw_fd(), &Segment::of_slice_mut(&mut text), 0).ok()?;
     // All of it, or nothing is known.
     (0 < count && count < text.len()).then(|| String::from_utf8_lossy(&text[..count]).into_owned())

@@ -149,7 +149,8 @@ fn round(place: &Place<'_>, round: u32, seed: u32) {
     }
     for told in &told {
         let checked = place.check(told);
-        assert_eq!(checked.status.code(), Some(0), "{case}: {}", String::from_utf8_lossy(&checked.stdout));
+        let [stdout, stderr] = [&checked.stdout, &checked.stderr].map(|text| String::from_utf8_lossy(text));
+        assert_eq!(checked.status.code(), Some(0), "{case}: {stdout}{stderr}");
     }
     if place.store.is_some() {
         let clean = place.fsck(&[]);

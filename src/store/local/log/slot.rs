@@ -22,7 +22,8 @@ impl Store {
     /// After a change of a file's bytes or size: if the log has the bytes that were synced, it gets these too.
     #[inline(always)]
     pub fn follow_slot(&self, node: &OpenNode) {
-        if node.record().has(SLOT_LOGGED) {
+        let flags = node.record().flags.load(Ordering::Acquire);
+        if flags & (SLOT_LOGGED | HAS_OBJECT) == SLOT_LOGGED {
             self.follow(node);
         }
     }

@@ -3,10 +3,9 @@
 //!
 //! The kernel answers `EFAULT` for a bad pointer, and so must we, at no cost where the pointer is good. So all such
 //! memory is read and written by the few instructions below, whose addresses are known. Where one of them faults,
-//! [`super::fault_handler`] finds it among them and lets the copy end early. Without that handler the program has one
-//! of its own, or blocks the signal: then what an argument points to is copied by the kernel
-//! ([`copy_surely`]), which costs a system call; so is bulk data where a fault would end the process, and where it would
-//! only be the program's it is copied as it always was.
+//! [`super::fault_handler`] finds it among them and lets the copy end early. A thread that blocks the signal has it
+//! copied by the kernel, which costs a system call. Where there is no such handler (libc is not rewritten) that is done for
+//! what an argument points to alone ([`copy_surely`]), and bulk data is copied as it always was.
 #![allow(unsafe_code)]
 
 mod instructions;
@@ -49,7 +48,7 @@ impl Fault {
 /// Copies `length` bytes, as far as they are there.
 ///
 /// # Errors
-/// How far it came. Where the program has a handler of its own, that has the fault.
+/// How far it came. Where there is no handler of ours, the program has the fault.
 ///
 /// # Safety
 /// What is mapped of the two pieces may be read and written, and they do not overlap.

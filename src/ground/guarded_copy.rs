@@ -12,16 +12,21 @@ mod instructions;
 
 use super::fault_handler;
 use super::{Errno, Result};
-use instructions::{ABILITIES, HAS_FAST_STRINGS, HAS_WIDE, PAGE_BYTES, sidestep_guarded_claim};
+use instructions::{ABILITIES, HAS_FAST_STRINGS, HAS_WIDE, HAS_WIDEST, PAGE_BYTES, sidestep_guarded_claim};
 pub use instructions::{Landing, landing};
 use instructions::{sidestep_guarded_fill, sidestep_guarded_length, sidestep_guarded_touch};
 use std::sync::atomic::Ordering;
 
-/// Finds out what the processor is good at.
+/// Finds out what the processor is good at: for a process that has files, since a virtual machine may take some
+/// microseconds for each such question. Until then copies are made as any processor of the kind can.
 pub fn start() {
     let mut abilities = 0;
     if std::arch::is_x86_feature_detected!("avx") {
         abilities |= HAS_WIDE;
+    }
+    // Without the second the processor may be one that slows down for it.
+    if std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx512vl") {
+        abilities |= HAS_WIDEST;
     }
     if std::arch::is_x86_feature_detected!("ermsb") {
         abilities |= HAS_FAST_STRINGS;

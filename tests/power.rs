@@ -4,6 +4,8 @@
 //! is mounted again, as after a cut of power, and the store opens by itself, or is repaired first, and goes on being used.
 //! Needs root and loop devices; says so and passes where there are none. `SIDESTEP_TEST_ROUNDS` makes it longer.
 
+#![allow(unsafe_code)]
+
 mod common;
 
 use common::{build, world};
@@ -34,6 +36,7 @@ struct Disk {
 
 impl Disk {
     fn new(kind: &[&str]) -> Option<Self> {
+        keep_mounts_to_ourselves().ok()?;
         let base = world::fresh_base();
         let disk = Self { base };
         let image = disk.base.join("image");
@@ -56,28 +59,30 @@ impl Disk {
         mounted.is_ok_and(|status| status.success())
     }
 
-    /// Takes the power away and gives it back.
-    fn cut(&self, writers: Vec<Child>) {
-        let cut = Command::new(build::program("synced")).arg("cut").arg(self.mount_point()).status();
-        assert!(cut.is_ok_and(|status| status.success()), "the file system knows the call");
+    /// Takes the power away and gives it back. Returns when that began, as `synced` tells.
+    fn cut(&self, writers: Vec<Child>) -> String {
+        let cut = Command::new(build::program("synced")).arg("cut").arg(self.mount_point()).output();
+        let cut = cut.expect("the program starts");
+        assert!(cut.status.success(), "the file system knows the call");
         for mut writer in writers {
             // It has seen the error, or never syncs again.
             std::thread::sleep(Duration::from_millis(50));
             let _ = writer.kill();
             writer.wait().expect("our own child");
         }
-        self.unmount();
+        assert!(self.unmount(), "nobody is left on it");
         assert!(self.mount(), "mounted again");
+        String::from_utf8_lossy(&cut.stdout).trim().to_owned()
     }
 
-    fn unmount(&self) {
-        for _ in 0..50 {
+    fn unmount(&self) -> bool {
+        (0..200).any(|_| {
             let done = Command::new("umount").arg(self.mount_point()).stderr(Stdio::null()).status();
-            if done.is_ok_and(|status| status.success()) {
-                return;
+            done.is_ok_and(|status| status.success()) || {
+                std::thread::sleep(Duration::from_millis(100));
+                false
             }
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        })
     }
 }
 
@@ -86,6 +91,15 @@ impl Drop for Disk {
         self.unmount();
         let _ = fs::remove_dir_all(&self.base);
     }
+}
+
+/// This thread and its children have a table of mounts of their own. A namespace that somebody makes beside them would have
+/// the disk too, and keep it as it was cut: what is mounted again then is no new mount.
+fn keep_mounts_to_ourselves() -> rustix::io::Result<()> {
+    use rustix::mount::{MountPropagationFlags, mount_change};
+    // SAFETY: descriptors stay as they are.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
 }
 
 /// A directory in a store on a disk, or natively on it.
@@ -124,8 +138,11 @@ impl Place<'_> {
         command.stderr(Stdio::null()).spawn().expect("the program starts")
     }
 
-    fn check(&self, told: &Path) -> Output {
-        self.command(&["check"]).stdin(File::open(told).expect("it was written")).output().expect("the program starts")
+    fn check(&self, told: &Path, cut: &str) -> Output {
+        self.command(&["check", cut])
+            .stdin(File::open(told).expect("it was written"))
+            .output()
+            .expect("the program starts")
     }
 
     fn fsck(&self, arguments: &[&str]) -> Output {
@@ -137,7 +154,7 @@ fn round(place: &Place<'_>, round: u32, seed: u32) {
     let told: Vec<PathBuf> = (0..WRITERS_COUNT).map(|writer| place.disk.base.join(format!("told.{writer}"))).collect();
     let writers = told.iter().zip(0..).map(|(told, writer)| place.start(seed * 10 + writer, told)).collect();
     std::thread::sleep(Duration::from_millis(200 + u64::from(seed * 7919 % 700)));
-    place.disk.cut(writers);
+    let cut = place.disk.cut(writers);
     let case = format!("round {round}, store {:?}", place.store);
     // Cut before its first sync, a new store may be gone: then nothing was promised, which the check below sees.
     let is_there = place.store_path().join("header").exists();
@@ -148,7 +165,7 @@ fn round(place: &Place<'_>, round: u32, seed: u32) {
         assert_eq!(repaired.status.code(), Some(0), "{case}: {repaired:?}");
     }
     for told in &told {
-        let checked = place.check(told);
+        let checked = place.check(told, &cut);
         let [stdout, stderr] = [&checked.stdout, &checked.stderr].map(|text| String::from_utf8_lossy(text));
         assert_eq!(checked.status.code(), Some(0), "{case}: {stdout}{stderr}");
     }
@@ -158,13 +175,17 @@ fn round(place: &Place<'_>, round: u32, seed: u32) {
     }
 }
 
+fn rounds() -> u32 {
+    let rounds = std::env::var("SIDESTEP_TEST_ROUNDS").ok().and_then(|text| text.parse().ok());
+    rounds.unwrap_or(ROUNDS_COUNT)
+}
+
 #[test]
 fn what_was_synced_survives_a_cut_of_power() {
     if common::is_self_check() {
         return;
     }
-    let rounds = std::env::var("SIDESTEP_TEST_ROUNDS").ok().and_then(|text| text.parse().ok());
-    let rounds: u32 = rounds.unwrap_or(ROUNDS_COUNT);
+    let rounds = rounds();
     let mut done = 0;
     let mut made = 0;
     while done < rounds {
@@ -187,6 +208,8 @@ fn what_was_synced_survives_a_cut_of_power() {
 
 #[test]
 fn the_host_itself_keeps_what_was_synced() {
-    let Some(disk) = Disk::new(KINDS[0]) else { return };
-    round(&Place { disk: &disk, store: None }, 0, 1);
+    for done in 0..rounds().div_ceil(ROUNDS_COUNT) {
+        let Some(disk) = Disk::new(KINDS[done as usize % KINDS.len()]) else { return };
+        round(&Place { disk: &disk, store: None }, done, done + 1);
+    }
 }

@@ -1,6 +1,7 @@
 //! libsidestep.so: two doors, the system-call [`gate`] and the symbols in [`doors`], and the [`dispatch`]er behind.
 
 pub mod allocator;
+mod call_frame;
 pub mod cancellation;
 pub mod diagnostics;
 pub mod dispatch;

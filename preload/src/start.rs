@@ -3,8 +3,8 @@
 
 use crate::runtime::{self, block::Block};
 use crate::{cancellation, diagnostics, dispatch, doctor, doors, gate};
+use house::ground::fault_handler;
 use house::ground::room;
-use house::ground::{fault_handler, guarded_copy};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 // The first of all constructors (`-z initfirst`), but where another library claims that too, as libpthread does before
@@ -27,6 +27,10 @@ pub extern "C" fn start() {
     if block.auxiliary(libc::AT_SECURE) != Some(0) {
         return;
     }
+    runtime::link_map::remembering(|| start_on(&block));
+}
+
+fn start_on(block: &Block) {
     runtime::bytes::start();
     if !room::is_plenty() {
         diagnostics::line(format_args!(
@@ -34,7 +38,7 @@ pub extern "C" fn start() {
         ));
         return;
     }
-    runtime::environment::start(&block);
+    runtime::environment::start(block);
     // A panic must not cross into the dynamic linker; what was not done yet is left undone.
     let _ = std::panic::catch_unwind(|| {
         cancellation::start();
@@ -43,7 +47,6 @@ pub extern "C" fn start() {
             diagnostics::tell_panics();
             doors::fork::start();
             let status = gate::install(gate_is_wanted());
-            guarded_copy::start();
             if status.is_whole() {
                 fault_handler::start();
             } else {

@@ -7,6 +7,7 @@
 //! anew, though the thread is in the middle of it.
 #![allow(unsafe_code)]
 
+use super::fault_handler;
 use super::guard::{self, Quiet};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -114,7 +115,10 @@ pub fn run<R>(work: impl FnOnce() -> R) -> R {
         return work();
     }
     match Claimed::any().and_then(|claimed| claimed.end().map(|end| (claimed, end))) {
-        Some((_claimed, end)) => run_at(end, work),
+        Some((_claimed, end)) => {
+            let _held = fault_handler::hold_back();
+            run_at(end, work)
+        }
         None => work(),
     }
 }

@@ -3,26 +3,30 @@
 //!
 //! The kernel answers `EFAULT` for a bad pointer, and so must we, at no cost where the pointer is good. So all such
 //! memory is read and written by the few instructions below, whose addresses are known. Where one of them faults,
-//! [`super::fault_handler`] finds it among them and lets the copy end early. Without that handler the program has one
-//! of its own, or blocks the signal: then what an argument points to is copied by the kernel
-//! ([`copy_surely`]), which costs a system call; so is bulk data where a fault would end the process, and where it would
-//! only be the program's it is copied as it always was.
+//! [`super::fault_handler`] finds it among them and lets the copy end early. A thread that blocks the signal has it
+//! copied by the kernel, which costs a system call. Where there is no such handler (libc is not rewritten) that is done for
+//! what an argument points to alone ([`copy_surely`]), and bulk data is copied as it always was.
 #![allow(unsafe_code)]
 
 mod instructions;
 
 use super::fault_handler;
 use super::{Errno, Result};
-use instructions::{ABILITIES, HAS_FAST_STRINGS, HAS_WIDE, PAGE_BYTES, sidestep_guarded_claim};
+use instructions::{ABILITIES, HAS_FAST_STRINGS, HAS_WIDE, HAS_WIDEST, PAGE_BYTES, sidestep_guarded_claim};
 pub use instructions::{Landing, landing};
 use instructions::{sidestep_guarded_fill, sidestep_guarded_length, sidestep_guarded_touch};
 use std::sync::atomic::Ordering;
 
-/// Finds out what the processor is good at.
+/// Finds out what the processor is good at: for a process that has files, since a virtual machine may take some
+/// microseconds for each such question. Until then copies are made as any processor of the kind can.
 pub fn start() {
     let mut abilities = 0;
     if std::arch::is_x86_feature_detected!("avx") {
         abilities |= HAS_WIDE;
+    }
+    // Without the second the processor may be one that slows down for it.
+    if std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx512vl") {
+        abilities |= HAS_WIDEST;
     }
     if std::arch::is_x86_feature_detected!("ermsb") {
         abilities |= HAS_FAST_STRINGS;
@@ -49,7 +53,7 @@ impl Fault {
 /// Copies `length` bytes, as far as they are there.
 ///
 /// # Errors
-/// How far it came. Where the program has a handler of its own, that has the fault.
+/// How far it came. Where there is no handler of ours, the program has the fault.
 ///
 /// # Safety
 /// What is mapped of the two pieces may be read and written, and they do not overlap.

@@ -36,6 +36,14 @@ pub fn action(signal: c_int, new: Option<&Action>) -> Result<Action> {
     Ok(before)
 }
 
+/// Whether this thread runs on the alternate stack that it gave for handlers.
+pub fn is_on_alternate_stack() -> bool {
+    let mut stack = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: 0, ss_size: 0 };
+    // SAFETY: asks only, into a structure of the kernel's own shape.
+    let told = unsafe { kernel::call(libc::SYS_sigaltstack, [0, (&raw mut stack) as usize, 0, 0]) };
+    told.is_ok() && stack.ss_flags & libc::SS_ONSTACK != 0
+}
+
 /// Sends a signal to this thread once more, with what came with it.
 ///
 /// # Safety

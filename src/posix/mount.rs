@@ -5,7 +5,9 @@ use super::{process, turn, working_directory};
 use crate::cache::{self, CachedContainer};
 use crate::ground::guard::Quiet;
 use crate::ground::mounts::{Mount as Configuration, StoreUrl};
-use crate::ground::{Errno, Result, deep_stack, diagnostics, internal, kernel, own_thread, room, standby};
+use crate::ground::{
+    Errno, Result, deep_stack, diagnostics, guarded_copy, internal, kernel, own_thread, room, standby,
+};
 use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
 use crate::store::{Container, NodeId};
@@ -161,6 +163,7 @@ impl Mount {
             return self.connect_as_guest();
         }
         let _quiet = Quiet::enter();
+        guarded_copy::start();
         if let Ok(any) = placeholder::prepare() {
             internal::fill_reserve(any);
         }

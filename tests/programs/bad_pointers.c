@@ -2,6 +2,7 @@
 // with SIGSEGV itself.
 #include "case.h"
 #include <poll.h>
+#include <setjmp.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/select.h>
@@ -141,8 +142,7 @@ CASE(structures_that_are_not_there) {
     try_structures((char *)PAGE);
 }
 
-CASE(transfers_that_run_over_the_edge) {
-    prepare();
+static void try_transfers(void) {
     for (int of_host = 0; of_host < 2; of_host++) {
         int fd = open(of_host ? h("large") : p("large"), O_CREAT | O_RDWR, 0600);
         for (int there = 1; there <= 4000; there *= 3) {
@@ -159,6 +159,11 @@ CASE(transfers_that_run_over_the_edge) {
         for (long i = 0; i < length; i++) sum = sum * 31 + all[i];
         say("bytes %ld sum %lx", length, sum);
     }
+}
+
+CASE(transfers_that_run_over_the_edge) {
+    prepare();
+    try_transfers();
 }
 
 static void *block_all(void *unused) {
@@ -299,6 +304,76 @@ CASE(own_faults_end_the_process) {
     say("stack %d", ending(run_out_of_stack));
     say("ignored %d", ending(fault_beside_a_handler_that_ends));
 }
+
+// As diff, R and Open MPI have one: for stacks that overflow, on a stack of its own.
+CASE(transfers_beside_an_own_handler) {
+    prepare();
+    static char room[65536];
+    stack_t stack = {.ss_sp = room, .ss_size = sizeof room};
+    sigaltstack(&stack, NULL);
+    struct sigaction action = {.sa_sigaction = count, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | (int)SA_RESETHAND};
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+    try_transfers();
+    try_structures(edge);
+    show_action("not used up", SIGSEGV);
+    say("caught %d", caught);
+    fault();
+    say("caught %d", caught);
+    show_action("used up", SIGSEGV);
+    show_action("the other", SIGBUS);
+    try_transfers();
+}
+
+static sigjmp_buf after_fault;
+static int jumps;
+
+// Reports what happened, as a handler of a job's does: to files, with a bad pointer of its own, and first of all the
+// prefix's.
+static void report_and_leave(int signal) {
+    jumps++;
+    char line[64];
+    int fd = open(p("report"), O_CREAT | O_WRONLY | O_APPEND, 0600);
+    int length = snprintf(line, sizeof line, "signal %d, jump %d\n", signal, jumps);
+    if (write(fd, line, length) != length) _exit(4);
+    ASK("write in the handler", SYS_write, fd, edge, 8192, 0, 0);
+    ASK("stat in the handler", SYS_stat, edge, line, 0, 0, 0);
+    ASK("rename in the handler", SYS_rename, p("report"), p("report.1"), 0, 0, 0);
+    ASK("rename back", SYS_rename, p("report.1"), p("report"), 0, 0, 0);
+    close(fd);
+    if (jumps % 2) siglongjmp(after_fault, 1);
+    _longjmp(after_fault, 1);
+}
+
+static void report_faults(int flags) {
+    make_edge();
+    static char room[65536];
+    stack_t stack = {.ss_sp = room, .ss_size = sizeof room};
+    sigaltstack(&stack, NULL);
+    struct sigaction action = {.sa_handler = report_and_leave, .sa_flags = flags};
+    if (!(flags & SA_NODEFER)) sigfillset(&action.sa_mask);
+    sigaction(SIGSEGV, &action, NULL);
+    for (volatile int round = 0; round < 4; round++) {
+        if (sigsetjmp(after_fault, 1) == 0) fault();
+        sigset_t mask;
+        sigprocmask(SIG_SETMASK, NULL, &mask);
+        say("blocked %d %d", sigismember(&mask, SIGSEGV), sigismember(&mask, SIGUSR1));
+        // A jump that left the signals blocked, or the stack in use as far as the kernel is concerned.
+        ASK("stat after it", SYS_stat, edge, room, 0, 0, 0);
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        ASK("stat at last", SYS_stat, edge, room, 0, 0, 0);
+    }
+    show(p("report"));
+    unlink(p("report"));
+}
+
+CASE(calls_in_the_handler_of_a_fault) { report_faults(SA_ONSTACK); }
+
+CASE(calls_in_the_handler_of_a_fault_that_does_not_block_it) { report_faults(SA_ONSTACK | SA_NODEFER); }
+
+CASE(calls_in_the_handler_of_a_fault_on_the_same_stack) { report_faults(0); }
 
 // A vfork child's table of signals is its own.
 CASE(in_a_spawned_child) {

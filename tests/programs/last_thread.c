@@ -19,6 +19,21 @@ static void write_file(const char *name, bool is_closed) {
     if (is_closed) close(9);
 }
 
+// Waits until a process's first thread is gone and the others go on: the kernel calls it a zombie then.
+static void await_end_of_first(int process) {
+    char path[64], state[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", process);
+    for (double start = now(); now() - start < 60; usleep(1000)) {
+        int fd = open(path, O_RDONLY);
+        long length = read(fd, state, sizeof state - 1);
+        close(fd);
+        if (length < 0) return;
+        state[length] = 0;
+        char *name_end = strrchr(state, ')');
+        if (name_end && name_end[2] == 'Z') return;
+    }
+}
+
 // Runs it in a child, which has to end soon, and says how it ended and what it left.
 static void watch(const char *name, void (*run)(const char *), int signal) {
     int child = fork(), status = 0;
@@ -30,7 +45,7 @@ static void watch(const char *name, void (*run)(const char *), int signal) {
         _exit(5);
     }
     if (signal) {
-        usleep(300000);
+        await_end_of_first(child);
         kill(child, signal);
     }
     double start = now();

@@ -1,9 +1,11 @@
 // Files that are synced, for a disk whose power is cut.
 //
-// `synced run SEED DIRECTORY` changes files for ever and tells on standard output, each in one write: "may NAME VERSION SIZE"
-// before it gives a file another content (size -1: before it removes it), and "has NAME VERSION SIZE" once a sync has
-// promised that. `synced check DIRECTORY` reads those lines, and tells each file that is neither what was promised last nor
-// what was tried after. `synced cut MOUNT` cuts the power of a file system, what is in its log included.
+// `synced run SEED DIRECTORY` changes files for ever and tells on standard output, each in one write:
+// "may NAME VERSION SIZE TIME" before it gives a file another content (size -1: before it removes it), and
+// "has NAME VERSION SIZE TIME" once a sync has promised that. `synced cut MOUNT` cuts the power of a file system, what is in
+// its log included, and says when it began. `synced check CUT DIRECTORY` reads those lines, and tells each file that is
+// neither what was promised last before the cut nor what was tried after: while the cut goes on, a sync of the host's may
+// return as if it were done (ext4 forgets that it could not mark blocks as written).
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -13,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SHUTDOWN _IOR('X', 125, uint32_t)
@@ -34,9 +37,15 @@ static void must(int condition) {
     if (!condition) _exit(0);
 }
 
+static long now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000000L + time.tv_nsec;
+}
+
 static void tell(const char *word, const char *name, long version, long size) {
     char line[200];
-    int length = snprintf(line, sizeof line, "%s %s %ld %ld\n", word, name, version, size);
+    int length = snprintf(line, sizeof line, "%s %s %ld %ld %ld\n", word, name, version, size, now());
     must(write(1, line, length) == length);
 }
 
@@ -231,13 +240,14 @@ static int is_one(const struct promise *promise, long length) {
     return 0;
 }
 
-static int check(const char *path) {
+static int check(long cut, const char *path) {
     static struct promise promises[20000];
     int count = 0, wrong = 0;
     char word[10], name[100];
-    long version, size, told = 0;
+    long version, size, time, told = 0;
     if (chdir(path)) return perror(path), 2;
-    while (scanf("%9s %99s %ld %ld", word, name, &version, &size) == 4) {
+    while (scanf("%9s %99s %ld %ld %ld", word, name, &version, &size, &time) == 5) {
+        if (!strcmp(word, "has") && time >= cut) continue;
         int at = 0;
         while (at < count && strcmp(promises[at].name, name)) at++;
         struct promise *promise = &promises[at];
@@ -269,10 +279,12 @@ static int check(const char *path) {
 
 int main(int count, char **words) {
     if (count == 4 && !strcmp(words[1], "run")) run(strtoul(words[2], 0, 10), words[3]);
-    if (count == 3 && !strcmp(words[1], "check")) return check(words[2]);
+    if (count == 4 && !strcmp(words[1], "check")) return check(strtol(words[2], 0, 10), words[3]);
     if (count == 3 && !strcmp(words[1], "cut")) {
         uint32_t how = LOG_NOT_FLUSHED;
-        return ioctl(open(words[2], O_RDONLY), SHUTDOWN, &how) ? perror("cut"), 1 : 0;
+        int mount = open(words[2], O_RDONLY);
+        printf("%ld\n", now());
+        return ioctl(mount, SHUTDOWN, &how) ? perror("cut"), 1 : 0;
     }
     return 2;
 }

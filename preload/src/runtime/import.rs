@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::link_map;
+use crate::call_frame::{restore_call, save_call};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -85,33 +86,11 @@ std::arch::global_asm!(
     ".type sidestep_import_resolve, @function",
     "sidestep_import_resolve:",
     ".cfi_startproc",
-    "push rbp",
-    ".cfi_def_cfa_offset 16",
-    ".cfi_offset rbp, -16",
-    "mov rbp, rsp",
-    ".cfi_def_cfa_register rbp",
-    "sub rsp, 64",
-    "mov [rsp], rdi",
-    "mov [rsp + 8], rsi",
-    "mov [rsp + 16], rdx",
-    "mov [rsp + 24], rcx",
-    "mov [rsp + 32], r8",
-    "mov [rsp + 40], r9",
-    "mov [rsp + 48], rax",
-    "mov [rsp + 56], r11",
+    save_call!("64"),
     "mov rdi, r11",
     "call {resolve}",
     "mov r10, rax",
-    "mov rdi, [rsp]",
-    "mov rsi, [rsp + 8]",
-    "mov rdx, [rsp + 16]",
-    "mov rcx, [rsp + 24]",
-    "mov r8, [rsp + 32]",
-    "mov r9, [rsp + 40]",
-    "mov rax, [rsp + 48]",
-    "mov r11, [rsp + 56]",
-    "leave",
-    ".cfi_def_cfa rsp, 8",
+    restore_call!(),
     "jmp r10",
     ".cfi_endproc",
     ".size sidestep_import_resolve, . - sidestep_import_resolve",

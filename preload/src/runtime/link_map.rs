@@ -4,7 +4,52 @@
 
 use super::block::Block;
 use super::object::{LinkMap, Object};
+use house::ground::threads;
+use std::cell::UnsafeCell;
 use std::ffi::CStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Objects that are remembered while the library starts, which asks each of them for some hundred names.
+const REMEMBERED_COUNT: usize = 64;
+
+/// The thread that starts the library, by [`threads::here`]; 0 for none. It alone uses what is remembered, and no longer: an
+/// object may be unloaded later, and another be loaded in its place.
+static STARTER: AtomicUsize = AtomicUsize::new(0);
+
+static REMEMBERED: Remembered = Remembered(UnsafeCell::new([None; REMEMBERED_COUNT]));
+
+/// Dynamic sections, and the objects that they are of.
+struct Remembered(UnsafeCell<[Option<(usize, Object)>; REMEMBERED_COUNT]>);
+
+// SAFETY: used by the one thread that starts the library.
+unsafe impl Sync for Remembered {}
+
+/// Does the work of a start, for which the objects are read once.
+pub fn remembering<R>(work: impl FnOnce() -> R) -> R {
+    STARTER.store(threads::here(), Ordering::Relaxed);
+    let answer = work();
+    STARTER.store(0, Ordering::Relaxed);
+    answer
+}
+
+/// The object of an entry.
+fn read(map: &'static LinkMap) -> Object {
+    if STARTER.load(Ordering::Relaxed) != threads::here() {
+        return Object::of(map);
+    }
+    // SAFETY: this is the one thread, and no reference outlives the statement that takes it.
+    let place = unsafe { (*REMEMBERED.0.get()).as_mut_ptr().add(map.dynamic() / 8 % REMEMBERED_COUNT) };
+    // SAFETY: as above; the place is inside the array.
+    match unsafe { *place } {
+        Some((dynamic, object)) if dynamic == map.dynamic() => object,
+        _ => {
+            let object = Object::of(map);
+            // SAFETY: as above.
+            unsafe { *place = Some((map.dynamic(), object)) };
+            object
+        }
+    }
+}
 
 /// The linker's record for debuggers (`link.h`).
 #[repr(C)]
@@ -74,12 +119,12 @@ fn own_dynamic() -> usize {
 /// What the next object behind this library exports under a name.
 pub fn find_next(name: &CStr) -> Option<*const ()> {
     let dynamic = own_dynamic();
-    all().skip_while(|map| map.dynamic() != dynamic).skip(1).find_map(|map| Object::of(map).find(name))
+    all().skip_while(|map| map.dynamic() != dynamic).skip(1).find_map(|map| read(map).find(name))
 }
 
 /// What references to a name are bound to, those of libc's own too: a program may have a copy of libc's variable.
 pub fn find_first(name: &CStr) -> Option<*const ()> {
-    all().find_map(|map| Object::of(map).find(name))
+    all().find_map(|map| read(map).find(name))
 }
 
 /// What glibc itself defines under a name, whoever else exports one.
@@ -105,5 +150,5 @@ pub fn lacks_threads() -> bool {
 }
 
 fn object(soname: &CStr) -> Option<Object> {
-    all().map(Object::of).find(|object| object.is_called(soname))
+    all().map(read).find(|object| object.is_called(soname))
 }

@@ -44,16 +44,17 @@ impl Drop for Cliff {
 }
 
 /// Around every size that the copy treats in another way.
-const LENGTHS: [usize; 22] = [0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 127, 128, 129, 2111, 2112, 3000];
+const LENGTHS: [usize; 26] =
+    [0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 127, 128, 129, 255, 256, 257, 513, 2111, 2112, 3000];
 
 #[test]
 fn bytes_are_copied_by_every_way() {
     let abilities = |abilities| ABILITIES.store(abilities, Ordering::Relaxed);
     let _turn = turn();
-    for ways in [0, HAS_WIDE, HAS_FAST_STRINGS, HAS_WIDE | HAS_FAST_STRINGS] {
+    for ways in 0..=(HAS_WIDE | HAS_FAST_STRINGS | HAS_WIDEST) {
         start();
         abilities(ABILITIES.load(Ordering::Relaxed) & ways);
-        for length in LENGTHS {
+        for length in LENGTHS.into_iter().chain([4096, 8191, 8192, 8193]) {
             let source: Vec<u8> = (0..length).map(|at| (at * 7 + 1) as u8).collect();
             let mut target = vec![0xee; length + 2];
             // SAFETY: both are as long.

@@ -17,9 +17,13 @@ mod tree;
 
 use super::OpenError;
 use super::layout;
+use super::layout::{CHECKPOINTS, LOG};
 use super::store::Store;
+use super::store_directory::Refusal;
 use crate::ground::Errno;
+use rustix::fs::{AtFlags, OFlags};
 pub use source::{NameKept, POSITION_STEP, Source};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
 /// A recovery between its two halves: the tree is not open in the first one.
@@ -44,6 +48,9 @@ impl Recovery {
             what: "power was cut or its disk was taken away, and both of its checkpoints of the names are gone"
                 .to_owned(),
         })?;
+        if !source.has_checkpoint {
+            forget_log(store).map_err(host)?;
+        }
         let mut recovery = Self { source };
         let names = records::mend(store, &recovery.source).map_err(host)?;
         recovery.source.keep(&names);
@@ -68,4 +75,18 @@ impl Recovery {
         store.clear_doubt();
         if is_new { Ok(()) } else { store.sync_header() }
     }
+}
+
+/// Empties the log of a store that begins from nothing. Its header may not know where an earlier log of it began, which was
+/// written back before the header was: then the new one begins at the same position, and what is left of the other would
+/// prove itself in it.
+fn forget_log(store: &Store) -> crate::ground::Result<()> {
+    for name in CHECKPOINTS {
+        match store.directory().remove(name, AtFlags::empty()) {
+            Ok(()) | Err(Refusal::Host(Errno::NOENT)) => {}
+            Err(refusal) => return Err(refusal.errno()),
+        }
+    }
+    let log = store.directory().open(LOG, OFlags::RDWR | OFlags::CREATE).map_err(Refusal::errno)?;
+    rustix::fs::ftruncate(log.as_fd(), 0)
 }

@@ -61,6 +61,8 @@ pub struct Source {
     pub slots: HashMap<u64, SlotKept>,
     /// Positions from here on were never used.
     pub position_after: u64,
+    /// Whether there was a checkpoint. Without one it is a new store, of which nobody was promised anything.
+    pub has_checkpoint: bool,
     /// Which checkpoint file they are from.
     pub current: u32,
 }
@@ -82,8 +84,14 @@ impl Source {
             }
         }
         let known = [&header.log.start, &header.log.end].map(|word| word.load(Ordering::Relaxed));
-        let mut source =
-            Self { names: Vec::new(), images: HashMap::new(), slots: HashMap::new(), position_after: 0, current: 0 };
+        let mut source = Self {
+            names: Vec::new(),
+            images: HashMap::new(),
+            slots: HashMap::new(),
+            position_after: 0,
+            has_checkpoint: newest.is_some(),
+            current: 0,
+        };
         let mut end = known[0].max(known[1]);
         match newest {
             // Cut before its first sync, it is a new store.

@@ -1,4 +1,4 @@
-//! Stores of the format before this one.
+//! Stores whose header is older than the rest: of the format before this one, or as it was before a cut of power.
 
 use super::super::LocalContainer;
 use super::super::check::check;
@@ -76,4 +76,33 @@ fn a_store_of_the_format_without_a_log_that_is_in_use_is_refused() {
     assert!(crate::ground::kernel::lock_range(std::os::fd::AsFd::as_fd(&live), lock, 1, 1).unwrap());
     let error = LocalContainer::open(&path, &MountOptions::default()).err().unwrap();
     assert!(error.to_string().contains("older Sidestep"), "{error}");
+}
+
+#[test]
+fn a_new_store_that_was_cut_begins_from_nothing_however_often() {
+    let Fixture { directory, container } = fixture_with(&MountOptions::default());
+    let path = directory.path().join("store");
+    drop(container);
+    for round in 0..4 {
+        // The kernel wrote the log back, and nothing else: the header is as it was made.
+        let header_path = path.join(layout::HEADER);
+        let mut header = fs::read(&header_path).unwrap();
+        let log = std::mem::offset_of!(super::super::header::Header, log);
+        let on = log + std::mem::offset_of!(super::super::log::state::LogState, on);
+        header[log..log + size_of::<super::super::log::state::LogState>()].fill(0);
+        header[on..on + 4].copy_from_slice(&1u32.to_ne_bytes());
+        header[BOOT_AT..BOOT_AT + 8].fill(0);
+        fs::write(&header_path, header).unwrap();
+        for name in layout::CHECKPOINTS {
+            let _ = fs::remove_file(path.join(name));
+        }
+        let container = LocalContainer::open(&path, &MountOptions::default()).unwrap();
+        let fixture = Fixture { directory: tempfile::tempdir().unwrap(), container };
+        assert_eq!(fixture.names(fixture.container.root()), [""; 0]);
+        if round % 2 == 0 {
+            put(&*fixture.open_new(&format!("file.{round}")), 0, b"bytes");
+        }
+        drop(fixture.container);
+        check(&path, false, &mut |finding| panic!("{round}: {finding}")).unwrap();
+    }
 }

@@ -1,7 +1,7 @@
 //! Whether what is read past libdfs is what libdfs says.
 //!
-//! libdfs stays the judge of what a container holds. The first thing that is read past it in a process is read by libdfs
-//! too, and the two are compared to the byte: if they differ, nothing of this kind is read past it in the process.
+//! The first thing of a kind that is read past it in a process is read by libdfs too, and the two are compared to the byte:
+//! if they differ, nothing of this kind is read past it in the process. The whole rule is in [`super::layout`].
 
 use crate::ground::Result;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,15 +37,21 @@ impl Agreement {
         self.state.load(Ordering::Acquire) != 0
     }
 
-    /// Notes what a comparison came to; `None` where libdfs can't be passed by.
-    pub fn note(&self, agrees: Option<Result<bool>>) {
+    /// Notes what a comparison came to.
+    pub fn note(&self, agrees: Result<bool>) {
         let is_last = self.comparisons.fetch_add(1, Ordering::Relaxed) + 1 >= COMPARISONS_COUNT_MAX;
         let state = match agrees {
-            Some(Ok(true)) => REACHED,
-            Some(_) if !is_last => return,
+            Ok(true) => REACHED,
+            _ if !is_last => return,
             _ => REFUSED,
         };
-        self.state.store(state, Ordering::Release);
+        // What is refused stays refused: another thread may have met something since the comparison was begun.
+        let _ = self.state.compare_exchange(0, state, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// libdfs is to make all calls, whatever was or will be compared.
+    pub fn refuse(&self) {
+        self.state.store(REFUSED, Ordering::Release);
     }
 }
 
@@ -57,16 +63,15 @@ mod tests {
     #[test]
     fn one_that_agrees_is_enough_and_some_that_do_not_are_the_end() {
         let agreement = Agreement::default();
-        agreement.note(Some(Ok(false)));
-        agreement.note(Some(Err(Errno::IO)));
+        agreement.note(Ok(false));
+        agreement.note(Err(Errno::IO));
         assert!(!agreement.is_settled());
-        agreement.note(Some(Ok(true)));
+        agreement.note(Ok(true));
         assert!(agreement.is_reached());
         let agreement = Agreement::default();
-        (0..COMPARISONS_COUNT_MAX).for_each(|_| agreement.note(Some(Ok(false))));
+        (0..COMPARISONS_COUNT_MAX).for_each(|_| agreement.note(Ok(false)));
         assert!(agreement.is_settled() && agreement.is_refused() && !agreement.is_reached());
-        let agreement = Agreement::default();
-        agreement.note(None);
-        assert!(agreement.is_settled() && agreement.is_refused() && !agreement.is_reached());
+        agreement.note(Ok(true));
+        assert!(agreement.is_refused());
     }
 }

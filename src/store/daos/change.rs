@@ -79,8 +79,7 @@ impl Store {
         is_ours || self.runtime.is_open_elsewhere(which.object)
     }
 
-    /// Removes the name of a file or symlink: a message that asks what it is, then one or two at once; by libdfs three, one
-    /// after another, and one before where it is not known what it is.
+    /// Removes the name of a file or symlink: three messages, and one before where it is not known what it is.
     ///
     /// # Errors
     /// `ENOENT`, `EISDIR`, `EROFS`.
@@ -96,19 +95,13 @@ impl Store {
             return Err(Errno::NOENT);
         }
         let _turn = self.take_turns(&[(parent.object, name)])?;
-        let which = if self.agrees_on_entries() {
-            self.ask_which(&parent, &c_name)?
-        } else {
-            self.entry(directory, name)?.which()
-        };
+        let which = self.entry(directory, name)?.which();
         if which.kind == Kind::Directory {
             return Err(Errno::ISDIR);
         }
         let change = self.board.change_name(parent.object, name);
         if which.kind == Kind::File && self.is_in_use(which) {
             self.hide(&parent, &c_name, which)?;
-        } else if self.agrees_on_entries() {
-            self.take_away(&parent, &c_name, which)?;
         } else {
             self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
         }

@@ -22,7 +22,7 @@ pub fn choose(
     direction: Direction,
     extents: &[Extent],
 ) -> Option<Arc<Object>> {
-    let agreement = &mounted.chunk_agreement;
+    let agreement = &mounted.layout.chunks;
     if direction == Direction::Write || agreement.is_refused() {
         return None;
     }
@@ -41,9 +41,8 @@ pub fn choose(
     }
     let object = reads.object(|| mounted.open_file(handle)).ok()?;
     if !agreement.is_settled() {
-        let compare = || compare(mounted, handle, object, start, (end - start) as usize);
-        let agrees = mounted.has_entries().then(compare);
-        if agrees != Some(Ok(true)) {
+        let agrees = compare(mounted, handle, object, start, (end - start) as usize);
+        if agrees != Ok(true) {
             reads.give_up();
         }
         agreement.note(agrees);

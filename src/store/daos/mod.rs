@@ -16,7 +16,8 @@
 //! | [`nodes`], [`object`], [`stat`] | nodes, numbers, attributes; what is believed and for how long |
 //! | [`change`], [`listing`], [`opens`], [`confirm`] | names, directories, open nodes |
 //! | [`entries`], [`ahead`], [`sequence`] | entries read past libdfs, before they are asked for |
-//! | [`chunk_reads`], [`agreement`] | short reads past libdfs; how far that is trusted |
+//! | [`chunk_reads`] | short reads past libdfs |
+//! | [`layout`], [`agreement`] | whether anything may be read past libdfs |
 //! | [`hidden`], [`moved`] | what others remove and rename while it is open |
 //! | [`runtime`], [`board`], [`turns`], [`stand_in`] | what this node's processes tell one another |
 //!
@@ -41,6 +42,7 @@ mod entrance;
 mod entries;
 mod error;
 mod hidden;
+mod layout;
 pub mod library;
 mod listing;
 mod lock;

@@ -6,7 +6,7 @@
 
 use crate::errors::{Answer, Der};
 use crate::oid::Oid;
-use crate::settings::settings;
+use crate::settings::{LAYOUT_VERSION, settings};
 use crate::shared_page::SharedPage;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -36,6 +36,8 @@ pub struct Container {
     pub chunk_bytes: u64,
     /// Whether it was made as a POSIX container.
     pub is_posix: bool,
+    /// What its superblock says of the layout.
+    pub layout_version: u16,
     /// Whether it can be written to.
     pub is_writable: bool,
     /// The embedded engine.
@@ -106,6 +108,7 @@ impl Container {
             uuid: properties.uuid,
             chunk_bytes: properties.chunk_bytes,
             is_posix: properties.layout == "posix",
+            layout_version: properties.layout_version,
             is_writable,
             keys,
             arrays,
@@ -217,6 +220,8 @@ pub struct Properties {
     pub uuid: [u8; 16],
     /// `posix`, or whatever else.
     pub layout: String,
+    /// Which version of it.
+    pub layout_version: u16,
     /// Chunk size in bytes.
     pub chunk_bytes: u64,
 }
@@ -236,6 +241,7 @@ impl Properties {
         Some(Self {
             uuid: parse_uuid(&value("uuid")?)?,
             layout: value("layout").unwrap_or_default(),
+            layout_version: value("version").and_then(|text| text.parse().ok()).unwrap_or(LAYOUT_VERSION),
             chunk_bytes: chunk_bytes.unwrap_or(CHUNK_BYTES),
         })
     }
@@ -252,7 +258,8 @@ impl Properties {
         make(directory)?;
         let mut uuid = [0; 16];
         rustix::rand::getrandom(&mut uuid, rustix::rand::GetRandomFlags::empty())?;
-        let text = format!("uuid={}\nlayout={layout}\nchunk={chunk_bytes}\n", format_uuid(uuid));
+        let (uuid, version) = (format_uuid(uuid), settings().layout_version);
+        let text = format!("uuid={uuid}\nlayout={layout}\nversion={version}\nchunk={chunk_bytes}\n");
         let staged = directory.join(format!("properties.{}", rustix::process::getpid().as_raw_nonzero()));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
         let file = Low::open(rustix::fs::CWD, &staged, flags, Mode::from_raw_mode(0o600))?;

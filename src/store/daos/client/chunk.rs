@@ -8,8 +8,9 @@
 
 use super::daos_call;
 use super::entries::{NO_TRANSACTION, Object, bytes_under, key_of};
-use crate::store::daos::bindings::{d_iov_t, d_sg_list_t, daos_event_t, daos_iod_t, daos_iom_t, daos_recx_t};
-use crate::store::daos::library::{self, Library};
+use super::present::Present;
+use crate::store::daos::bindings::{d_iov_t, d_sg_list_t, daos_event_t, daos_iod_t, daos_recx_t};
+use crate::store::daos::library::Library;
 use once_cell::race::OnceBox;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,32 +24,21 @@ pub struct ChunkRead {
     chunk_key: d_iov_t,
     what: daos_iod_t,
     range: daos_recx_t,
-    there: daos_iom_t,
+    there: Present,
     object: Arc<Object>,
 }
 
 impl ChunkRead {
     /// Of `bytes` bytes from `offset` on, all in one chunk.
     pub fn new(object: &Arc<Object>, chunk_bytes: u64, offset: u64, bytes: u64) -> Self {
-        const ALL: u32 = 1;
         let what = bytes_under(KEY);
         let range = daos_recx_t { rx_idx: offset % chunk_bytes, rx_nr: bytes };
-        let nothing = daos_recx_t { rx_idx: 0, rx_nr: 0 };
         Self {
             chunk: (offset / chunk_bytes + 1).to_ne_bytes(),
             chunk_key: key_of(&[]),
-            what,
             range,
-            there: daos_iom_t {
-                iom_type: what.iod_type,
-                iom_nr: 0,
-                iom_nr_out: 0,
-                iom_flags: ALL,
-                iom_size: 0,
-                iom_recx_lo: nothing,
-                iom_recx_hi: nothing,
-                iom_recxs: std::ptr::null_mut(),
-            },
+            there: Present::of(what.iod_type),
+            what,
             object: object.clone(),
         }
     }
@@ -57,41 +47,15 @@ impl ChunkRead {
     pub fn launch(&mut self, library: &Library, list: *mut d_sg_list_t, event: *mut daos_event_t) -> i32 {
         self.chunk_key = key_of(&self.chunk);
         self.what.iod_recxs = &raw mut self.range;
-        let (key, what, there) = (&raw mut self.chunk_key, &raw mut self.what, &raw mut self.there);
+        let (key, what, there) = (&raw mut self.chunk_key, &raw mut self.what, self.there.as_mut_ptr());
         let object = self.object.handle();
         daos_call!(library, daos_obj_fetch(object, NO_TRANSACTION, 0, key, 1, what, list, there, event))
     }
 
     /// Whether every byte was there, once it has ended well.
     pub fn is_whole(&self) -> bool {
-        let there = &self.there;
-        if there.iom_recxs.is_null() {
-            return false;
-        }
-        let count = there.iom_nr_out.min(there.iom_nr) as usize;
-        // SAFETY: the library made room for `iom_nr` of them.
-        let there = unsafe { std::slice::from_raw_parts(there.iom_recxs, count) };
-        covers(&self.range, there)
+        self.there.covers(&self.range)
     }
-}
-
-impl Drop for ChunkRead {
-    fn drop(&mut self) {
-        // SAFETY: null, or made by the library with `malloc` for whoever asked; the operation has ended.
-        unsafe { library::free(self.there.iom_recxs.cast()) };
-    }
-}
-
-/// Whether ascending ranges have all of `range`.
-fn covers(range: &daos_recx_t, there: &[daos_recx_t]) -> bool {
-    let mut reached = range.rx_idx;
-    for part in there {
-        if part.rx_idx > reached {
-            return false;
-        }
-        reached = reached.max(part.rx_idx.saturating_add(part.rx_nr));
-    }
-    reached >= range.rx_idx + range.rx_nr
 }
 
 /// What an open file keeps for such reads.
@@ -137,18 +101,6 @@ impl ChunkReads {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranges_cover_what_they_leave_no_gap_in() {
-        let range = |from, to| daos_recx_t { rx_idx: from, rx_nr: to - from };
-        let asked = range(100, 200);
-        assert!(covers(&asked, &[range(100, 200)]));
-        assert!(covers(&asked, &[range(50, 150), range(150, 250)]));
-        assert!(!covers(&asked, &[]));
-        assert!(!covers(&asked, &[range(100, 199)]));
-        assert!(!covers(&asked, &[range(101, 200)]));
-        assert!(!covers(&asked, &[range(100, 150), range(151, 200)]));
-    }
 
     #[test]
     fn the_first_read_and_those_past_the_known_end_are_not_expected() {

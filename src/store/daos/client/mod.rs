@@ -11,7 +11,8 @@
 //! | [`attributes`] | stat, set, extended attributes |
 //! | [`operation`] | operations under way, each on an event |
 //! | [`transfer`], [`chunk`] | reads and writes; short reads of one chunk |
-//! | [`entries`] | directories as objects: entries read and taken away, many at a time |
+//! | [`entries`] | directories as objects: entries read, many at a time |
+//! | [`present`] | which bytes of what was read there are |
 //! | [`bounded`], [`fiber`] | calls about names that end when patience does |
 
 pub mod attributes;
@@ -23,6 +24,7 @@ pub mod handle;
 pub mod mounted;
 pub mod names;
 pub mod operation;
+mod present;
 pub mod session;
 pub mod transfer;
 

@@ -7,7 +7,7 @@ use super::objects::{IOD_ARRAY, bytes};
 use crate::array::Array;
 use crate::calls::Call;
 use crate::errors::{Answer, Der, Trouble};
-use crate::settings::settings;
+use crate::settings::{Layout, settings};
 use sidestep::store::daos::bindings::{d_sg_list_t, daos_event_t, daos_iod_t, daos_iom_t, daos_key_t, daos_recx_t};
 use std::ffi::c_int;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub unsafe fn fetch(array: &Arc<Array>, all: Asked, event: *mut daos_event_t) ->
         // SAFETY: the caller's word.
         let (number, range) = unsafe { asked(all)? };
         // A library that lays files out otherwise numbers chunks from 0.
-        let first = u64::from(!settings().is_layout_other);
+        let first = u64::from(settings().layout != Layout::Other);
         let start = number.checked_sub(first).ok_or(Der::INVAL)? * array.chunk_bytes() + range.rx_idx;
         wire.message();
         wire.bytes(range.rx_nr);
@@ -67,7 +67,7 @@ pub unsafe fn fetch(array: &Arc<Array>, all: Asked, event: *mut daos_event_t) ->
 }
 
 /// Tells what there is: one range, or none.
-fn tell(there: &mut daos_iom_t, range: daos_recx_t) {
+pub fn tell(there: &mut daos_iom_t, range: daos_recx_t) {
     let count = u32::from(range.rx_nr != 0);
     (there.iom_nr_out, there.iom_recx_lo, there.iom_recx_hi) = (count, range, range);
     if there.iom_flags & ALL != 0 && there.iom_nr == 0 && count != 0 {

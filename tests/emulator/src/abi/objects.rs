@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::chunks;
-use super::events::{Announced, Sent, Transfer, transfer_as, with_event};
+use super::events::{Announced, Sent, Transfer, transfer_as};
 use super::memory::{check_out, daos_here, dfs_here, some_object};
 use crate::array::Array;
 use crate::calls::Call;
@@ -11,19 +11,20 @@ use crate::errors::{Answer, Der, Trouble};
 use crate::oid::Oid;
 use crate::pool;
 use crate::record::{Record, Time};
-use crate::settings::settings;
+use crate::settings::{Layout, settings};
 use libc::timespec;
 use sidestep::store::daos::bindings::{
     d_iov_t, d_sg_list_t, daos_array_stbuf_t, daos_event_t, daos_handle_t, daos_iod_t, daos_iom_t, daos_key_t,
-    daos_obj_id_t, dfs_obj_t,
+    daos_obj_id_t, daos_recx_t, dfs_obj_t,
 };
 use std::ffi::{c_int, c_uint};
 use std::sync::Arc;
 use std::{ptr, slice};
 
-/// The key of an entry's bytes, and how many they are.
+/// The key of an entry's bytes, how many they are, and how many more [`Layout::Longer`] has.
 const ENTRY_KEY: &[u8] = b"DFS_INODE";
 const ENTRY_BYTES: usize = 88;
+const MORE_BYTES: usize = 8;
 
 /// The kind of value that an entry is: an array of bytes.
 pub const IOD_ARRAY: u32 = 2;
@@ -94,8 +95,8 @@ pub unsafe extern "C" fn daos_obj_close(object: daos_handle_t, _event: *mut daos
 }
 
 /// An entry as libdfs lays it out.
-fn entry(record: &Record) -> [u8; ENTRY_BYTES] {
-    let mut entry = [0; ENTRY_BYTES];
+fn entry(record: &Record) -> Vec<u8> {
+    let mut entry = vec![0; ENTRY_BYTES];
     let mut put = |at: usize, value: &[u8]| entry[at..at + value.len()].copy_from_slice(value);
     put(0, &record.mode.to_ne_bytes());
     let signed = [
@@ -115,8 +116,10 @@ fn entry(record: &Record) -> [u8; ENTRY_BYTES] {
     for (at, value) in [(44, record.class), (64, record.uid), (68, record.gid)] {
         put(at, &value.to_ne_bytes());
     }
-    if settings().is_layout_other {
-        entry.rotate_right(8);
+    match settings().layout {
+        Layout::Known => {}
+        Layout::Other => entry.rotate_right(8),
+        Layout::Longer => entry.resize(ENTRY_BYTES + MORE_BYTES, 0),
     }
     entry
 }
@@ -144,19 +147,20 @@ pub unsafe extern "C" fn daos_obj_fetch(
     }
     transfer_as(Call::daos_obj_fetch, event, Trouble::for_daos, |wire| {
         // SAFETY: the caller's word.
-        let opened = unsafe {
+        let (opened, room_bytes) = unsafe {
             let what = what.as_ref().filter(|_| count == 1).ok_or(Der::INVAL)?;
             if bytes(&raw const what.iod_name)? != ENTRY_KEY || what.iod_type != IOD_ARRAY {
                 return Err(Der::INVAL.into());
             }
             bytes(key)?;
-            opened(object)?
+            let range = what.iod_recxs.as_ref().filter(|range| range.rx_idx == 0).ok_or(Der::INVAL)?;
+            (opened(object)?, range.rx_nr as usize)
         };
         wire.message();
         let (container, oid) = (opened.container.clone(), opened.oid);
-        let sent = Sent((key, memory));
+        let sent = Sent((key, memory, maps));
         let told: Transfer = Box::new(move |_| {
-            let Sent((key, memory)) = { sent };
+            let Sent((key, memory, maps)) = { sent };
             // SAFETY: the client's word: both stay until now.
             unsafe {
                 let name = bytes(key)?;
@@ -165,56 +169,16 @@ pub unsafe extern "C" fn daos_obj_fetch(
                 let memory = memory.as_mut().ok_or(Der::INVAL)?;
                 let room = memory.sg_iovs.as_mut().ok_or(Der::INVAL)?;
                 let entry = entry(&record);
-                ptr::copy_nonoverlapping(entry.as_ptr(), room.iov_buf.cast(), room.iov_buf_len.min(ENTRY_BYTES));
+                let count = entry.len().min(room_bytes).min(room.iov_buf_len);
+                ptr::copy_nonoverlapping(entry.as_ptr(), room.iov_buf.cast(), count);
                 memory.sg_nr_out = 1;
+                if let Some(maps) = maps.as_mut() {
+                    chunks::tell(maps, daos_recx_t { rx_idx: 0, rx_nr: count as u64 });
+                }
             }
             Ok(())
         });
         Ok(Announced { transfer: told, meanwhile: None })
-    })
-}
-
-/// Takes away all that an object holds.
-///
-/// # Safety
-/// As libdaos has it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn daos_obj_punch(
-    object: daos_handle_t,
-    _transaction: daos_handle_t,
-    _flags: u64,
-    event: *mut daos_event_t,
-) -> c_int {
-    with_event(Call::daos_obj_punch, event, |wire| {
-        // SAFETY: the caller's word.
-        let opened = unsafe { opened(object)? };
-        if let Some(array) = &opened.array {
-            return array.remove(wire);
-        }
-        opened.container.punch_directory(wire, opened.oid)
-    })
-}
-
-/// Takes keys away.
-///
-/// # Safety
-/// As libdaos has it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn daos_obj_punch_dkeys(
-    object: daos_handle_t,
-    _transaction: daos_handle_t,
-    _flags: u64,
-    count: c_uint,
-    keys: *mut daos_key_t,
-    event: *mut daos_event_t,
-) -> c_int {
-    with_event(Call::daos_obj_punch_dkeys, event, |wire| {
-        // SAFETY: the caller's word.
-        let (opened, name) = unsafe { (opened(object)?, bytes(keys)?) };
-        if count != 1 {
-            return Err(Der::INVAL.into());
-        }
-        opened.container.punch_name(wire, opened.oid, name)
     })
 }
 

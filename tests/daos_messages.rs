@@ -99,6 +99,16 @@ fn names_are_removed_by_libdfs() {
 }
 
 #[test]
+fn a_removal_whose_answer_was_lost_has_been_made() {
+    let place = Place::new();
+    place.run(&format!("{MAKE}\nos.mkdir('e')"), &[]);
+    let remove = "for i in range(100): os.unlink(f'f{i}')\nos.rmdir('e')\nprint(os.listdir('.'))";
+    let (told, calls) = place.run(remove, &[("SIDESTEP_EMULATOR_FAULT", "dfs_remove:/2:late-EAGAIN")]);
+    assert_eq!(told, "[]\n");
+    assert!(calls["dfs_remove"] > 101, "{calls:?}");
+}
+
+#[test]
 fn opens_are_told_attributes_by_programs_that_ask_for_them() {
     let place = Place::new();
     place.run(MAKE, &[]);
@@ -202,43 +212,3 @@ d = os.open('pages', os.O_RDONLY)
 pages = random.sample(range(0, 1024, 3), 300)
 print(all(os.pread(d, 4096, 4096 * i) == i.to_bytes(4, 'little') * 1024 for i in pages))
 ";
-
-#[test]
-fn pages_at_random_are_read_from_their_chunks() {
-    let place = Place::new();
-    place.run(PAGES, &[]);
-    let (told, calls) = place.run(PAGES_AT_RANDOM, &[]);
-    assert_eq!(told, "True\n");
-    assert!((290..=310).contains(&calls["daos_obj_fetch"]) && calls["dfs_read"] < 10, "{calls:?}");
-    // Chunks of another size than the container's.
-    let small = format!("{}=daos:tank/c1?chunk=64KiB", place.at("p"));
-    place.run(&format!("os.unlink('pages')\n{PAGES}"), &[("SIDESTEP_MOUNTS", &small)]);
-    let (told, calls) = place.run(PAGES_AT_RANDOM, &[]);
-    assert_eq!(told, "True\n");
-    assert!(calls["daos_obj_fetch"] > 100, "{calls:?}");
-}
-
-#[test]
-fn holes_and_ends_are_left_to_libdfs() {
-    let place = Place::new();
-    place.run(&format!("{PAGES}os.truncate('pages', 4096 * 1000 + 100)"), &[]);
-    let ends = "d = os.open('pages', os.O_RDONLY)
-size = os.fstat(d).st_size
-os.pread(d, 10, 0), os.pread(d, 10, 8192)
-print(len(os.pread(d, 4096, 4096 * 1000)), os.pread(d, 10, size), len(os.pread(d, 4096, 4096 * 999)))
-w = os.open('pages', os.O_WRONLY)
-os.truncate('pages', 4096 * 500)
-print(len(os.pread(d, 4096, 4096 * 700)), len(os.pread(d, 4096, 4096 * 300)))
-";
-    assert_eq!(place.run(ends, &[]).0, "100 b'' 4096\n0 4096\n");
-}
-
-#[test]
-fn chunks_that_lie_otherwise_are_left_to_libdfs() {
-    let place = Place::new();
-    let other = [("SIDESTEP_EMULATOR_LAYOUT", "other")];
-    place.run(PAGES, &other);
-    let (told, calls) = place.run(PAGES_AT_RANDOM, &other);
-    assert_eq!(told, "True\n");
-    assert!(calls["daos_obj_fetch"] < 10 && calls["dfs_read"] > 290, "{calls:?}");
-}

@@ -103,11 +103,24 @@ impl Store {
         if which.kind == Kind::File && self.is_in_use(which) {
             self.hide(&parent, &c_name, which)?;
         } else {
-            self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
+            self.remove(&parent, &c_name)?;
         }
         drop(change);
         self.note_removed((&parent, name), which);
         Ok(())
+    }
+
+    /// Removes a name that was just found, with its object.
+    fn remove(&self, parent: &Known, name: &Name) -> Result<()> {
+        let mut attempts = 0u32;
+        self.retry(|| {
+            attempts += 1;
+            match self.mounted.remove(&parent.handle, name) {
+                // An attempt before, whose answer was lost, has done it.
+                Err(Errno::NOENT) if attempts > 1 => Ok(()),
+                outcome => outcome,
+            }
+        })
     }
 
     /// Removes an empty directory.
@@ -128,7 +141,7 @@ impl Store {
             return Err(Errno::NOTDIR);
         }
         let change = self.board.change_name(parent.object, name);
-        self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
+        self.remove(&parent, &c_name)?;
         drop(change);
         self.remove_stand_in(entry.object);
         self.note_removed((&parent, name), entry.which());

@@ -32,14 +32,14 @@ const NAME_AT: usize = 88;
 impl Store {
     /// Whether entries may be read here.
     pub fn agrees_on_entries(&self) -> bool {
-        self.mounted.layout.entries.is_reached()
+        self.mounted.layout.is_agreed()
     }
 
     /// libdfs has just found a file: if it is the first, holds what is read here against that. One message, once.
     pub fn compare_entry(&self, parent: &Known, name: &Name, handle: &Handle) {
-        let agreement = &self.mounted.layout.entries;
-        if !agreement.is_settled() && handle.mode().map(kind_of) == Ok(Kind::File) {
-            agreement.note(self.compare(parent, name, handle));
+        let layout = &self.mounted.layout;
+        if !layout.is_settled() && handle.mode().map(kind_of) == Ok(Kind::File) {
+            layout.note(self.compare(parent, name, handle));
         }
     }
 

@@ -16,21 +16,18 @@
 //! | [`nodes`], [`object`], [`stat`] | nodes, numbers, attributes; what is believed and for how long |
 //! | [`change`], [`listing`], [`opens`], [`confirm`] | names, directories, open nodes |
 //! | [`entries`], [`ahead`], [`sequence`] | entries read past libdfs, before they are asked for |
-//! | [`chunk_reads`] | short reads past libdfs |
-//! | [`layout`], [`agreement`] | whether anything may be read past libdfs |
+//! | [`layout`] | whether anything may be read past libdfs |
 //! | [`hidden`], [`moved`] | what others remove and rename while it is open |
 //! | [`runtime`], [`board`], [`turns`], [`stand_in`] | what this node's processes tell one another |
 //!
 //! Calls about names have no event in libdfs: how they are bounded by `timeout=` all the same is [`client::bounded`]'s
 //! story.
 
-mod agreement;
 mod ahead;
 pub mod array;
 pub mod bindings;
 mod board;
 mod change;
-mod chunk_reads;
 mod client;
 mod confirm;
 pub mod container;

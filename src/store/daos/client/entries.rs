@@ -31,7 +31,7 @@ const ENTRY_BYTES: usize = 88;
 const ASKED_BYTES: usize = ENTRY_BYTES + 8;
 
 /// `DAOS_TX_NONE`.
-pub(super) const NO_TRANSACTION: daos_handle_t = daos_handle_t { cookie: 0 };
+const NO_TRANSACTION: daos_handle_t = daos_handle_t { cookie: 0 };
 
 /// What a directory says of one of its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,10 +106,6 @@ impl Object {
         of_daos(daos_call!(library, daos_obj_open(mounted.container, id, READ, &raw mut handle, none)))?;
         Ok(Self { handle, library })
     }
-
-    pub(super) fn handle(&self) -> daos_handle_t {
-        self.handle
-    }
 }
 
 impl Drop for Object {
@@ -121,12 +117,12 @@ impl Drop for Object {
     }
 }
 
-pub(super) fn key_of(bytes: &[u8]) -> daos_key_t {
+fn key_of(bytes: &[u8]) -> daos_key_t {
     d_iov_t { iov_buf: bytes.as_ptr().cast_mut().cast(), iov_buf_len: bytes.len(), iov_len: bytes.len() }
 }
 
 /// Records of a byte that are to be read under a key; the one range of them is set when they stay where they are.
-pub(super) fn bytes_under(key: &[u8]) -> daos_iod_t {
+fn bytes_under(key: &[u8]) -> daos_iod_t {
     const RECORDS: u32 = 2;
     daos_iod_t {
         iod_name: key_of(key),
@@ -254,14 +250,6 @@ impl Mounted {
         Object::open(self, id)
     }
 
-    /// Opens a file's object, to be read. No message.
-    ///
-    /// # Errors
-    /// The library's.
-    pub fn open_file(&self, file: &Handle) -> Result<Object> {
-        Object::open(self, file.object()?)
-    }
-
     /// An open file's size in bytes, and the epoch of its last change. One message.
     ///
     /// # Errors
@@ -276,7 +264,6 @@ impl Mounted {
         })?;
         operation.wait(&self.patience())?;
         let told = operation.subject().map(|measured| measured.told).ok_or(Errno::IO)?;
-        file.chunk_reads.note_end(told.st_size);
         Ok((told.st_size, told.st_max_epoch))
     }
 

@@ -10,14 +10,13 @@
 //! | [`names`] | look-up, open, make, remove, move, list |
 //! | [`attributes`] | stat, set, extended attributes |
 //! | [`operation`] | operations under way, each on an event |
-//! | [`transfer`], [`chunk`] | reads and writes; short reads of one chunk |
+//! | [`transfer`] | reads and writes |
 //! | [`entries`] | directories as objects: entries read, many at a time |
 //! | [`present`] | which bytes of what was read there are |
 //! | [`bounded`], [`fiber`] | calls about names that end when patience does |
 
 pub mod attributes;
 pub mod bounded;
-pub mod chunk;
 pub mod entries;
 mod fiber;
 pub mod handle;

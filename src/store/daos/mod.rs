@@ -6,7 +6,7 @@
 //! 2. [`store::Store`] looks the name up: in what it knows ([`nodes`]), or by a message ([`client`]).
 //! 3. [`array::DaosArray`] has libdfs's handle; [`data`] makes one call of a list of ranges, an application's bytes by way
 //!    of our own memory ([`copied`]), or, of a long write, from theirs ([`straight`]), and waits for it for as long as the
-//!    mount's `timeout=` says ([`patience`], [`crowd`]).
+//!    mount's `timeout=` says ([`patience`]).
 //!
 //! | file | what |
 //! |---|---|
@@ -32,7 +32,6 @@ mod client;
 mod confirm;
 pub mod container;
 mod copied;
-mod crowd;
 mod data;
 mod destructors;
 mod entrance;

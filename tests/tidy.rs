@@ -96,7 +96,6 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "tests/emulator/src/descriptors.rs",
     "tests/emulator/src/process.rs",
     "tests/emulator/src/abi/attributes.rs",
-    "tests/emulator/src/abi/chunks.rs",
     "tests/emulator/src/abi/data.rs",
     "tests/emulator/src/abi/events.rs",
     "tests/emulator/src/abi/handles.rs",

@@ -5,7 +5,6 @@
 //! embedded store they lie under `keys/OID/NAME` and `arrays/OID`, and new entries are made in `staging` and moved.
 
 use crate::errors::{Answer, Der};
-use crate::oid::Oid;
 use crate::settings::{LAYOUT_VERSION, settings};
 use crate::shared_page::SharedPage;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -15,7 +14,6 @@ use sidestep::ground::kernel::{self, Low, Parked, RangeLock};
 use sidestep::ground::mounts::MountOptions;
 use sidestep::store::local::LocalContainer;
 use sidestep::store::{Container as _, Found, Kind, NewNode, NodeId};
-use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -48,8 +46,6 @@ pub struct Container {
     pub arrays: NodeId,
     /// Where entries are made.
     pub staging: NodeId,
-    /// Chunk sizes in bytes of files that have been open here and have another one than the container's.
-    pub other_chunk_bytes: Mutex<HashMap<Oid, u64>>,
     lock: Mutex<Parked>,
     page: SharedPage,
     pool_page: SharedPage,
@@ -113,7 +109,6 @@ impl Container {
             keys,
             arrays,
             staging,
-            other_chunk_bytes: Mutex::default(),
             lock: Mutex::new(open_lock(directory, is_writable)?),
             page: SharedPage::map(&directory.join("page"))?,
             pool_page: SharedPage::map(&pool.join("page"))?,

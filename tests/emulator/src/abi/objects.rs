@@ -1,7 +1,6 @@
 //! Objects past libdfs: a directory's entries as it lays them out, an array's size.
 #![allow(unsafe_code)]
 
-use super::chunks;
 use super::events::{Announced, Sent, Transfer, transfer_as};
 use super::memory::{check_out, daos_here, dfs_here, some_object};
 use crate::array::Array;
@@ -27,19 +26,15 @@ const ENTRY_BYTES: usize = 88;
 const MORE_BYTES: usize = 8;
 
 /// The kind of value that an entry is: an array of bytes.
-pub const IOD_ARRAY: u32 = 2;
+const IOD_ARRAY: u32 = 2;
+
+/// `DAOS_IOMF_DETAIL`: a client wants to be told of all ranges.
+const ALL: u32 = 1;
 
 /// An open object.
 struct Opened {
     container: Arc<Container>,
     oid: Oid,
-    /// A file's.
-    array: Option<Arc<Array>>,
-}
-
-/// Whether it is a file's, by the type in its id.
-fn is_array(oid: Oid) -> bool {
-    oid.hi >> 56 == 13
 }
 
 /// A client's object.
@@ -49,7 +44,7 @@ unsafe fn opened<'a>(handle: daos_handle_t) -> Answer<&'a Opened> {
 }
 
 /// The bytes of a key.
-pub unsafe fn bytes<'a>(key: *const d_iov_t) -> Answer<&'a [u8]> {
+unsafe fn bytes<'a>(key: *const d_iov_t) -> Answer<&'a [u8]> {
     // SAFETY: the caller's word.
     unsafe {
         let key = key.as_ref().filter(|key| !key.iov_buf.is_null()).ok_or(Der::INVAL)?;
@@ -73,8 +68,7 @@ pub unsafe extern "C" fn daos_obj_open(
         check_out(handle)?;
         let container = pool::container(container.cookie)?;
         let oid = Oid { lo: object.lo, hi: object.hi };
-        let array = is_array(oid).then(|| Arc::new(Array::of_object(container.clone(), oid)));
-        let opened = Box::new(Opened { container, oid, array });
+        let opened = Box::new(Opened { container, oid });
         // SAFETY: the caller's word.
         unsafe { handle.write(daos_handle_t { cookie: Box::into_raw(opened).expose_provenance() as u64 }) };
         Ok(())
@@ -124,7 +118,7 @@ fn entry(record: &Record) -> Vec<u8> {
     entry
 }
 
-/// Reads an entry, or a part of a file's chunk: what is read here past libdfs.
+/// Reads an entry.
 ///
 /// # Safety
 /// As libdaos has it.
@@ -140,11 +134,6 @@ pub unsafe extern "C" fn daos_obj_fetch(
     maps: *mut daos_iom_t,
     event: *mut daos_event_t,
 ) -> c_int {
-    // SAFETY: the caller's word.
-    if let Ok(Some(array)) = unsafe { opened(object) }.map(|opened| opened.array.clone()) {
-        // SAFETY: the caller's word.
-        return unsafe { chunks::fetch(&array, (key, what, memory, maps), event) };
-    }
     transfer_as(Call::daos_obj_fetch, event, Trouble::for_daos, |wire| {
         // SAFETY: the caller's word.
         let (opened, room_bytes) = unsafe {
@@ -173,13 +162,28 @@ pub unsafe extern "C" fn daos_obj_fetch(
                 ptr::copy_nonoverlapping(entry.as_ptr(), room.iov_buf.cast(), count);
                 memory.sg_nr_out = 1;
                 if let Some(maps) = maps.as_mut() {
-                    chunks::tell(maps, daos_recx_t { rx_idx: 0, rx_nr: count as u64 });
+                    tell(maps, daos_recx_t { rx_idx: 0, rx_nr: count as u64 });
                 }
             }
             Ok(())
         });
         Ok(Announced { transfer: told, meanwhile: None })
     })
+}
+
+/// Tells what there is: one range.
+fn tell(there: &mut daos_iom_t, range: daos_recx_t) {
+    (there.iom_nr_out, there.iom_recx_lo, there.iom_recx_hi) = (1, range, range);
+    if there.iom_flags & ALL != 0 && there.iom_nr == 0 {
+        // SAFETY: freed by the client, as the real one's is.
+        unsafe {
+            let room: *mut daos_recx_t = crate::memory::of_program(size_of::<daos_recx_t>()).cast();
+            if let Some(room) = room.as_mut() {
+                *room = range;
+                (there.iom_nr, there.iom_recxs) = (1, room);
+            }
+        }
+    }
 }
 
 /// The array of a file.

@@ -6,7 +6,8 @@
 //! 3. The medians of the rounds become Markdown tables on standard output, and `TARGET/benchmarks-daos.csv`.
 //!
 //! `-- --rounds N` sets the number of rounds (5), `-- --only GROUP` runs one group; it may be given again.
-//! `-- --without SIDE` leaves out `libdfs`, `libpil4dfs` or `sidestep`.
+//! `-- --without SIDE` leaves out `libdfs`, `libpil4dfs` or `sidestep`. `-- --shuffle` has each of mdtest's phases take the
+//! names in an order of its own, in which no name tells the next.
 
 #[path = "common/figures.rs"]
 mod figures;
@@ -37,13 +38,16 @@ struct Settings {
     rounds: usize,
     only: Vec<String>,
     without: Vec<Kind>,
+    is_shuffled: bool,
 }
+
+const USAGE: &str = "[--rounds N] [--only GROUP] [--without SIDE] [--shuffle]";
 
 fn main() -> ExitCode {
     let settings = match settings(std::env::args().skip(1)) {
         Ok(settings) => settings,
         Err(complaint) => {
-            eprintln!("{complaint}; usage: cargo bench --bench daos -- [--rounds N] [--only GROUP] [--without SIDE]");
+            eprintln!("{complaint}; usage: cargo bench --bench daos -- {USAGE}");
             return ExitCode::from(2);
         }
     };
@@ -55,6 +59,9 @@ fn main() -> ExitCode {
         }
     };
     sides.all.retain(|side| !settings.without.contains(&side.kind));
+    if settings.is_shuffled {
+        sides.shuffle();
+    }
     let mut series = Series::new();
     let file = build::target_directory().join("benchmarks-daos.csv");
     for group in GROUPS.iter().filter(|group| settings.only.is_empty() || settings.only.iter().any(|o| o == **group)) {
@@ -78,10 +85,11 @@ fn main() -> ExitCode {
 
 /// Reads the command line; cargo itself adds `--bench`.
 fn settings(mut words: impl Iterator<Item = String>) -> Result<Settings, String> {
-    let mut settings = Settings { rounds: 5, only: Vec::new(), without: Vec::new() };
+    let mut settings = Settings { rounds: 5, only: Vec::new(), without: Vec::new(), is_shuffled: false };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--bench" => {}
+            "--shuffle" => settings.is_shuffled = true,
             "--rounds" => {
                 let rounds = words.next().and_then(|number| number.parse().ok()).filter(|&rounds| rounds > 0);
                 settings.rounds = rounds.ok_or("--rounds takes a number above 0")?;

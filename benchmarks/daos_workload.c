@@ -198,28 +198,43 @@ static void create(const struct work *work) {
     way->close(&file);
 }
 
-/* mdtest's phases: COUNT files of 3,901 bytes. The names are made beforehand, where they cost nobody time. */
+/* mdtest's phases: COUNT files of 3,901 bytes, by their numbers, or in an order that SEED makes. The names are made
+ * beforehand, where they cost nobody time. */
 enum { SMALL_BYTES = 3901, FILES_MAX = 10000 };
 static char names[FILES_MAX][64];
+static long file_numbers[FILES_MAX];
 
-static void make_names(const struct work *work) {
-    if (work->numbers[0] > FILES_MAX) fail("too many files", work->name, EINVAL);
-    for (long i = 0; i < work->numbers[0]; i++) snprintf(names[i], sizeof names[i], "%.40s.%ld", work->name, i);
+static void make_names(const struct work *work, long seed) {
+    long count = work->numbers[0];
+    if (count > FILES_MAX) fail("too many files", work->name, EINVAL);
+    for (long i = 0; i < count; i++) file_numbers[i] = i;
+    uint64_t state = (uint64_t)seed;
+    for (long i = count - 1; seed != 0 && i > 0; i--) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        long other = (long)((state >> 33) % (uint64_t)(i + 1)), number = file_numbers[i];
+        file_numbers[i] = file_numbers[other];
+        file_numbers[other] = number;
+    }
+    for (long i = 0; i < count; i++) snprintf(names[i], sizeof names[i], "%.40s.%ld", work->name, file_numbers[i]);
+}
+
+static const char *small_bytes(long i) {
+    return expected((uint64_t)file_numbers[i] * PAGE, false);
 }
 
 static void create_small(const struct work *work) {
-    make_names(work);
+    make_names(work, work->numbers[1]);
     double start = now_ns();
     for (long i = 0; i < work->numbers[0]; i++) {
         struct file file = way->open(names[i], CREATE_NEW);
-        way->write_next(&file, expected((uint64_t)i * PAGE, false), SMALL_BYTES);
+        way->write_next(&file, small_bytes(i), SMALL_BYTES);
         way->close(&file);
     }
     report("each", (now_ns() - start) / (double)work->numbers[0]);
 }
 
 static void stat_small(const struct work *work) {
-    make_names(work);
+    make_names(work, work->numbers[1]);
     double start = now_ns();
     for (long i = 0; i < work->numbers[0]; i++)
         if (way->size_of(names[i]) != SMALL_BYTES) fail("wrong size of", names[i], EIO);
@@ -227,19 +242,19 @@ static void stat_small(const struct work *work) {
 }
 
 static void read_small(const struct work *work) {
-    make_names(work);
+    make_names(work, work->numbers[1]);
     double start = now_ns();
     for (long i = 0; i < work->numbers[0]; i++) {
         struct file file = way->open(names[i], READ_ONLY);
         way->read_next(&file, buffer, SMALL_BYTES);
-        if (memcmp(buffer, expected((uint64_t)i * PAGE, false), SMALL_BYTES) != 0) fail("wrong bytes in", names[i], EIO);
+        if (memcmp(buffer, small_bytes(i), SMALL_BYTES) != 0) fail("wrong bytes in", names[i], EIO);
         way->close(&file);
     }
     report("each", (now_ns() - start) / (double)work->numbers[0]);
 }
 
 static void unlink_small(const struct work *work) {
-    make_names(work);
+    make_names(work, work->numbers[1]);
     double start = now_ns();
     for (long i = 0; i < work->numbers[0]; i++) way->remove(names[i]);
     report("each", (now_ns() - start) / (double)work->numbers[0]);
@@ -303,7 +318,7 @@ static void memory(const struct work *work) {
     static struct file files[DESCRIPTORS_MAX];
     long count = work->numbers[0], bytes = work->numbers[1];
     if (count > DESCRIPTORS_MAX) fail("too many descriptors", work->name, EINVAL);
-    make_names(work);
+    make_names(work, 0);
     memset(buffer, 1, LARGE);
     struct file first = way->open("first", READ_ONLY);
     way->read_next(&first, buffer, PAGE);

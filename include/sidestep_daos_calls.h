@@ -70,11 +70,6 @@ struct sidestep_daos_calls {
 	int (*daos_obj_fetch)(daos_handle_t object, daos_handle_t transaction, uint64_t flags, daos_key_t *key,
 			      unsigned int count, daos_iod_t *what, d_sg_list_t *memory, daos_iom_t *maps,
 			      daos_event_t *event);
-	/** Takes away all that an object holds. */
-	int (*daos_obj_punch)(daos_handle_t object, daos_handle_t transaction, uint64_t flags, daos_event_t *event);
-	/** Takes keys away; flags 1: only if they are there. */
-	int (*daos_obj_punch_dkeys)(daos_handle_t object, daos_handle_t transaction, uint64_t flags, unsigned int count,
-				    daos_key_t *keys, daos_event_t *event);
 	/** Asks for an array's size and time of change. */
 	int (*daos_array_stat)(daos_handle_t array, daos_handle_t transaction, daos_array_stbuf_t *stat,
 			       daos_event_t *event);
@@ -168,6 +163,8 @@ struct sidestep_daos_calls {
 	int (*dfs_get_chunk_size)(dfs_obj_t *file, uint64_t *byte_count);
 	/** Sets the chunk size of files that will be made in a directory. */
 	int (*dfs_obj_set_chunk_size)(dfs_t *dfs, dfs_obj_t *directory, int flags, uint64_t chunk_bytes);
+	/** The mount as bytes for another process; with no memory, how many. No message. */
+	int (*dfs_local2global)(dfs_t *dfs, d_iov_t *bytes);
 	/** An open node as bytes for another process; with no memory, how many. */
 	int (*dfs_obj_local2global)(dfs_t *dfs, dfs_obj_t *node, d_iov_t *bytes);
 	/** And back. */

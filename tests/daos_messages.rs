@@ -89,16 +89,23 @@ fn strict_asks_nothing_ahead() {
 }
 
 #[test]
-fn a_removed_files_name_and_bytes_go_at_once() {
+fn names_are_removed_by_libdfs() {
     let place = Place::new();
     place.run(MAKE, &[]);
-    let (told, calls) = place.run("for i in range(100): os.unlink(f'f{i}')\nprint(os.listdir('.'))", &[]);
+    let remove = "for i in range(100): os.unlink(f'f{i}')\nos.mkdir('e')\nos.rmdir('e')\nprint(os.listdir('.'))";
+    let (told, calls) = place.run(remove, &[]);
     assert_eq!(told, "[]\n");
-    assert_eq!(
-        (calls["daos_obj_punch"], calls["daos_obj_punch_dkeys"], calls["dfs_remove"]),
-        (100, 100, 0),
-        "{calls:?}"
-    );
+    assert_eq!(calls["dfs_remove"], 101, "{calls:?}");
+}
+
+#[test]
+fn a_removal_whose_answer_was_lost_has_been_made() {
+    let place = Place::new();
+    place.run(&format!("{MAKE}\nos.mkdir('e')"), &[]);
+    let remove = "for i in range(100): os.unlink(f'f{i}')\nos.rmdir('e')\nprint(os.listdir('.'))";
+    let (told, calls) = place.run(remove, &[("SIDESTEP_EMULATOR_FAULT", "dfs_remove:/2:late-EAGAIN")]);
+    assert_eq!(told, "[]\n");
+    assert!(calls["dfs_remove"] > 101, "{calls:?}");
 }
 
 #[test]
@@ -122,20 +129,76 @@ for i in range(100):
     assert!(told >= 70, "{told}");
 }
 
+/// Whether libdfs made all calls: for names and attributes, and for what was read.
+fn are_all_by_libdfs(calls: &HashMap<String, u64>) -> bool {
+    calls["dfs_lookup_rel"] >= 100 && calls["daos_obj_fetch"] <= 1 && calls["daos_array_stat"] == 0
+}
+
 #[test]
 fn entries_that_lie_otherwise_are_left_to_libdfs() {
+    for layout in ["other", "longer"] {
+        let place = Place::new();
+        let settings = [("SIDESTEP_EMULATOR_LAYOUT", layout)];
+        place.run(MAKE, &settings);
+        let (told, calls) = place.run(STAT, &settings);
+        assert_eq!(told, "True\n");
+        assert!(are_all_by_libdfs(&calls), "{layout}: {calls:?}");
+    }
+}
+
+#[test]
+fn a_container_of_a_later_layout_is_left_to_libdfs() {
     let place = Place::new();
-    let other = [("SIDESTEP_EMULATOR_LAYOUT", "other")];
-    place.run(MAKE, &other);
-    let (told, calls) = place.run(STAT, &other);
+    place.run(&format!("{MAKE}\n{PAGES}"), &[("SIDESTEP_EMULATOR_LAYOUT_VERSION", "4")]);
+    let (told, calls) = place.run(&format!("{STAT}\n{PAGES_AT_RANDOM}"), &[]);
+    assert_eq!(told, "True\nTrue\n");
+    assert!(are_all_by_libdfs(&calls) && calls["daos_obj_fetch"] == 0 && calls["dfs_read"] >= 300, "{calls:?}");
+}
+
+#[test]
+fn a_library_that_makes_hard_links_is_left_all_calls() {
+    let place = Place::new();
+    place.run(&format!("{MAKE}\n{PAGES}"), &[]);
+    // The stand-in under another name, which has the call.
+    let (source, library) = (place.at("later.c"), place.at("libdfs.so"));
+    std::fs::write(&source, "int dfs_link(void) { return 95; }").expect("our own directory");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o", &library, &source, "-Wl,--no-as-needed"]).arg(build::emulator());
+    assert!(compiler.status().is_ok_and(|status| status.success()));
+    let (told, calls) = place.run(&format!("{STAT}\n{PAGES_AT_RANDOM}"), &[("SIDESTEP_LIBDFS", &library)]);
+    assert_eq!(told, "True\nTrue\n");
+    assert!(are_all_by_libdfs(&calls) && calls["daos_obj_fetch"] == 0 && calls["dfs_read"] >= 300, "{calls:?}");
+}
+
+#[test]
+fn an_entry_that_is_marked_is_left_to_libdfs_with_all_that_come_after_it() {
+    let place = Place::new();
+    let is_linked = [("SIDESTEP_EMULATOR_LINK", "f30=also")];
+    place.run(&format!("{MAKE}\n{PAGES}"), &is_linked);
+    let (told, calls) = place.run(&format!("{STAT}\n{PAGES_AT_RANDOM}"), &[]);
+    assert_eq!(told, "True\nTrue\n");
+    // Entries are read until the marked one comes, and what was under way then.
+    assert!((20..=60).contains(&calls["daos_obj_fetch"]) && calls["dfs_read"] >= 300, "{calls:?}");
+    assert!(calls["dfs_lookup_rel"] >= 70, "{calls:?}");
+    // And where it is the first that is seen.
+    let (told, calls) = place.run(&format!("os.stat('also')\n{STAT}"), &[]);
     assert_eq!(told, "True\n");
-    assert!(
-        calls["dfs_lookup_rel"] >= 100 && calls["daos_obj_fetch"] < 10 && calls["daos_array_stat"] == 0,
-        "{calls:?}"
-    );
-    let (told, calls) = place.run("for i in range(100): os.unlink(f'f{i}')\nprint(os.listdir('.'))", &other);
-    assert_eq!(told, "[]\n");
-    assert_eq!((calls["dfs_remove"], calls["daos_obj_punch"]), (100, 0), "{calls:?}");
+    assert!(are_all_by_libdfs(&calls), "{calls:?}");
+    // In a listing.
+    let (told, calls) = place.run("print(sum(os.stat(name).st_size > 0 for name in os.listdir('.')))", &[]);
+    assert_eq!(told, "102\n");
+    assert!(calls["daos_obj_fetch"] < 102, "{calls:?}");
+}
+
+#[test]
+fn the_other_name_of_a_removed_file_keeps_its_bytes() {
+    let place = Place::new();
+    let is_linked = [("SIDESTEP_EMULATOR_LINK", "one=other")];
+    place.run(&format!("{MAKE}\nopen('one', 'w').write('kept')"), &is_linked);
+    let (told, _) = place.run(&format!("{STAT}\nos.unlink('one')\nprint(open('other').read())"), &[]);
+    assert_eq!(told, "True\nkept\n");
+    let (told, _) = place.run("os.rename('f7', 'other')\nprint(os.stat('other').st_size, os.path.exists('one'))", &[]);
+    assert_eq!(told, "107 False\n");
 }
 
 const PAGES: &str = "with open('pages', 'wb') as f:
@@ -149,43 +212,3 @@ d = os.open('pages', os.O_RDONLY)
 pages = random.sample(range(0, 1024, 3), 300)
 print(all(os.pread(d, 4096, 4096 * i) == i.to_bytes(4, 'little') * 1024 for i in pages))
 ";
-
-#[test]
-fn pages_at_random_are_read_from_their_chunks() {
-    let place = Place::new();
-    place.run(PAGES, &[]);
-    let (told, calls) = place.run(PAGES_AT_RANDOM, &[]);
-    assert_eq!(told, "True\n");
-    assert!((290..=310).contains(&calls["daos_obj_fetch"]) && calls["dfs_read"] < 10, "{calls:?}");
-    // Chunks of another size than the container's.
-    let small = format!("{}=daos:tank/c1?chunk=64KiB", place.at("p"));
-    place.run(&format!("os.unlink('pages')\n{PAGES}"), &[("SIDESTEP_MOUNTS", &small)]);
-    let (told, calls) = place.run(PAGES_AT_RANDOM, &[]);
-    assert_eq!(told, "True\n");
-    assert!(calls["daos_obj_fetch"] > 100, "{calls:?}");
-}
-
-#[test]
-fn holes_and_ends_are_left_to_libdfs() {
-    let place = Place::new();
-    place.run(&format!("{PAGES}os.truncate('pages', 4096 * 1000 + 100)"), &[]);
-    let ends = "d = os.open('pages', os.O_RDONLY)
-size = os.fstat(d).st_size
-os.pread(d, 10, 0), os.pread(d, 10, 8192)
-print(len(os.pread(d, 4096, 4096 * 1000)), os.pread(d, 10, size), len(os.pread(d, 4096, 4096 * 999)))
-w = os.open('pages', os.O_WRONLY)
-os.truncate('pages', 4096 * 500)
-print(len(os.pread(d, 4096, 4096 * 700)), len(os.pread(d, 4096, 4096 * 300)))
-";
-    assert_eq!(place.run(ends, &[]).0, "100 b'' 4096\n0 4096\n");
-}
-
-#[test]
-fn chunks_that_lie_otherwise_are_left_to_libdfs() {
-    let place = Place::new();
-    let other = [("SIDESTEP_EMULATOR_LAYOUT", "other")];
-    place.run(PAGES, &other);
-    let (told, calls) = place.run(PAGES_AT_RANDOM, &other);
-    assert_eq!(told, "True\n");
-    assert!(calls["daos_obj_fetch"] < 10 && calls["dfs_read"] > 290, "{calls:?}");
-}

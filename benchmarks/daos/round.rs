@@ -163,10 +163,12 @@ fn interleaved(teams: &mut [Team<'_>], take: &mut Take<'_>) {
 }
 
 fn mdtest(teams: &mut [Team<'_>], take: &mut Take<'_>) {
-    for phase in ["create_small", "stat_small", "read_small", "unlink_small"] {
+    for (number, phase) in ["create_small", "stat_small", "read_small", "unlink_small"].into_iter().enumerate() {
         for team in &mut *teams {
             let worker = if phase == "create_small" { &mut team.writer } else { &mut team.reader };
-            take(phase, team.side.kind, worker.figure(&format!("{phase} md {SMALL_FILES}")));
+            // Another order in each phase, the same one on every side.
+            let seed = if team.sides.is_shuffled { 1 + number } else { 0 };
+            take(phase, team.side.kind, worker.figure(&format!("{phase} md {SMALL_FILES} {seed}")));
         }
     }
 }

@@ -67,6 +67,8 @@ pub struct Sides {
     pub description: String,
     /// How long a system is to be left alone after a connection: the engine of a real one spins a thread for 8 s.
     pub settling: Duration,
+    /// Whether mdtest's phases take the names in orders of their own.
+    pub is_shuffled: bool,
     base: PathBuf,
 }
 
@@ -98,6 +100,12 @@ impl Sides {
         Ok(sides)
     }
 
+    /// Has mdtest's phases take the names in orders of their own.
+    pub fn shuffle(&mut self) {
+        self.is_shuffled = true;
+        self.description.push_str(", names shuffled");
+    }
+
     /// A directory on the host.
     pub fn host_directory(&self) -> PathBuf {
         self.base.join("host")
@@ -118,7 +126,14 @@ impl Sides {
         ];
         all.insert(1, Side { kind: Kind::Libpil4dfs, prefix, environment });
         let description = format!("real DAOS, {}", libdfs.display());
-        Ok(Self { all, workload: PathBuf::new(), description, settling: Duration::from_secs(9), base })
+        Ok(Self {
+            all,
+            workload: PathBuf::new(),
+            description,
+            settling: Duration::from_secs(9),
+            is_shuffled: false,
+            base,
+        })
     }
 
     fn emulated(base: PathBuf) -> Result<Self, String> {
@@ -133,7 +148,7 @@ impl Sides {
             ]);
         }
         let description = format!("the emulator of libdfs, {latency} us for each message");
-        Ok(Self { all, workload: PathBuf::new(), description, settling: Duration::ZERO, base })
+        Ok(Self { all, workload: PathBuf::new(), description, settling: Duration::ZERO, is_shuffled: false, base })
     }
 
     fn both(pool: &str, container: &str, base: &Path, libdfs: &Path) -> Vec<Side> {

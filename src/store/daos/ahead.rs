@@ -5,7 +5,7 @@
 //! since, and never by an `open`, which asks anew. With `consistency=strict` nothing is asked for ahead. A name that
 //! leads nowhere is not remembered.
 
-use super::client::entries::Sought;
+use super::client::entries::{Lead, Sought};
 use super::client::names::Name;
 use super::client::operation::Operation;
 use super::patience;
@@ -73,10 +73,10 @@ impl Store {
         let entry = early.operation.wait_for_entry(&self.mounted);
         let since = self.since().max(self.board.name_changed(directory.object, name.as_bytes()));
         match entry {
-            Ok(Some(entry)) if early.asked > since => self.note_entry(directory, name, &entry, early.asked),
-            Ok(Some(_)) => Ok(None),
-            // It may have come to be there since.
-            Ok(None) => {
+            Ok(Lead::To(entry)) if early.asked > since => self.note_entry(directory, name, &entry, early.asked),
+            Ok(Lead::To(_)) => Ok(None),
+            // It may have come to be there since; or libdfs has to be asked, from now on about all of them.
+            Ok(Lead::Nowhere | Lead::NotUnderstood) => {
                 let mut ahead = self.ahead.lock();
                 ahead.sequence.end();
                 ahead.give_up();

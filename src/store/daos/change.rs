@@ -79,8 +79,7 @@ impl Store {
         is_ours || self.runtime.is_open_elsewhere(which.object)
     }
 
-    /// Removes the name of a file or symlink: a message that asks what it is, then one or two at once; by libdfs three, one
-    /// after another, and one before where it is not known what it is.
+    /// Removes the name of a file or symlink: three messages, and one before where it is not known what it is.
     ///
     /// # Errors
     /// `ENOENT`, `EISDIR`, `EROFS`.
@@ -96,25 +95,32 @@ impl Store {
             return Err(Errno::NOENT);
         }
         let _turn = self.take_turns(&[(parent.object, name)])?;
-        let which = if self.agrees_on_entries() {
-            self.ask_which(&parent, &c_name)?
-        } else {
-            self.entry(directory, name)?.which()
-        };
+        let which = self.entry(directory, name)?.which();
         if which.kind == Kind::Directory {
             return Err(Errno::ISDIR);
         }
         let change = self.board.change_name(parent.object, name);
         if which.kind == Kind::File && self.is_in_use(which) {
             self.hide(&parent, &c_name, which)?;
-        } else if self.agrees_on_entries() {
-            self.take_away(&parent, &c_name, which)?;
         } else {
-            self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
+            self.remove(&parent, &c_name)?;
         }
         drop(change);
         self.note_removed((&parent, name), which);
         Ok(())
+    }
+
+    /// Removes a name that was just found, with its object.
+    fn remove(&self, parent: &Known, name: &Name) -> Result<()> {
+        let mut attempts = 0u32;
+        self.retry(|| {
+            attempts += 1;
+            match self.mounted.remove(&parent.handle, name) {
+                // An attempt before, whose answer was lost, has done it.
+                Err(Errno::NOENT) if attempts > 1 => Ok(()),
+                outcome => outcome,
+            }
+        })
     }
 
     /// Removes an empty directory.
@@ -135,7 +141,7 @@ impl Store {
             return Err(Errno::NOTDIR);
         }
         let change = self.board.change_name(parent.object, name);
-        self.retry(|| self.mounted.remove(&parent.handle, &c_name))?;
+        self.remove(&parent, &c_name)?;
         drop(change);
         self.remove_stand_in(entry.object);
         self.note_removed((&parent, name), entry.which());

@@ -10,6 +10,7 @@
 //! after an open (`fstat`), and find them told. One that has not done so after its last opens is not told them any more, by
 //! its opens, until it asks ([`Told`]).
 
+use super::client::entries::Lead;
 use super::client::names::Name;
 use super::hidden;
 use super::nodes::{Node, OpenTold};
@@ -88,14 +89,16 @@ impl Store {
         Ok(true)
     }
 
-    /// The same by a message to the directory alone.
-    fn confirm_name(&self, id: NodeId) -> Result<bool> {
+    /// The same by a message to the directory alone. `None` where only libdfs can tell.
+    fn confirm_name(&self, id: NodeId) -> Result<Option<bool>> {
         let (parent, name, object) =
             self.with(id, |node| (node.parent, node.name.clone(), node.object)).ok_or(Errno::NOENT)?;
         let (parent, name) = (self.known(parent)?, Name::new(&name)?);
         let asked = patience::now();
-        let Some(entry) = self.ask_entry(&parent, &name)?.filter(|entry| entry.object == object) else {
-            return Ok(false);
+        let entry = match self.ask_entry(&parent, &name)? {
+            Lead::To(entry) if entry.object == object => entry,
+            Lead::To(_) | Lead::Nowhere => return Ok(Some(false)),
+            Lead::NotUnderstood => return Ok(None),
         };
         let mut nodes = self.nodes.lock();
         nodes.believe(id, asked);
@@ -103,7 +106,7 @@ impl Store {
             node.note_entry(entry, asked);
             node.open_told = OpenTold::Name;
         }
-        Ok(true)
+        Ok(Some(true))
     }
 
     /// What `name` leads to with its attributes, by a question to what it was known to lead to; `None` where that is
@@ -163,8 +166,10 @@ impl Store {
         if id == ROOT || is_confirmed {
             return Ok(());
         }
+        let is_name_enough = has_name && self.agrees_on_entries() && !self.told.are_wanted();
+        let answer = if is_name_enough { self.confirm_name(id)? } else { None };
         let is_found = match has_name {
-            true if self.agrees_on_entries() && !self.told.are_wanted() => self.confirm_name(id)?,
+            _ if answer.is_some() => answer == Some(true),
             true if self.mounted.library.calls.dfs_ostatx.is_some() => {
                 let is_found = self.confirm(id)?;
                 if is_found {

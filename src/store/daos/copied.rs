@@ -6,8 +6,6 @@
 //! libdaos 40 ms and 40 MiB to make, measured with 2.8.0 over ofi+tcp, and moved a MiB no faster.)
 #![allow(unsafe_code)]
 
-use super::chunk_reads;
-use super::client::entries::Object;
 use super::client::handle::Handle;
 use super::client::mounted::Mounted;
 use super::client::operation::Operation;
@@ -61,14 +59,7 @@ pub fn transfer(
 ) -> std::result::Result<usize, Failed> {
     let bytes: usize = extents.iter().map(|extent| extent.segment.len()).sum();
     if bytes <= PIECE_BYTES {
-        let object = chunk_reads::choose(mounted, handle, direction, extents);
-        if object.is_some() {
-            if let Some(count) = one_piece(mounted, handle, direction, extents, object.as_ref(), patience)? {
-                return Ok(count);
-            }
-            handle.chunk_reads.give_up();
-        }
-        return Ok(one_piece(mounted, handle, direction, extents, None, patience)?.unwrap_or(0));
+        return Piece::begin(mounted, handle, direction, extents).map_err(Failed::Told)?.end(direction, patience);
     }
     let mut under_way = VecDeque::new();
     let mut moved = 0;
@@ -79,7 +70,6 @@ pub fn transfer(
         let bytes = piece.bytes();
         match piece.end(direction, patience) {
             Ok(count) if !is_at_end => {
-                let count = count.unwrap_or(0);
                 moved += count;
                 is_at_end = count < bytes;
             }
@@ -96,7 +86,7 @@ pub fn transfer(
         if failed.is_some() {
             break;
         }
-        match Piece::begin(mounted, handle, direction, &part, None) {
+        match Piece::begin(mounted, handle, direction, &part) {
             Ok(piece) => under_way.push_back(piece),
             Err(errno) => failed = Some(Failed::Told(errno)),
         }
@@ -107,30 +97,8 @@ pub fn transfer(
     failed.map_or(Ok(moved), Err)
 }
 
-/// Moves `extents`, which are no more than a piece: of the file's array, or, if its object is given, of one of its chunks.
-/// The bytes that were moved; `None` where only libdfs can tell.
-///
-/// # Errors
-/// As [`transfer`].
-pub fn one_piece(
-    mounted: &Arc<Mounted>,
-    handle: &Arc<Handle>,
-    direction: Direction,
-    extents: &[Extent],
-    object: Option<&Arc<Object>>,
-    patience: &Patience,
-) -> std::result::Result<Option<usize>, Failed> {
-    Piece::begin(mounted, handle, direction, extents, object).map_err(Failed::Told)?.end(direction, patience)
-}
-
 impl Piece {
-    fn begin(
-        mounted: &Arc<Mounted>,
-        handle: &Arc<Handle>,
-        direction: Direction,
-        part: &[Extent],
-        object: Option<&Arc<Object>>,
-    ) -> Result<Self> {
+    fn begin(mounted: &Arc<Mounted>, handle: &Arc<Handle>, direction: Direction, part: &[Extent]) -> Result<Self> {
         let bytes = part.iter().map(|extent| extent.segment.len()).sum();
         let mut memory = memory_of(bytes);
         let (mut extents, mut own_extents) = (Vec::with_capacity(part.len()), Vec::with_capacity(part.len()));
@@ -147,7 +115,7 @@ impl Piece {
             rest = behind;
         }
         // SAFETY: the memory is ours, and left alone for good if the operation is given up on.
-        let operation = unsafe { Operation::transfer(mounted, handle, direction, &own_extents, object) }?;
+        let operation = unsafe { Operation::transfer(mounted, handle, direction, &own_extents) }?;
         Ok(Self { operation, extents, memory })
     }
 
@@ -155,15 +123,15 @@ impl Piece {
         self.extents.iter().map(|(segment, _)| segment.len()).sum()
     }
 
-    /// Waits for the end. The bytes that were read, or written; `None` where only libdfs can tell.
-    fn end(mut self, direction: Direction, patience: &Patience) -> std::result::Result<Option<usize>, Failed> {
+    /// Waits for the end. The bytes that were read, or written.
+    fn end(mut self, direction: Direction, patience: &Patience) -> std::result::Result<usize, Failed> {
         let bytes = self.bytes();
         match self.operation.wait(patience) {
             Ok(()) => {
-                let (mut count, mut given) = (Some(bytes), Ok(()));
+                let (mut count, mut given) = (bytes, Ok(()));
                 if direction == Direction::Read {
-                    count = self.operation.byte_count().map(|count| usize::try_from(count).unwrap_or(bytes));
-                    given = self.give(count.unwrap_or(0));
+                    count = usize::try_from(self.operation.byte_count()).unwrap_or(bytes);
+                    given = self.give(count);
                 }
                 keep(self.memory);
                 given.map(|()| count).map_err(Failed::Told)

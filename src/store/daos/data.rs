@@ -1,7 +1,6 @@
 //! Bytes of an open file: lists of ranges, cut into calls that a server can take, made again where they fail in passing,
 //! and given up when the mount's patience ends.
 
-use super::chunk_reads;
 use super::client::handle::Handle;
 use super::client::mounted::Mounted;
 use super::client::operation::Operation;
@@ -97,10 +96,7 @@ fn one_write(mounted: &Arc<Mounted>, handle: &Arc<Handle>, extents: &[Extent], b
         mounted.left_writes.end(&patience)?;
         mounted.count(1);
         match straight::write(mounted, handle, extents, &patience) {
-            Ok(()) => {
-                note_end(handle, extents, bytes);
-                return Ok(bytes);
-            }
+            Ok(()) => return Ok(bytes),
             Err(Failed::GivenUp(error)) => return Err(error),
             // Whatever it was, of the memory perhaps, which not every network takes: once more, by a copy.
             Err(Failed::Told(_)) => {}
@@ -123,10 +119,7 @@ fn one_call(
     for attempt in 0.. {
         mounted.count(1);
         match copied::transfer(mounted, handle, direction, extents, &patience) {
-            Ok(count) => {
-                note_end(handle, extents, count);
-                return Ok(if direction == Direction::Read { count } else { bytes });
-            }
+            Ok(count) => return Ok(if direction == Direction::Read { count } else { bytes }),
             Err(Failed::GivenUp(error)) => return Err(error),
             Err(Failed::Told(error)) if is_transient(error) => match patience.pause(attempt) {
                 Ok(()) => {}
@@ -169,20 +162,10 @@ pub fn begin(mounted: &Arc<Mounted>, handle: &Arc<Handle>, direction: Direction,
         None
     } else {
         mounted.count(1);
-        let object = chunk_reads::choose(mounted, handle, direction, &extents);
         // SAFETY: the caller's word that the memory stays, for good if the transfer is given up on.
-        Some(unsafe { Operation::transfer(mounted, handle, direction, &extents, object.as_ref()) }?)
+        Some(unsafe { Operation::transfer(mounted, handle, direction, &extents) }?)
     };
     Ok(Begun { mounted: mounted.clone(), handle: handle.clone(), direction, extents, operation })
-}
-
-/// All bytes of `extents` were moved, or only the first `count`: the file has at least so many.
-fn note_end(handle: &Handle, extents: &[Extent], count: usize) {
-    if let Some(last) = extents.last()
-        && count == bytes_of(extents)
-    {
-        handle.chunk_reads.note_end(last.offset + last.segment.len() as u64);
-    }
 }
 
 fn bytes_of(extents: &[Extent]) -> usize {
@@ -201,14 +184,7 @@ impl Transfer for Begun {
         if let Some(mut operation) = self.operation.take() {
             match operation.wait(&self.mounted.patience()) {
                 Ok(()) if self.direction == Direction::Write => return Ok(bytes),
-                Ok(()) => match operation.byte_count() {
-                    Some(count) => {
-                        let count = usize::try_from(count).unwrap_or(bytes);
-                        note_end(&self.handle, &self.extents, count);
-                        return Ok(count);
-                    }
-                    None => self.handle.chunk_reads.give_up(),
-                },
+                Ok(()) => return Ok(usize::try_from(operation.byte_count()).unwrap_or(bytes)),
                 Err(error) if operation.is_lost() || !is_transient(error) => return Err(error),
                 Err(_) => {}
             }

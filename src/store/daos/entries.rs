@@ -1,12 +1,12 @@
-//! Entries of directories as the servers keep them, read and taken away past libdfs where that saves waiting: see
+//! Entries of directories as the servers keep them, read past libdfs where that saves waiting: see
 //! [`super::client::entries`].
 //!
 //! libdfs stays the judge of what an entry is. The first file that it looks up in a process is looked up here too, and made
-//! a handle of: if what comes out is not what libdfs says, to the byte, nothing of this is used in the process, and libdfs
-//! makes all calls ([`Agreement`]).
+//! a handle of: if what comes out is not what libdfs says, to the byte, or if an entry is met that is not understood,
+//! libdfs makes all calls ([`super::layout`]).
 
 use super::ahead::UNDER_WAY_MAX;
-use super::client::entries::{Entry, Object, Sought};
+use super::client::entries::{Entry, Lead, Object, Sought};
 use super::client::handle::{Handle, kind_of};
 use super::client::names::Name;
 use super::client::operation::Operation;
@@ -14,7 +14,7 @@ use super::nodes::Node;
 use super::object::ROOT;
 use super::patience;
 use super::stat;
-use super::store::{Known, Store, Which};
+use super::store::{Known, Store};
 use crate::ground::{Errno, Result};
 use crate::store::{Attributes, Found, Kind, TICKET_BYTES_MAX, Timestamp};
 use std::collections::VecDeque;
@@ -32,18 +32,19 @@ const NAME_AT: usize = 88;
 impl Store {
     /// Whether entries may be read here.
     pub fn agrees_on_entries(&self) -> bool {
-        self.agreement.is_reached()
+        self.mounted.layout.is_agreed()
     }
 
     /// libdfs has just found a file: if it is the first, holds what is read here against that. One message, once.
     pub fn compare_entry(&self, parent: &Known, name: &Name, handle: &Handle) {
-        if !self.agreement.is_settled() && handle.mode().map(kind_of) == Ok(Kind::File) {
-            self.agreement.note(self.mounted.has_entries().then(|| self.compare(parent, name, handle)));
+        let layout = &self.mounted.layout;
+        if !layout.is_settled() && handle.mode().map(kind_of) == Ok(Kind::File) {
+            layout.note(self.compare(parent, name, handle));
         }
     }
 
     fn compare(&self, parent: &Known, name: &Name, handle: &Handle) -> Result<bool> {
-        let Some(entry) = self.ask_entry(parent, name)? else { return Ok(false) };
+        let Lead::To(entry) = self.ask_entry(parent, name)? else { return Ok(false) };
         let mut told = [0; TICKET_BYTES_MAX];
         let length = self.mounted.to_global(handle, &mut told)?;
         let mut made = self.ticket_of(parent, name, &entry)?;
@@ -93,7 +94,7 @@ impl Store {
     ///
     /// # Errors
     /// The library's.
-    pub fn ask_entry(&self, directory: &Known, name: &Name) -> Result<Option<Entry>> {
+    pub fn ask_entry(&self, directory: &Known, name: &Name) -> Result<Lead> {
         let object = self.as_object(directory)?;
         self.retry(|| Operation::seek(&self.mounted, &object, name)?.wait_for_entry(&self.mounted))
     }
@@ -139,6 +140,9 @@ impl Store {
     /// # Errors
     /// The library's.
     pub fn attributes_by_entry(&self, known: &Known, since: i64) -> Result<Option<Attributes>> {
+        if !self.agrees_on_entries() {
+            return Ok(None);
+        }
         let entry = self.with(known.id, |node| if node.is_removed { None } else { node.fresh_entry(since) }).flatten();
         let Some((entry, asked)) = entry else { return Ok(None) };
         let (size_bytes, epoch) = self.retry(|| self.mounted.array_stat(&known.handle))?;
@@ -171,7 +175,7 @@ impl Store {
         let mut under_way = VecDeque::new();
         let mut found = Vec::with_capacity(names.len());
         let land = |(name, asked, begun): (Name, i64, Result<Operation<Sought>>)| {
-            let entry = begun.ok()?.wait_for_entry(&self.mounted).ok()??;
+            let Ok(Lead::To(entry)) = begun.ok()?.wait_for_entry(&self.mounted) else { return None };
             let kind = kind_of(entry.mode);
             match self.note_entry(directory, &name, &entry, asked) {
                 Ok(Some(found)) => Some(found),
@@ -188,36 +192,5 @@ impl Store {
         }
         found.extend(under_way.into_iter().map(land));
         found
-    }
-
-    /// What stands under a name at this moment, by one message.
-    ///
-    /// # Errors
-    /// `ENOENT`.
-    pub fn ask_which(&self, directory: &Known, name: &Name) -> Result<Which> {
-        let Some(entry) = self.ask_entry(directory, name)? else {
-            self.note_absent(directory.id, name.as_bytes());
-            return Err(Errno::NOENT);
-        };
-        let id = self.nodes.lock().of_object(entry.object);
-        Ok(Which { id, object: entry.object, kind: kind_of(entry.mode) })
-    }
-
-    /// Takes away a name that was just asked about, and a file's bytes: two messages at once.
-    ///
-    /// # Errors
-    /// The library's; `ENOENT` where another client was faster.
-    pub fn take_away(&self, directory: &Known, name: &Name, which: Which) -> Result<()> {
-        let object = self.as_object(directory)?;
-        let file = (which.kind == Kind::File).then_some(which.object);
-        let mut attempts = 0u32;
-        self.retry(|| {
-            attempts += 1;
-            match self.mounted.take_away(&object, name, file) {
-                // An attempt before, whose answer was lost, has done it.
-                Err(Errno::NOENT) if attempts > 1 => Ok(()),
-                outcome => outcome,
-            }
-        })
     }
 }

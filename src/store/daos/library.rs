@@ -74,6 +74,8 @@ impl fmt::Display for LoadError {
 pub struct Library {
     /// The calls.
     pub calls: Calls,
+    /// Whether files can have several names with it: a release whose layout is not known here.
+    pub makes_hard_links: bool,
     /// What was loaded: a path, or the name that the loader found.
     pub name: String,
 }
@@ -95,7 +97,8 @@ pub fn load() -> Result<&'static Library, LoadError> {
     let (handle, name) = open()?;
     destructors::leave_out_since(&before);
     let calls = look_up(handle).map_err(|call| LoadError::Incomplete { library: name.clone(), call })?;
-    let library: &'static Library = Box::leak(Box::new(Library { calls, name }));
+    let makes_hard_links = !symbol(handle, c"dfs_link").is_null();
+    let library: &'static Library = Box::leak(Box::new(Library { calls, makes_hard_links, name }));
     LOADED.store(std::ptr::from_ref(library).cast_mut(), Ordering::Release);
     Ok(library)
 }
@@ -218,7 +221,8 @@ look_up! {
     optional:
         d_log_init_adv daos_reinit crt_register_progress_cb crt_context_num daos_event_abort dfs_mount_snap
         dfs_readdirplus dfs_chown dfs_obj_get_info dfs_obj_set_chunk_size dfs_ostatx daos_obj_open daos_obj_close
-        daos_obj_fetch daos_obj_punch daos_obj_punch_dkeys daos_array_stat d_hlc2timespec dfs_get_file_oh
+        daos_obj_fetch daos_array_stat d_hlc2timespec dfs_get_file_oh
+        dfs_local2global
 }
 
 #[cfg(test)]

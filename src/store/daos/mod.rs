@@ -6,7 +6,7 @@
 //! 2. [`store::Store`] looks the name up: in what it knows ([`nodes`]), or by a message ([`client`]).
 //! 3. [`array::DaosArray`] has libdfs's handle; [`data`] makes one call of a list of ranges, an application's bytes by way
 //!    of our own memory ([`copied`]), or, of a long write, from theirs ([`straight`]), and waits for it for as long as the
-//!    mount's `timeout=` says ([`patience`], [`crowd`]).
+//!    mount's `timeout=` says ([`patience`]).
 //!
 //! | file | what |
 //! |---|---|
@@ -16,31 +16,29 @@
 //! | [`nodes`], [`object`], [`stat`] | nodes, numbers, attributes; what is believed and for how long |
 //! | [`change`], [`listing`], [`opens`], [`confirm`] | names, directories, open nodes |
 //! | [`entries`], [`ahead`], [`sequence`] | entries read past libdfs, before they are asked for |
-//! | [`chunk_reads`], [`agreement`] | short reads past libdfs; how far that is trusted |
+//! | [`layout`] | whether anything may be read past libdfs |
 //! | [`hidden`], [`moved`] | what others remove and rename while it is open |
 //! | [`runtime`], [`board`], [`turns`], [`stand_in`] | what this node's processes tell one another |
 //!
 //! Calls about names have no event in libdfs: how they are bounded by `timeout=` all the same is [`client::bounded`]'s
 //! story.
 
-mod agreement;
 mod ahead;
 pub mod array;
 pub mod bindings;
 mod board;
 mod change;
-mod chunk_reads;
 mod client;
 mod confirm;
 pub mod container;
 mod copied;
-mod crowd;
 mod data;
 mod destructors;
 mod entrance;
 mod entries;
 mod error;
 mod hidden;
+mod layout;
 pub mod library;
 mod listing;
 mod lock;

@@ -1,6 +1,5 @@
 //! How long a call waits, and what makes it stop earlier.
 
-use super::crowd::Crowd;
 pub use crate::ground::kernel::monotonic as now;
 use crate::ground::{Errno, Result, kernel, signals, waiting};
 
@@ -10,12 +9,6 @@ const SIGNALS_FROM_NANOSECONDS: i64 = 1_000_000_000;
 
 /// So long the network is polled without sleeping, as libdaos itself does always: a wake-up costs a third of a message.
 const SPIN_NANOSECONDS: i64 = 2_000_000;
-
-/// And so long where others wait for this processor: one of them may be the engine that is to answer.
-const CROWDED_SPIN_NANOSECONDS: i64 = 20_000;
-
-/// What the waits of this process have met.
-static CROWD: Crowd = Crowd::new();
 
 /// How long one poll sleeps after that, in microseconds.
 const SLEEP_MICROSECONDS: i64 = 1000;
@@ -50,13 +43,10 @@ impl Patience {
     /// # Errors
     /// `ETIMEDOUT` when the time is over, `EINTR` when a signal wants to end the program.
     pub fn next(&self) -> Result<i64> {
-        let now = now();
-        let waited = now - self.start;
-        if waited < SPIN_NANOSECONDS && (waited < CROWDED_SPIN_NANOSECONDS || !CROWD.is_here(self.start, now)) {
-            CROWD.note_look(now);
+        let waited = now() - self.start;
+        if waited < SPIN_NANOSECONDS {
             return Ok(0);
         }
-        CROWD.note_sleep();
         if waited > self.limit_nanoseconds {
             return Err(Errno::TIMEDOUT);
         }

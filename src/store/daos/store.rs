@@ -1,6 +1,5 @@
 //! A mounted container and what this process knows of it; look-ups.
 
-use super::agreement::Agreement;
 use super::ahead::Ahead;
 use super::board::Board;
 use super::client::bounded;
@@ -45,8 +44,6 @@ pub struct Store {
     pub board: Board,
     /// Entries that were asked for early.
     pub ahead: Lock<Ahead>,
-    /// Whether entries may be read past libdfs.
-    pub agreement: Agreement,
     /// Whether opens are told attributes.
     pub told: Told,
     /// The hidden directory's handle, once it was looked for.
@@ -111,7 +108,6 @@ impl Store {
             nodes: Lock::new(nodes),
             listings: Lock::new(Listings::default()),
             ahead: Lock::new(Ahead::default()),
-            agreement: Agreement::default(),
             told: Told::default(),
             hidden: Lock::new(None),
             believed_nanoseconds: if is_strict { 0 } else { BELIEVED_NANOSECONDS },

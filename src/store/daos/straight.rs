@@ -45,7 +45,7 @@ pub fn write(
     }
     // SAFETY: the application's memory stays for as long as it is waited for here; what is given up on may read what the
     // application does with it then, see above.
-    let operation = unsafe { Operation::transfer(mounted, handle, Direction::Write, extents, None) };
+    let operation = unsafe { Operation::transfer(mounted, handle, Direction::Write, extents) };
     let mut operation = operation.map_err(Failed::Told)?;
     match operation.wait_or_leave(patience) {
         Ok(outcome) => outcome.map_err(Failed::Told),

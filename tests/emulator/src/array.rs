@@ -34,17 +34,7 @@ pub struct Array {
 impl Array {
     /// Opens it; without a message, there or not.
     pub fn open(container: Arc<Container>, oid: Oid, chunk_bytes: u64) -> Self {
-        if chunk_bytes != container.chunk_bytes {
-            locked(&container.other_chunk_bytes).insert(oid, chunk_bytes);
-        }
         Self { container, oid, chunk_bytes, object: Mutex::new(None), moved_in: AtomicU32::new(0) }
-    }
-
-    /// Opens the array that an object is, of which the client knows the chunk size by having had the file open.
-    pub fn of_object(container: Arc<Container>, oid: Oid) -> Self {
-        let other = locked(&container.other_chunk_bytes).get(&oid).copied();
-        let chunk_bytes = other.unwrap_or(container.chunk_bytes);
-        Self::open(container, oid, chunk_bytes)
     }
 
     /// Its chunk size in bytes.

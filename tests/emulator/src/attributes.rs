@@ -75,7 +75,7 @@ impl Mount {
         };
         let blocks = if matches!(object.body, Body::File(_)) { size_bytes.div_ceil(BLOCK_BYTES) } else { 0 };
         let (modified, changed) = times(record, epoch);
-        let (mode, uid, gid) = (record.mode, record.uid, record.gid);
+        let (mode, uid, gid) = (record.mode(), record.uid, record.gid);
         Ok(Stat { mode, uid, gid, size_bytes, blocks, chunk_bytes: 0, modified, changed })
     }
 
@@ -96,7 +96,7 @@ impl Mount {
         if of.is_some_and(|object| object.oid != record.oid) {
             return Err(Errno::NOENT.into());
         }
-        let mut stat = Stat { mode: record.mode, uid: record.uid, gid: record.gid, ..Stat::default() };
+        let mut stat = Stat { mode: record.mode(), uid: record.uid, gid: record.gid, ..Stat::default() };
         let mut epoch = 0;
         match record.kind() {
             libc::S_IFREG => {
@@ -198,7 +198,7 @@ impl Mount {
             self.container.update(wire, object.parent, &object.name, |record| {
                 record.changed = stat.changed;
                 if flags & set::MODE != 0 {
-                    record.mode = stat.mode;
+                    record.set_mode(stat.mode);
                 }
                 if sets_modified {
                     (record.modified, record.epoch) = (stat.modified, epoch);
@@ -228,7 +228,7 @@ impl Mount {
             return Err(Errno::INVAL.into());
         }
         self.container.update(wire, directory, &name, |record| {
-            record.mode = mode | kind;
+            record.set_mode(mode | kind);
             record.changed = Time::now();
             Ok(())
         })

@@ -19,7 +19,7 @@ calls! {
     daos_cont_open2 daos_cont_close daos_cont_query daos_cont_create_snap
     daos_eq_create daos_eq_destroy daos_eq_poll
     daos_event_init daos_event_fini daos_event_test daos_event_abort
-    daos_obj_open daos_obj_close daos_obj_fetch daos_obj_punch daos_obj_punch_dkeys daos_array_stat d_hlc2timespec
+    daos_obj_open daos_obj_close daos_obj_fetch daos_array_stat d_hlc2timespec
     dfs_get_file_oh
     dfs_mount dfs_mount_snap dfs_umount dfs_query
     dfs_lookup dfs_lookup_rel dfs_open dfs_dup dfs_release
@@ -28,7 +28,7 @@ calls! {
     dfs_stat dfs_ostat dfs_ostatx dfs_osetattr dfs_chmod dfs_chown dfs_sync
     dfs_setxattr dfs_getxattr dfs_removexattr dfs_listxattr
     dfs_get_mode dfs_get_symlink_value dfs_obj2id dfs_obj_get_info dfs_get_chunk_size dfs_obj_set_chunk_size
-    dfs_obj_local2global dfs_obj_global2local
+    dfs_local2global dfs_obj_local2global dfs_obj_global2local
 }
 
 impl Call {

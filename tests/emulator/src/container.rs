@@ -5,8 +5,7 @@
 //! embedded store they lie under `keys/OID/NAME` and `arrays/OID`, and new entries are made in `staging` and moved.
 
 use crate::errors::{Answer, Der};
-use crate::oid::Oid;
-use crate::settings::settings;
+use crate::settings::{LAYOUT_VERSION, settings};
 use crate::shared_page::SharedPage;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -15,7 +14,6 @@ use sidestep::ground::kernel::{self, Low, Parked, RangeLock};
 use sidestep::ground::mounts::MountOptions;
 use sidestep::store::local::LocalContainer;
 use sidestep::store::{Container as _, Found, Kind, NewNode, NodeId};
-use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -36,6 +34,8 @@ pub struct Container {
     pub chunk_bytes: u64,
     /// Whether it was made as a POSIX container.
     pub is_posix: bool,
+    /// What its superblock says of the layout.
+    pub layout_version: u16,
     /// Whether it can be written to.
     pub is_writable: bool,
     /// The embedded engine.
@@ -46,8 +46,6 @@ pub struct Container {
     pub arrays: NodeId,
     /// Where entries are made.
     pub staging: NodeId,
-    /// Chunk sizes in bytes of files that have been open here and have another one than the container's.
-    pub other_chunk_bytes: Mutex<HashMap<Oid, u64>>,
     lock: Mutex<Parked>,
     page: SharedPage,
     pool_page: SharedPage,
@@ -106,11 +104,11 @@ impl Container {
             uuid: properties.uuid,
             chunk_bytes: properties.chunk_bytes,
             is_posix: properties.layout == "posix",
+            layout_version: properties.layout_version,
             is_writable,
             keys,
             arrays,
             staging,
-            other_chunk_bytes: Mutex::default(),
             lock: Mutex::new(open_lock(directory, is_writable)?),
             page: SharedPage::map(&directory.join("page"))?,
             pool_page: SharedPage::map(&pool.join("page"))?,
@@ -217,6 +215,8 @@ pub struct Properties {
     pub uuid: [u8; 16],
     /// `posix`, or whatever else.
     pub layout: String,
+    /// Which version of it.
+    pub layout_version: u16,
     /// Chunk size in bytes.
     pub chunk_bytes: u64,
 }
@@ -236,6 +236,7 @@ impl Properties {
         Some(Self {
             uuid: parse_uuid(&value("uuid")?)?,
             layout: value("layout").unwrap_or_default(),
+            layout_version: value("version").and_then(|text| text.parse().ok()).unwrap_or(LAYOUT_VERSION),
             chunk_bytes: chunk_bytes.unwrap_or(CHUNK_BYTES),
         })
     }
@@ -252,7 +253,8 @@ impl Properties {
         make(directory)?;
         let mut uuid = [0; 16];
         rustix::rand::getrandom(&mut uuid, rustix::rand::GetRandomFlags::empty())?;
-        let text = format!("uuid={}\nlayout={layout}\nchunk={chunk_bytes}\n", format_uuid(uuid));
+        let (uuid, version) = (format_uuid(uuid), settings().layout_version);
+        let text = format!("uuid={uuid}\nlayout={layout}\nversion={version}\nchunk={chunk_bytes}\n");
         let staged = directory.join(format!("properties.{}", rustix::process::getpid().as_raw_nonzero()));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
         let file = Low::open(rustix::fs::CWD, &staged, flags, Mode::from_raw_mode(0o600))?;

@@ -16,6 +16,20 @@ const MAGIC: u32 = 0xdf50_0b90;
 
 const NAME_AT: usize = 88;
 
+/// The length of a mount's, and libdfs's mark of those.
+pub const MOUNT_BYTES: usize = 128;
+const MOUNT_MAGIC: u32 = 0xda05_df50;
+
+/// `dfs_local2global`: what the layout's version is in, and the container. Nobody makes a mount of them here.
+pub fn mount_to_bytes(mount: &Mount) -> [u8; MOUNT_BYTES] {
+    let mut bytes = [0; MOUNT_BYTES];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(0, &MOUNT_MAGIC.to_ne_bytes());
+    put(6, &mount.container.layout_version.to_ne_bytes());
+    put(52, &mount.container.uuid);
+    bytes
+}
+
 /// `dfs_obj_local2global`.
 ///
 /// # Errors

@@ -20,6 +20,9 @@
 //! | `SIDESTEP_EMULATOR_POOL_BYTES` | what a pool holds, sizes of files counted; 1 TiB |
 //! | `SIDESTEP_EMULATOR_RIGHTS` | `read-only`, `no-container`, `no-pool` |
 //! | `SIDESTEP_EMULATOR_AGENT` | `absent`: no agent answers `daos_init` |
+//! | `SIDESTEP_EMULATOR_LAYOUT` | `other`, `longer`: entries lie otherwise in a directory's object, or have more behind |
+//! | `SIDESTEP_EMULATOR_LAYOUT_VERSION` | what a container that is made says of its layout; 3 |
+//! | `SIDESTEP_EMULATOR_LINK` | `NAME=OTHER`: a file made under the one name has the other too, both marked as hard links |
 //! | `SIDESTEP_EMULATOR_FAULT` | which calls fail, when and how: [`fault`] |
 //! | `SIDESTEP_EMULATOR_VANISH` | while this file is there, no message is answered |
 //! | `SIDESTEP_EMULATOR_COUNTERS` | a file that counts calls and messages: [`counters`]; `emulator_messages()` adds them up |

@@ -180,7 +180,7 @@ impl Mount {
             libc::S_IFLNK => Body::Symlink(record.target.clone()),
             _ => Body::File(Arc::new(self.array(record))),
         };
-        Object { oid: record.oid, parent, name: name.to_vec(), mode: record.mode, flags, body }
+        Object { oid: record.oid, parent, name: name.to_vec(), mode: record.mode(), flags, body }
     }
 
     /// The array of a file's entry.

@@ -4,6 +4,7 @@ use crate::array::Array;
 use crate::errors::{Answer, Der, Trouble};
 use crate::mount::{Body, Mount, Object, PATH_BYTES_MAX, check_access, check_name};
 use crate::record::{Record, Time};
+use crate::settings::settings;
 use crate::wire::Exchange;
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -48,7 +49,12 @@ impl Mount {
             _ => return Err(Errno::INVAL.into()),
         };
         if flags & libc::O_CREAT != 0 {
-            let record = self.new_record(parent, how, target)?;
+            let mut record = self.new_record(parent, how, target)?;
+            let link = settings().link.as_ref().filter(|(one, _)| one.as_bytes() == name);
+            if let Some((_, other)) = link {
+                record.mark_hard_link();
+                self.container.insert(wire, parent.oid, other.as_bytes(), &record)?;
+            }
             match self.container.insert(wire, parent.oid, name, &record) {
                 // A symlink's own handle has the bits that it was asked for, whatever its entry says.
                 Ok(()) => return Ok(Object { mode: how.mode, ..self.object(&record, parent.oid, name, flags) }),

@@ -24,10 +24,13 @@ impl Time {
     }
 }
 
+/// The bit of a mode by which a later layout marks a name that is one of several of its object.
+const HARD_LINK: u32 = 1 << 31;
+
 /// What is kept under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Kind and permission bits, as `st_mode` has them.
+    /// Kind and permission bits, as `st_mode` has them, and a mark.
     pub mode: u32,
     /// The object behind the name.
     pub oid: Oid,
@@ -55,6 +58,26 @@ impl Record {
     /// The kind's bits of the mode.
     pub fn kind(&self) -> u32 {
         self.mode & libc::S_IFMT
+    }
+
+    /// Kind and permission bits, without the mark of a hard link.
+    pub fn mode(&self) -> u32 {
+        self.mode & !HARD_LINK
+    }
+
+    /// Changes them.
+    pub fn set_mode(&mut self, mode: u32) {
+        self.mode = self.mode & HARD_LINK | mode;
+    }
+
+    /// Whether its object has other names.
+    pub fn is_hard_link(&self) -> bool {
+        self.mode & HARD_LINK != 0
+    }
+
+    /// Marks it so.
+    pub fn mark_hard_link(&mut self) {
+        self.mode |= HARD_LINK;
     }
 
     /// As bytes.

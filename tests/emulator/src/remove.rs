@@ -40,12 +40,14 @@ impl Mount {
         Ok(self.container.names(wire, directory, 0, 1)?.0.is_empty())
     }
 
-    /// Takes an entry and its object away: two messages, one for a symlink, whose object holds nothing.
+    /// Takes an entry and its object away: two messages, one for a symlink, whose object holds nothing, and for a hard
+    /// link, whose object has other names.
     ///
     /// # Errors
     /// `ENOENT` where somebody was faster.
     pub fn remove_entry(&self, wire: &mut Exchange, directory: Oid, name: &[u8], record: &Record) -> Answer<()> {
         match record.kind() {
+            _ if record.is_hard_link() => {}
             libc::S_IFDIR => self.container.punch_directory(wire, record.oid)?,
             libc::S_IFLNK => {}
             _ => Array::open(self.container.clone(), record.oid, self.chunk_bytes(record)).remove(wire)?,

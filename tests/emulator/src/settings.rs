@@ -22,6 +22,17 @@ pub enum Rights {
     NoPool,
 }
 
+/// How entries lie in a directory's object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// As libdfs's clients know them to.
+    Known,
+    /// In another order.
+    Other,
+    /// With more behind what is known.
+    Longer,
+}
+
 /// What the variables say.
 #[derive(Debug)]
 pub struct Settings {
@@ -45,11 +56,19 @@ pub struct Settings {
     pub rights: Rights,
     /// `SIDESTEP_EMULATOR_AGENT=absent`: no agent answers.
     pub is_agent_absent: bool,
-    /// `SIDESTEP_EMULATOR_LAYOUT=other`: entries lie otherwise in a directory's object than libdfs's clients know them to.
-    pub is_layout_other: bool,
+    /// `SIDESTEP_EMULATOR_LAYOUT`: how entries lie in a directory's object.
+    pub layout: Layout,
+    /// `SIDESTEP_EMULATOR_LAYOUT_VERSION`: what a container that is made says of its layout; 3.
+    pub layout_version: u16,
+    /// `SIDESTEP_EMULATOR_LINK=NAME=OTHER`: a file that is made under the one name has the other one too, in the same
+    /// directory, and both entries are marked as a later layout marks hard links.
+    pub link: Option<(String, String)>,
     /// `SIDESTEP_EMULATOR_FAULT`.
     pub faults: Vec<Fault>,
 }
+
+/// The layout that 2.4 to 2.8 make.
+pub const LAYOUT_VERSION: u16 = 3;
 
 /// What a pool holds unless it is said: 1 TiB.
 const POOL_BYTES: u64 = 1 << 40;
@@ -80,6 +99,15 @@ fn read() -> Settings {
             Rights::ReadWrite
         }
     };
+    let layout = match text("LAYOUT").as_deref() {
+        None => Layout::Known,
+        Some("other") => Layout::Other,
+        Some("longer") => Layout::Longer,
+        Some(other) => {
+            complain(&format!("SIDESTEP_EMULATOR_LAYOUT={other} is not known; it is ignored"));
+            Layout::Known
+        }
+    };
     let create = text("CREATE").map(|layout| if layout == "1" { "posix".to_owned() } else { layout });
     Settings {
         store: text("STORE").map(PathBuf::from),
@@ -92,7 +120,9 @@ fn read() -> Settings {
         pool_bytes: number("POOL_BYTES").unwrap_or(POOL_BYTES),
         rights,
         is_agent_absent: text("AGENT").as_deref() == Some("absent"),
-        is_layout_other: text("LAYOUT").as_deref() == Some("other"),
+        layout,
+        layout_version: number("LAYOUT_VERSION").and_then(|version| version.try_into().ok()).unwrap_or(LAYOUT_VERSION),
+        link: text("LINK").and_then(|link| link.split_once('=').map(|(one, other)| (one.to_owned(), other.to_owned()))),
         faults: text("FAULT").map(|text| fault::parse(&text)).unwrap_or_default(),
     }
 }

@@ -1,7 +1,7 @@
 //! Made of `include/sidestep_daos.h` by `build.rs`: change it there, and then
 //! `SIDESTEP_WRITE_BINDINGS=1 cargo check --features bindgen`.
 //!
-//! Declarations: 1cb9bb4be5e14f92.
+//! Declarations: a946f81c01291dc2.
 #![allow(unsafe_code, non_camel_case_types, clippy::pedantic)]
 
 use super::types::*;
@@ -135,26 +135,6 @@ pub struct sidestep_daos_calls {
             what: *mut daos_iod_t,
             memory: *mut d_sg_list_t,
             maps: *mut daos_iom_t,
-            event: *mut daos_event_t,
-        ) -> c_int,
-    >,
-    /// Takes away all that an object holds.
-    pub daos_obj_punch: Option<
-        unsafe extern "C" fn(
-            object: daos_handle_t,
-            transaction: daos_handle_t,
-            flags: u64,
-            event: *mut daos_event_t,
-        ) -> c_int,
-    >,
-    /// Takes keys away; flags 1: only if they are there.
-    pub daos_obj_punch_dkeys: Option<
-        unsafe extern "C" fn(
-            object: daos_handle_t,
-            transaction: daos_handle_t,
-            flags: u64,
-            count: c_uint,
-            keys: *mut daos_key_t,
             event: *mut daos_event_t,
         ) -> c_int,
     >,
@@ -422,6 +402,8 @@ pub struct sidestep_daos_calls {
     pub dfs_obj_set_chunk_size: Option<
         unsafe extern "C" fn(dfs: *mut dfs_t, directory: *mut dfs_obj_t, flags: c_int, chunk_bytes: u64) -> c_int,
     >,
+    /// The mount as bytes for another process; with no memory, how many. No message.
+    pub dfs_local2global: Option<unsafe extern "C" fn(dfs: *mut dfs_t, bytes: *mut d_iov_t) -> c_int>,
     /// An open node as bytes for another process; with no memory, how many.
     pub dfs_obj_local2global:
         Option<unsafe extern "C" fn(dfs: *mut dfs_t, node: *mut dfs_obj_t, bytes: *mut d_iov_t) -> c_int>,

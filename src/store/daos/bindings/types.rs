@@ -1,7 +1,7 @@
 //! Made of `include/sidestep_daos.h` by `build.rs`: change it there, and then
 //! `SIDESTEP_WRITE_BINDINGS=1 cargo check --features bindgen`.
 //!
-//! Declarations: 1cb9bb4be5e14f92.
+//! Declarations: a946f81c01291dc2.
 #![allow(unsafe_code, non_camel_case_types, clippy::pedantic)]
 
 use core::ffi::{c_char, c_int, c_void};

@@ -142,13 +142,11 @@ impl Mounted {
     pub fn size(&self, file: &Handle) -> Result<u64> {
         let (library, dfs, node) = (self.library, self.dfs(), file.as_ptr());
         self.count(1);
-        let size = self.bounded(move || {
+        self.bounded(move || {
             let mut size = 0;
             of_dfs(dfs_call!(library, dfs_get_size(dfs, node, &raw mut size)))?;
             Ok(size)
-        })??;
-        file.chunk_reads.note_end(size);
-        Ok(size)
+        })?
     }
 
     /// Sets a file's size. One message for each of its targets.

@@ -1,16 +1,16 @@
-//! Directories and files as the objects that they are: entries read and taken away, sizes asked for, by libdaos's own
-//! calls. Many of them are under way at once, and each ends when patience does, where libdfs makes one after another and
-//! waits for each.
+//! Directories and files as the objects that they are: entries read, sizes asked for, by libdaos's own calls. Many of them
+//! are under way at once, and each ends when patience does, where libdfs makes one after another and waits for each.
 //!
 //! An entry is what libdfs keeps in a directory's object: under the key of the name, under `DFS_INODE`, 88 bytes (its
-//! README, layout 3; the same from 2.4 to 2.8). Here it is read and never written; and nothing is done with one before what
-//! was read of a file has been held against what libdfs says of it ([`crate::store::daos::entries`]).
+//! README, layout 3; the same from 2.4 to 2.8). Here it is read and never changed. When that may be done, and what becomes
+//! of an entry that is not understood, is [`crate::store::daos::layout`]'s rule.
 
 use super::daos_call;
 use super::handle::{Handle, may_close};
 use super::mounted::Mounted;
 use super::names::Name;
 use super::operation::{Operation, Subject};
+use super::present::Present;
 use crate::ground::{Errno, Result};
 use crate::store::Timestamp;
 use crate::store::daos::bindings::{
@@ -27,8 +27,11 @@ const KEY: &[u8] = b"DFS_INODE";
 /// Bytes of an entry.
 const ENTRY_BYTES: usize = 88;
 
+/// Bytes that are asked for: an entry that has more is not one that is known.
+const ASKED_BYTES: usize = ENTRY_BYTES + 8;
+
 /// `DAOS_TX_NONE`.
-pub(super) const NO_TRANSACTION: daos_handle_t = daos_handle_t { cookie: 0 };
+const NO_TRANSACTION: daos_handle_t = daos_handle_t { cookie: 0 };
 
 /// What a directory says of one of its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +55,17 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn of_bytes(bytes: &[u8; ENTRY_BYTES]) -> Self {
+    /// `None` for one with a kind or a bit of its mode that is not known: a later layout marks hard links by bit 31.
+    fn of_bytes(bytes: &[u8; ENTRY_BYTES]) -> Option<Self> {
         let half = |at: usize| u32::from_ne_bytes(*bytes[at..].first_chunk().unwrap_or(&[0; 4]));
         let word = |at: usize| u64::from_ne_bytes(*bytes[at..].first_chunk().unwrap_or(&[0; 8]));
         let time = |seconds: usize, nanoseconds: usize| {
             Timestamp::from_parts(word(seconds).cast_signed(), word(nanoseconds).cast_signed())
         };
-        Self {
-            mode: half(0),
+        let mode = half(0);
+        let is_kind_known = matches!(mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR | libc::S_IFLNK);
+        (is_kind_known && mode & !(libc::S_IFMT | 0o7777) == 0).then(|| Self {
+            mode,
             object: ObjectId { low: word(4), high: word(12) },
             modified: time(20, 48),
             changed: time(28, 56),
@@ -67,8 +73,19 @@ impl Entry {
             uid: half(64),
             gid: half(68),
             epoch: word(80),
-        }
+        })
     }
+}
+
+/// What a name leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lead {
+    /// An entry.
+    To(Entry),
+    /// Nothing.
+    Nowhere,
+    /// An entry that only libdfs can read.
+    NotUnderstood,
 }
 
 /// An open object; dropping it closes it. No message.
@@ -78,19 +95,16 @@ pub struct Object {
 }
 
 impl Object {
-    fn open(mounted: &Mounted, id: ObjectId, is_for_change: bool) -> Result<Self> {
+    /// To be read.
+    fn open(mounted: &Mounted, id: ObjectId) -> Result<Self> {
+        /// `DAOS_OO_RO`.
         const READ: u32 = 2;
-        const CHANGE: u32 = 4;
         let library = mounted.library;
-        let (id, mode) = (daos_obj_id_t { lo: id.low, hi: id.high }, if is_for_change { CHANGE } else { READ });
+        let id = daos_obj_id_t { lo: id.low, hi: id.high };
         let mut handle = daos_handle_t { cookie: 0 };
         let none = std::ptr::null_mut();
-        of_daos(daos_call!(library, daos_obj_open(mounted.container, id, mode, &raw mut handle, none)))?;
+        of_daos(daos_call!(library, daos_obj_open(mounted.container, id, READ, &raw mut handle, none)))?;
         Ok(Self { handle, library })
-    }
-
-    pub(super) fn handle(&self) -> daos_handle_t {
-        self.handle
     }
 }
 
@@ -103,12 +117,12 @@ impl Drop for Object {
     }
 }
 
-pub(super) fn key_of(bytes: &[u8]) -> daos_key_t {
+fn key_of(bytes: &[u8]) -> daos_key_t {
     d_iov_t { iov_buf: bytes.as_ptr().cast_mut().cast(), iov_buf_len: bytes.len(), iov_len: bytes.len() }
 }
 
 /// Records of a byte that are to be read under a key; the one range of them is set when they stay where they are.
-pub(super) fn bytes_under(key: &[u8]) -> daos_iod_t {
+fn bytes_under(key: &[u8]) -> daos_iod_t {
     const RECORDS: u32 = 2;
     daos_iod_t {
         iod_name: key_of(key),
@@ -123,7 +137,8 @@ pub(super) fn bytes_under(key: &[u8]) -> daos_iod_t {
 /// An entry that is asked for.
 pub struct Sought {
     name: Name,
-    bytes: [u8; ENTRY_BYTES],
+    bytes: [u8; ASKED_BYTES],
+    there: Present,
     key: daos_key_t,
     what: daos_iod_t,
     range: daos_recx_t,
@@ -146,12 +161,14 @@ impl Operation<Sought> {
     pub fn seek(mounted: &Arc<Mounted>, directory: &Arc<Object>, name: &Name) -> Result<Self> {
         const IF_THERE: u64 = 8;
         let nothing = || d_iov_t { iov_buf: std::ptr::null_mut(), iov_buf_len: 0, iov_len: 0 };
+        let what = bytes_under(KEY);
         let sought = Sought {
             name: name.clone(),
-            bytes: [0; ENTRY_BYTES],
+            bytes: [0; ASKED_BYTES],
+            there: Present::of(what.iod_type),
             key: nothing(),
-            what: bytes_under(KEY),
-            range: daos_recx_t { rx_idx: 0, rx_nr: ENTRY_BYTES as u64 },
+            what,
+            range: daos_recx_t { rx_idx: 0, rx_nr: ASKED_BYTES as u64 },
             iov: nothing(),
             list: d_sg_list_t { sg_nr: 1, sg_nr_out: 0, sg_iovs: std::ptr::null_mut() },
             directory: directory.clone(),
@@ -162,64 +179,40 @@ impl Operation<Sought> {
             sought.key = key_of(sought.name.as_bytes());
             // Written to by the library: not by way of a shared reference, as keys are.
             let bytes = &raw mut sought.bytes;
-            sought.iov = d_iov_t { iov_buf: bytes.cast(), iov_buf_len: ENTRY_BYTES, iov_len: ENTRY_BYTES };
+            sought.iov = d_iov_t { iov_buf: bytes.cast(), iov_buf_len: ASKED_BYTES, iov_len: ASKED_BYTES };
             sought.what.iod_recxs = &raw mut sought.range;
             sought.list.sg_iovs = &raw mut sought.iov;
             let (key, what, list) = (&raw mut sought.key, &raw mut sought.what, &raw mut sought.list);
-            let (object, none) = (sought.directory.handle, std::ptr::null_mut());
-            daos_call!(library, daos_obj_fetch(object, NO_TRANSACTION, IF_THERE, key, 1, what, list, none, event))
+            let (object, there) = (sought.directory.handle, sought.there.as_mut_ptr());
+            daos_call!(library, daos_obj_fetch(object, NO_TRANSACTION, IF_THERE, key, 1, what, list, there, event))
         })
     }
 
-    /// The entry, once it has ended well; `None` for a name without one.
-    fn entry(&self) -> Option<Entry> {
-        self.subject().filter(|sought| sought.list.sg_nr_out != 0).map(|sought| Entry::of_bytes(&sought.bytes))
+    /// What the answer says, once it has ended well.
+    fn lead(&self) -> Lead {
+        let Some(sought) = self.subject().filter(|sought| sought.list.sg_nr_out != 0) else { return Lead::Nowhere };
+        let whole = daos_recx_t { rx_idx: 0, rx_nr: ENTRY_BYTES as u64 };
+        let is_as_long = sought.there.covers(&whole) && sought.there.ends_by(ENTRY_BYTES as u64);
+        let bytes = sought.bytes.first_chunk().filter(|_| is_as_long);
+        bytes.and_then(Entry::of_bytes).map_or(Lead::NotUnderstood, Lead::To)
     }
 
-    /// Waits for the answer: `None` where the name leads nowhere.
+    /// Waits for the answer. After one that is not understood libdfs makes all calls.
     ///
     /// # Errors
     /// The library's; `ETIMEDOUT`, `EINTR` where patience ends first.
-    pub fn wait_for_entry(&mut self, mounted: &Mounted) -> Result<Option<Entry>> {
+    pub fn wait_for_entry(&mut self, mounted: &Mounted) -> Result<Lead> {
         match self.wait(&mounted.patience()) {
-            Ok(()) => Ok(self.entry()),
-            Err(Errno::NOENT) => Ok(None),
+            Ok(()) => {
+                let lead = self.lead();
+                if lead == Lead::NotUnderstood {
+                    mounted.layout.refuse();
+                }
+                Ok(lead)
+            }
+            Err(Errno::NOENT) => Ok(Lead::Nowhere),
             Err(error) => Err(error),
         }
-    }
-}
-
-/// What is to be taken away: an object, or a name's entry.
-struct Punched {
-    object: Arc<Object>,
-    name: Option<Name>,
-    key: daos_key_t,
-}
-
-impl Subject for Punched {
-    fn outcome(number: i32) -> Result<()> {
-        of_daos(number)
-    }
-}
-
-impl Operation<Punched> {
-    /// Begins to take away all that an object holds, or one name and what is under it, if it is there.
-    fn punch(mounted: &Arc<Mounted>, object: Arc<Object>, name: Option<&Name>) -> Result<Self> {
-        const IF_THERE: u64 = 1;
-        let punched = Punched { object, name: name.cloned(), key: key_of(&[]) };
-        mounted.count(1);
-        let library = mounted.library;
-        Self::begin(mounted, punched, |punched, event| {
-            let object = punched.object.handle;
-            match &punched.name {
-                None => daos_call!(library, daos_obj_punch(object, NO_TRANSACTION, 0, event)),
-                Some(name) => {
-                    punched.key = key_of(name.as_bytes());
-                    let key = &raw mut punched.key;
-                    daos_call!(library, daos_obj_punch_dkeys(object, NO_TRANSACTION, IF_THERE, 1, key, event))
-                }
-            }
-        })
     }
 }
 
@@ -236,52 +229,25 @@ impl Subject for Measured {
     }
 }
 
-impl Mounted {
-    /// Whether the library has the calls, and the container keeps its entries so that they can be used: one that is
-    /// mounted balanced changes them in transactions, and a snapshot is read in one.
-    pub fn has_entries(&self) -> bool {
-        let calls = &self.library.calls;
-        let are_there = calls.daos_obj_open.is_some()
-            && calls.daos_obj_close.is_some()
-            && calls.daos_obj_fetch.is_some()
-            && calls.daos_obj_punch.is_some()
-            && calls.daos_obj_punch_dkeys.is_some()
-            && calls.daos_array_stat.is_some()
-            && calls.d_hlc2timespec.is_some()
-            && calls.dfs_get_file_oh.is_some();
-        are_there && self.is_plain
-    }
+/// Whether the library has the calls.
+pub(super) fn has_calls(library: &Library) -> bool {
+    let calls = &library.calls;
+    calls.daos_obj_open.is_some()
+        && calls.daos_obj_close.is_some()
+        && calls.daos_obj_fetch.is_some()
+        && calls.daos_array_stat.is_some()
+        && calls.d_hlc2timespec.is_some()
+        && calls.dfs_get_file_oh.is_some()
+        && calls.dfs_local2global.is_some()
+}
 
-    /// Opens a directory's object. No message.
+impl Mounted {
+    /// Opens a directory's object, to be read. No message.
     ///
     /// # Errors
     /// The library's.
     pub fn open_directory(&self, id: ObjectId) -> Result<Object> {
-        Object::open(self, id, !self.is_read_only)
-    }
-
-    /// Opens a file's object, to be read. No message.
-    ///
-    /// # Errors
-    /// The library's.
-    pub fn open_file(&self, file: &Handle) -> Result<Object> {
-        Object::open(self, file.object()?, false)
-    }
-
-    /// Takes a name away, and of a file its object too: two messages under way at once.
-    ///
-    /// # Errors
-    /// `ENOENT` for a name that is not there.
-    pub fn take_away(self: &Arc<Self>, directory: &Arc<Object>, name: &Name, file: Option<ObjectId>) -> Result<()> {
-        let object = file.map(|id| Object::open(self, id, true)).transpose()?;
-        // libdfs has the object go before the name: whoever finds the name meanwhile finds no bytes, and nobody finds bytes
-        // of a file that nobody can reach any more.
-        let mut bytes = object.map(|object| Operation::punch(self, Arc::new(object), None)).transpose()?;
-        let outcome = Operation::punch(self, directory.clone(), Some(name))?.wait(&self.patience());
-        if let Some(bytes) = &mut bytes {
-            bytes.wait(&self.patience())?;
-        }
-        outcome
+        Object::open(self, id)
     }
 
     /// An open file's size in bytes, and the epoch of its last change. One message.
@@ -298,7 +264,6 @@ impl Mounted {
         })?;
         operation.wait(&self.patience())?;
         let told = operation.subject().map(|measured| measured.told).ok_or(Errno::IO)?;
-        file.chunk_reads.note_end(told.st_size);
         Ok((told.st_size, told.st_max_epoch))
     }
 
@@ -337,6 +302,11 @@ mod tests {
             gid: 1001,
             epoch: 9,
         };
-        assert_eq!(Entry::of_bytes(&bytes), entry);
+        assert_eq!(Entry::of_bytes(&bytes), Some(entry));
+        // A hard link of a later layout, a bit that nobody knows, a kind that libdfs does not keep.
+        for mode in [1 << 31 | 0o100_640, 1 << 16 | 0o100_640, 0o010_640] {
+            bytes[..4].copy_from_slice(&u32::to_ne_bytes(mode));
+            assert_eq!(Entry::of_bytes(&bytes), None, "{mode:o}");
+        }
     }
 }

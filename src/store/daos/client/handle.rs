@@ -1,7 +1,6 @@
 //! An open node of libdfs.
 #![allow(unsafe_code)]
 
-use super::chunk::ChunkReads;
 use super::{bounded, dfs_call};
 use crate::ground::Result;
 use crate::store::daos::bindings::{d_iov_t, daos_handle_t, daos_obj_id_t, dfs_obj_t, dfs_t};
@@ -17,8 +16,6 @@ use std::ptr::NonNull;
 pub struct Handle {
     node: NonNull<dfs_obj_t>,
     library: &'static Library,
-    /// What short reads of it keep.
-    pub chunk_reads: ChunkReads,
 }
 
 // SAFETY: libdfs's functions on an open node read it only; what is behind it (array and object handles) is counted and
@@ -34,7 +31,7 @@ impl Handle {
     /// `node` is null or an open node that nobody else closes.
     pub(super) unsafe fn new(library: &'static Library, node: *mut dfs_obj_t) -> Result<Self> {
         let node = NonNull::new(node).ok_or(crate::ground::Errno::IO)?;
-        Ok(Self { node, library, chunk_reads: ChunkReads::default() })
+        Ok(Self { node, library })
     }
 
     pub(super) fn as_ptr(&self) -> *mut dfs_obj_t {
@@ -98,7 +95,6 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let _entered = entrance::enter_as_is();
-        drop(std::mem::take(&mut self.chunk_reads));
         if may_close() {
             // What it answers can't be mended: the memory is gone or leaked.
             let _ = dfs_call!(self.library, dfs_release(self.as_ptr()));

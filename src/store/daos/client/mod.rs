@@ -10,19 +10,20 @@
 //! | [`names`] | look-up, open, make, remove, move, list |
 //! | [`attributes`] | stat, set, extended attributes |
 //! | [`operation`] | operations under way, each on an event |
-//! | [`transfer`], [`chunk`] | reads and writes; short reads of one chunk |
-//! | [`entries`] | directories as objects: entries read and taken away, many at a time |
+//! | [`transfer`] | reads and writes |
+//! | [`entries`] | directories as objects: entries read, many at a time |
+//! | [`present`] | which bytes of what was read there are |
 //! | [`bounded`], [`fiber`] | calls about names that end when patience does |
 
 pub mod attributes;
 pub mod bounded;
-pub mod chunk;
 pub mod entries;
 mod fiber;
 pub mod handle;
 pub mod mounted;
 pub mod names;
 pub mod operation;
+mod present;
 pub mod session;
 pub mod transfer;
 

@@ -2,15 +2,15 @@
 #![allow(unsafe_code)]
 
 use super::bounded::bounded;
-use super::{daos_call, dfs_call, session};
+use super::{daos_call, dfs_call, entries, session};
 use crate::ground::mounts::MountOptions;
 use crate::ground::{Errno, Result, waiting};
-use crate::store::daos::agreement::Agreement;
 use crate::store::daos::bindings::{
-    daos_cont_info_t, daos_event_t, daos_handle_t, daos_pool_info_t, dfs_attr_t, dfs_t,
+    d_iov_t, daos_cont_info_t, daos_event_t, daos_handle_t, daos_pool_info_t, dfs_attr_t, dfs_t,
 };
 use crate::store::daos::entrance;
 use crate::store::daos::error::{DaosError, of_daos, of_dfs};
+use crate::store::daos::layout::Layout;
 use crate::store::daos::library::{self, Library};
 use crate::store::daos::lock::Lock;
 use crate::store::daos::open_error::{OpenError, Step};
@@ -33,6 +33,9 @@ const BALANCED: i32 = 4;
 
 /// `DPI_SPACE`.
 const ASK_FOR_SPACE: u64 = 1;
+
+/// Room for what a library writes down of a mount; known ones need 128.
+const MOUNT_BYTES_MAX: usize = 1024;
 
 /// Room that a library of another release may write behind what we know of a structure.
 #[repr(C)]
@@ -78,9 +81,8 @@ pub struct Mounted {
     pub uuid: [u8; 16],
     /// Whether it can't be written, by option, right or snapshot.
     pub is_read_only: bool,
-    /// Whether its entries are neither changed nor read in transactions, as those of a balanced container and of a snapshot
-    /// are.
-    pub(super) is_plain: bool,
+    /// Whether it may be read past libdfs.
+    pub layout: Layout,
     /// How long a call may wait, in seconds.
     pub timeout_seconds: u32,
     /// Chunk size of new files that the mount asks for, in bytes; 0 leaves it to directory and container.
@@ -91,8 +93,6 @@ pub struct Mounted {
     pub times: ConnectTimes,
     /// Calls of the library so far that are messages, for whoever counts.
     pub messages: AtomicU64,
-    /// Whether a chunk may be read past libdfs.
-    pub chunk_agreement: Agreement,
     /// Writes of the application's memory that nobody waits for any more.
     pub left_writes: LeftWrites,
 }
@@ -198,6 +198,9 @@ impl Mounted {
             of_dfs(dfs_call!(library, dfs_query(dfs, &raw mut attributes.value)))
                 .map(|()| attributes.value.da_chunk_size)
         });
+        let may_be_known = is_plain && entries::has_calls(library) && !library.makes_hard_links;
+        let write_down = may_be_known.then(|| bounded(patience, move || written_down(library, dfs)));
+        let written_down = write_down.and_then(Result::ok).flatten();
         let container_chunk_bytes = match told {
             Ok(Ok(bytes)) if bytes != 0 => bytes,
             // libdfs's own.
@@ -212,13 +215,12 @@ impl Mounted {
             remounting: Lock::new(()),
             uuid,
             is_read_only: !may_change,
-            is_plain,
+            layout: Layout::of(written_down.as_deref()),
             timeout_seconds,
             chunk_bytes: options.chunk_bytes.unwrap_or(0),
             container_chunk_bytes,
             times,
             messages: AtomicU64::new(0),
-            chunk_agreement: Agreement::default(),
             left_writes: LeftWrites::new(),
         })
     }
@@ -346,6 +348,14 @@ fn mount(library: &'static Library, (pool, container): (daos_handle_t, daos_hand
         }
         number => Mount { number, dfs, is_plain: true },
     }
+}
+
+/// What libdfs writes down of a mount. No message.
+fn written_down(library: &'static Library, dfs: *mut dfs_t) -> Option<Vec<u8>> {
+    let mut room = [0u8; MOUNT_BYTES_MAX];
+    let mut bytes = d_iov_t { iov_buf: room.as_mut_ptr().cast(), iov_buf_len: room.len(), iov_len: 0 };
+    of_dfs(dfs_call!(library, dfs_local2global(dfs, &raw mut bytes))).ok()?;
+    room.get(..bytes.iov_len).map(<[u8]>::to_vec)
 }
 
 /// What a pool of a system that the agent does not know answers: `-DER_INVAL`. Nothing else of that call is in doubt.

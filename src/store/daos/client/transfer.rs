@@ -1,16 +1,14 @@
 //! Reads and writes of an open file, each a list of ranges in one call.
 #![allow(unsafe_code)]
 
-use super::chunk::ChunkRead;
 use super::dfs_call;
-use super::entries::Object;
 use super::handle::Handle;
 use super::mounted::Mounted;
 use super::operation::{Operation, Subject};
 use crate::ground::{Errno, Result};
 use crate::store::Extent;
 use crate::store::daos::bindings::{d_iov_t, d_sg_list_t, daos_range_t, dfs_iod_t};
-use crate::store::daos::error::{of_daos, of_dfs};
+use crate::store::daos::error::of_dfs;
 use std::sync::Arc;
 
 /// Which way bytes go.
@@ -26,35 +24,24 @@ pub enum Direction {
 pub struct Ranges {
     iovs: Vec<d_iov_t>,
     list: d_sg_list_t,
-    call: Call,
+    /// Of the file.
+    ranges: Vec<daos_range_t>,
+    /// The same, as the library has it.
+    iod: dfs_iod_t,
+    /// Bytes that were read.
+    byte_count: u64,
     // Open for as long as the library uses it.
     _handle: Arc<Handle>,
 }
 
-/// What the library is asked to do with them.
-enum Call {
-    /// To move the ranges of an array.
-    Array {
-        /// Those.
-        ranges: Vec<daos_range_t>,
-        /// The same, as the library has it.
-        iod: dfs_iod_t,
-        /// Bytes that were read.
-        byte_count: u64,
-    },
-    /// To read a part of a chunk.
-    Chunk(ChunkRead),
-}
-
 impl Subject for Ranges {
     fn outcome(number: i32) -> Result<()> {
-        // libdfs's numbers are an errno's, libdaos's are below zero.
-        if number < 0 { of_daos(number) } else { of_dfs(number) }
+        of_dfs(number)
     }
 }
 
 impl Ranges {
-    fn new(handle: &Arc<Handle>, extents: &[Extent], call: Call) -> Result<Self> {
+    fn new(handle: &Arc<Handle>, extents: &[Extent], ranges: Vec<daos_range_t>) -> Result<Self> {
         let iov = |extent: &Extent| d_iov_t {
             iov_buf: extent.segment.as_ptr().cast(),
             iov_buf_len: extent.segment.len(),
@@ -63,13 +50,13 @@ impl Ranges {
         let iovs: Vec<d_iov_t> = extents.iter().map(iov).collect();
         let iovs_count = u32::try_from(iovs.len()).map_err(|_| Errno::INVAL)?;
         let list = d_sg_list_t { sg_nr: iovs_count, sg_nr_out: 0, sg_iovs: std::ptr::null_mut() };
-        Ok(Self { iovs, list, call, _handle: handle.clone() })
+        let iod = dfs_iod_t { iod_nr: ranges.len() as u64, iod_rgs: std::ptr::null_mut() };
+        Ok(Self { iovs, list, ranges, iod, byte_count: 0, _handle: handle.clone() })
     }
 }
 
 impl Operation<Ranges> {
-    /// Begins to read or write `extents`; none of them is empty, and there is at least one. If the file's object is given
-    /// they are read, and one range within a chunk.
+    /// Begins to read or write `extents`; none of them is empty, and there is at least one.
     ///
     /// # Errors
     /// What the library says before it has begun.
@@ -81,7 +68,6 @@ impl Operation<Ranges> {
         handle: &Arc<Handle>,
         direction: Direction,
         extents: &[Extent],
-        object: Option<&Arc<Object>>,
     ) -> Result<Self> {
         // Segments that follow one another in the file are one range of it.
         let mut ranges: Vec<daos_range_t> = Vec::new();
@@ -93,23 +79,14 @@ impl Operation<Ranges> {
             }
         }
         let first = *ranges.first().ok_or(Errno::INVAL)?;
-        let iod = dfs_iod_t { iod_nr: ranges.len() as u64, iod_rgs: std::ptr::null_mut() };
-        let call = match object {
-            None => Call::Array { ranges, iod, byte_count: 0 },
-            Some(object) => Call::Chunk(ChunkRead::new(object, handle.chunk_bytes()?, first.rg_idx, first.rg_len)),
-        };
-        let subject = Ranges::new(handle, extents, call)?;
+        let subject = Ranges::new(handle, extents, ranges)?;
         let (library, dfs, node) = (mounted.library, mounted.dfs(), handle.as_ptr());
         Self::begin(mounted, subject, |subject, event| {
             subject.list.sg_iovs = subject.iovs.as_mut_ptr();
+            subject.iod.iod_rgs = subject.ranges.as_mut_ptr();
             let (list, offset) = (&raw mut subject.list, first.rg_idx);
-            let (ranges, iod, count) = match &mut subject.call {
-                Call::Array { ranges, iod, byte_count } => (ranges, iod, &raw mut *byte_count),
-                Call::Chunk(read) => return read.launch(library, list, event),
-            };
-            iod.iod_rgs = ranges.as_mut_ptr();
-            let iod = &raw mut *iod;
-            match (direction, ranges.len()) {
+            let (iod, count) = (&raw mut subject.iod, &raw mut subject.byte_count);
+            match (direction, subject.ranges.len()) {
                 (Direction::Read, 1) => dfs_call!(library, dfs_read(dfs, node, list, offset, count, event)),
                 (Direction::Read, _) => dfs_call!(library, dfs_readx(dfs, node, iod, list, count, event)),
                 (Direction::Write, 1) => dfs_call!(library, dfs_write(dfs, node, list, offset, event)),
@@ -118,11 +95,8 @@ impl Operation<Ranges> {
         })
     }
 
-    /// Bytes that were read, once it has ended; `None` where only libdfs can tell, because a chunk has not all of them.
-    pub fn byte_count(&self) -> Option<u64> {
-        self.subject().and_then(|ranges| match &ranges.call {
-            Call::Array { byte_count, .. } => Some(*byte_count),
-            Call::Chunk(read) => read.is_whole().then(|| ranges.iovs.iter().map(|iov| iov.iov_len as u64).sum()),
-        })
+    /// Bytes that were read, once it has ended.
+    pub fn byte_count(&self) -> u64 {
+        self.subject().map_or(0, |ranges| ranges.byte_count)
     }
 }

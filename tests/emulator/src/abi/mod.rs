@@ -1,7 +1,6 @@
 //! The exported functions. Each takes its arguments apart, lets the library do it, and puts the answer together.
 
 mod attributes;
-mod chunks;
 mod data;
 mod events;
 mod handles;

@@ -3,6 +3,7 @@
 
 use super::memory::{check_out, dfs_here, give, mount, object, some_object, tell_oid};
 use crate::calls::Call;
+use crate::errors::Answer;
 use crate::handover::{self, HANDOVER_BYTES};
 use crate::mount::Body;
 use crate::oid;
@@ -105,22 +106,43 @@ pub unsafe extern "C" fn dfs_obj_local2global(of: *mut dfs_t, node: *mut dfs_obj
         if matches!(object.body, Body::Symlink(_)) {
             return Err(Errno::INVAL.into());
         }
-        let bytes = bytes.as_mut().ok_or(Errno::INVAL)?;
-        if bytes.iov_buf.is_null() {
-            bytes.iov_buf_len = HANDOVER_BYTES;
+        give_bytes(bytes, || handover::to_bytes(mount(of)?, object))
+    })
+}
+
+/// The mount as bytes for another process.
+///
+/// # Safety
+/// As libdfs has it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dfs_local2global(of: *mut dfs_t, bytes: *mut d_iov_t) -> c_int {
+    // SAFETY: the caller's word.
+    dfs_here(Call::dfs_local2global, || unsafe {
+        let mount = mount(of)?;
+        give_bytes(bytes, || Ok(handover::mount_to_bytes(mount)))
+    })
+}
+
+/// Hands bytes to the client, who is told how many they are if it brings no memory for them.
+unsafe fn give_bytes<const N: usize>(to: *mut d_iov_t, make: impl FnOnce() -> Answer<[u8; N]>) -> Answer<()> {
+    // SAFETY: the caller's word.
+    unsafe {
+        let to = to.as_mut().ok_or(Errno::INVAL)?;
+        if to.iov_buf.is_null() {
+            to.iov_buf_len = N;
             return Ok(());
         }
-        if bytes.iov_buf_len == 0 || bytes.iov_buf_len < bytes.iov_len {
+        if to.iov_buf_len == 0 || to.iov_buf_len < to.iov_len {
             return Err(Errno::INVAL.into());
         }
-        if bytes.iov_buf_len < HANDOVER_BYTES {
-            bytes.iov_buf_len = HANDOVER_BYTES;
+        if to.iov_buf_len < N {
+            to.iov_buf_len = N;
             return Err(Errno::NOBUFS.into());
         }
-        bytes.iov_len = HANDOVER_BYTES;
-        bytes.iov_buf.cast::<[u8; HANDOVER_BYTES]>().write(handover::to_bytes(mount(of)?, object)?);
+        to.iov_len = N;
+        to.iov_buf.cast::<[u8; N]>().write(make()?);
         Ok(())
-    })
+    }
 }
 
 /// And back.

@@ -1,8 +1,7 @@
 //! Objects past libdfs: a directory's entries as it lays them out, an array's size.
 #![allow(unsafe_code)]
 
-use super::chunks;
-use super::events::{Announced, Sent, Transfer, transfer_as, with_event};
+use super::events::{Announced, Sent, Transfer, transfer_as};
 use super::memory::{check_out, daos_here, dfs_here, some_object};
 use crate::array::Array;
 use crate::calls::Call;
@@ -11,34 +10,31 @@ use crate::errors::{Answer, Der, Trouble};
 use crate::oid::Oid;
 use crate::pool;
 use crate::record::{Record, Time};
-use crate::settings::settings;
+use crate::settings::{Layout, settings};
 use libc::timespec;
 use sidestep::store::daos::bindings::{
     d_iov_t, d_sg_list_t, daos_array_stbuf_t, daos_event_t, daos_handle_t, daos_iod_t, daos_iom_t, daos_key_t,
-    daos_obj_id_t, dfs_obj_t,
+    daos_obj_id_t, daos_recx_t, dfs_obj_t,
 };
 use std::ffi::{c_int, c_uint};
 use std::sync::Arc;
 use std::{ptr, slice};
 
-/// The key of an entry's bytes, and how many they are.
+/// The key of an entry's bytes, how many they are, and how many more [`Layout::Longer`] has.
 const ENTRY_KEY: &[u8] = b"DFS_INODE";
 const ENTRY_BYTES: usize = 88;
+const MORE_BYTES: usize = 8;
 
 /// The kind of value that an entry is: an array of bytes.
-pub const IOD_ARRAY: u32 = 2;
+const IOD_ARRAY: u32 = 2;
+
+/// `DAOS_IOMF_DETAIL`: a client wants to be told of all ranges.
+const ALL: u32 = 1;
 
 /// An open object.
 struct Opened {
     container: Arc<Container>,
     oid: Oid,
-    /// A file's.
-    array: Option<Arc<Array>>,
-}
-
-/// Whether it is a file's, by the type in its id.
-fn is_array(oid: Oid) -> bool {
-    oid.hi >> 56 == 13
 }
 
 /// A client's object.
@@ -48,7 +44,7 @@ unsafe fn opened<'a>(handle: daos_handle_t) -> Answer<&'a Opened> {
 }
 
 /// The bytes of a key.
-pub unsafe fn bytes<'a>(key: *const d_iov_t) -> Answer<&'a [u8]> {
+unsafe fn bytes<'a>(key: *const d_iov_t) -> Answer<&'a [u8]> {
     // SAFETY: the caller's word.
     unsafe {
         let key = key.as_ref().filter(|key| !key.iov_buf.is_null()).ok_or(Der::INVAL)?;
@@ -72,8 +68,7 @@ pub unsafe extern "C" fn daos_obj_open(
         check_out(handle)?;
         let container = pool::container(container.cookie)?;
         let oid = Oid { lo: object.lo, hi: object.hi };
-        let array = is_array(oid).then(|| Arc::new(Array::of_object(container.clone(), oid)));
-        let opened = Box::new(Opened { container, oid, array });
+        let opened = Box::new(Opened { container, oid });
         // SAFETY: the caller's word.
         unsafe { handle.write(daos_handle_t { cookie: Box::into_raw(opened).expose_provenance() as u64 }) };
         Ok(())
@@ -94,8 +89,8 @@ pub unsafe extern "C" fn daos_obj_close(object: daos_handle_t, _event: *mut daos
 }
 
 /// An entry as libdfs lays it out.
-fn entry(record: &Record) -> [u8; ENTRY_BYTES] {
-    let mut entry = [0; ENTRY_BYTES];
+fn entry(record: &Record) -> Vec<u8> {
+    let mut entry = vec![0; ENTRY_BYTES];
     let mut put = |at: usize, value: &[u8]| entry[at..at + value.len()].copy_from_slice(value);
     put(0, &record.mode.to_ne_bytes());
     let signed = [
@@ -115,13 +110,15 @@ fn entry(record: &Record) -> [u8; ENTRY_BYTES] {
     for (at, value) in [(44, record.class), (64, record.uid), (68, record.gid)] {
         put(at, &value.to_ne_bytes());
     }
-    if settings().is_layout_other {
-        entry.rotate_right(8);
+    match settings().layout {
+        Layout::Known => {}
+        Layout::Other => entry.rotate_right(8),
+        Layout::Longer => entry.resize(ENTRY_BYTES + MORE_BYTES, 0),
     }
     entry
 }
 
-/// Reads an entry, or a part of a file's chunk: what is read here past libdfs.
+/// Reads an entry.
 ///
 /// # Safety
 /// As libdaos has it.
@@ -137,26 +134,22 @@ pub unsafe extern "C" fn daos_obj_fetch(
     maps: *mut daos_iom_t,
     event: *mut daos_event_t,
 ) -> c_int {
-    // SAFETY: the caller's word.
-    if let Ok(Some(array)) = unsafe { opened(object) }.map(|opened| opened.array.clone()) {
-        // SAFETY: the caller's word.
-        return unsafe { chunks::fetch(&array, (key, what, memory, maps), event) };
-    }
     transfer_as(Call::daos_obj_fetch, event, Trouble::for_daos, |wire| {
         // SAFETY: the caller's word.
-        let opened = unsafe {
+        let (opened, room_bytes) = unsafe {
             let what = what.as_ref().filter(|_| count == 1).ok_or(Der::INVAL)?;
             if bytes(&raw const what.iod_name)? != ENTRY_KEY || what.iod_type != IOD_ARRAY {
                 return Err(Der::INVAL.into());
             }
             bytes(key)?;
-            opened(object)?
+            let range = what.iod_recxs.as_ref().filter(|range| range.rx_idx == 0).ok_or(Der::INVAL)?;
+            (opened(object)?, range.rx_nr as usize)
         };
         wire.message();
         let (container, oid) = (opened.container.clone(), opened.oid);
-        let sent = Sent((key, memory));
+        let sent = Sent((key, memory, maps));
         let told: Transfer = Box::new(move |_| {
-            let Sent((key, memory)) = { sent };
+            let Sent((key, memory, maps)) = { sent };
             // SAFETY: the client's word: both stay until now.
             unsafe {
                 let name = bytes(key)?;
@@ -165,8 +158,12 @@ pub unsafe extern "C" fn daos_obj_fetch(
                 let memory = memory.as_mut().ok_or(Der::INVAL)?;
                 let room = memory.sg_iovs.as_mut().ok_or(Der::INVAL)?;
                 let entry = entry(&record);
-                ptr::copy_nonoverlapping(entry.as_ptr(), room.iov_buf.cast(), room.iov_buf_len.min(ENTRY_BYTES));
+                let count = entry.len().min(room_bytes).min(room.iov_buf_len);
+                ptr::copy_nonoverlapping(entry.as_ptr(), room.iov_buf.cast(), count);
                 memory.sg_nr_out = 1;
+                if let Some(maps) = maps.as_mut() {
+                    tell(maps, daos_recx_t { rx_idx: 0, rx_nr: count as u64 });
+                }
             }
             Ok(())
         });
@@ -174,48 +171,19 @@ pub unsafe extern "C" fn daos_obj_fetch(
     })
 }
 
-/// Takes away all that an object holds.
-///
-/// # Safety
-/// As libdaos has it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn daos_obj_punch(
-    object: daos_handle_t,
-    _transaction: daos_handle_t,
-    _flags: u64,
-    event: *mut daos_event_t,
-) -> c_int {
-    with_event(Call::daos_obj_punch, event, |wire| {
-        // SAFETY: the caller's word.
-        let opened = unsafe { opened(object)? };
-        if let Some(array) = &opened.array {
-            return array.remove(wire);
+/// Tells what there is: one range.
+fn tell(there: &mut daos_iom_t, range: daos_recx_t) {
+    (there.iom_nr_out, there.iom_recx_lo, there.iom_recx_hi) = (1, range, range);
+    if there.iom_flags & ALL != 0 && there.iom_nr == 0 {
+        // SAFETY: freed by the client, as the real one's is.
+        unsafe {
+            let room: *mut daos_recx_t = crate::memory::of_program(size_of::<daos_recx_t>()).cast();
+            if let Some(room) = room.as_mut() {
+                *room = range;
+                (there.iom_nr, there.iom_recxs) = (1, room);
+            }
         }
-        opened.container.punch_directory(wire, opened.oid)
-    })
-}
-
-/// Takes keys away.
-///
-/// # Safety
-/// As libdaos has it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn daos_obj_punch_dkeys(
-    object: daos_handle_t,
-    _transaction: daos_handle_t,
-    _flags: u64,
-    count: c_uint,
-    keys: *mut daos_key_t,
-    event: *mut daos_event_t,
-) -> c_int {
-    with_event(Call::daos_obj_punch_dkeys, event, |wire| {
-        // SAFETY: the caller's word.
-        let (opened, name) = unsafe { (opened(object)?, bytes(keys)?) };
-        if count != 1 {
-            return Err(Der::INVAL.into());
-        }
-        opened.container.punch_name(wire, opened.oid, name)
-    })
+    }
 }
 
 /// The array of a file.

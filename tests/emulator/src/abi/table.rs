@@ -33,8 +33,6 @@ const _: Calls = Calls {
     daos_obj_open: Some(daos_obj_open),
     daos_obj_close: Some(daos_obj_close),
     daos_obj_fetch: Some(daos_obj_fetch),
-    daos_obj_punch: Some(daos_obj_punch),
-    daos_obj_punch_dkeys: Some(daos_obj_punch_dkeys),
     daos_array_stat: Some(daos_array_stat),
     d_hlc2timespec: Some(d_hlc2timespec),
     dfs_get_file_oh: Some(dfs_get_file_oh),
@@ -76,6 +74,7 @@ const _: Calls = Calls {
     dfs_obj_get_info: Some(dfs_obj_get_info),
     dfs_get_chunk_size: Some(dfs_get_chunk_size),
     dfs_obj_set_chunk_size: Some(dfs_obj_set_chunk_size),
+    dfs_local2global: Some(dfs_local2global),
     dfs_obj_local2global: Some(dfs_obj_local2global),
     dfs_obj_global2local: Some(dfs_obj_global2local),
 };

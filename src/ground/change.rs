@@ -13,7 +13,7 @@
 //! process with one thread pays nothing.
 
 use super::guard::{self, Quiet};
-use super::{kernel, threads};
+use super::{deep_stack, kernel, signals, threads};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The changes that are under way, of all threads.
@@ -86,12 +86,19 @@ impl Drop for Change {
 /// This thread's changes. Those that a signal handler jumped out of, whose place on the stack is gone, are counted back.
 fn own_depth(here: u64) -> u64 {
     let (depth, place) = guard::changes();
-    if depth != 0 && place < here {
+    if depth != 0 && place < here && !is_on_another_stack() {
         guard::set_changes(0, 0);
         UNDER_WAY.fetch_sub(depth as u32, Ordering::SeqCst);
         return 0;
     }
     depth
+}
+
+/// Whether this thread is on another stack than the one that it began on, so that places on the two say nothing of one
+/// another: one of ours, a library's fiber, or the one that the program gave for handlers.
+#[cold]
+fn is_on_another_stack() -> bool {
+    deep_stack::is_on_one() || guard::is_in_library() || signals::is_on_alternate_stack()
 }
 
 fn count() {
@@ -241,6 +248,25 @@ mod tests {
         let begin = kernel::monotonic();
         drop(Standstill::begin());
         assert!(kernel::monotonic() - begin < PATIENCE_NANOSECONDS);
+    }
+
+    #[test]
+    fn a_change_that_is_interrupted_by_work_on_another_stack_goes_on() {
+        let _turn = TURN.lock();
+        // Stacks of ours below and above that of a thread: one is made before, one with it there.
+        let deeper = || {
+            let _quiet = Quiet::enter();
+            deep_stack::run(|| drop(Change::begin()));
+        };
+        deeper();
+        let outer = std::thread::spawn(move || {
+            let _outer = Change::begin();
+            let before = guard::changes();
+            deeper();
+            (before, guard::changes())
+        });
+        let (before, after) = outer.join().unwrap();
+        assert_eq!((before.0, before), (1, after));
     }
 
     #[test]

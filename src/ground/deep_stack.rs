@@ -103,7 +103,7 @@ fn make() -> Option<usize> {
 }
 
 /// Whether this thread is on such a stack already.
-fn is_on_one() -> bool {
+pub(super) fn is_on_one() -> bool {
     let here = 0u8;
     let at = &raw const here as usize;
     STACKS.iter().any(|start| at.wrapping_sub(start.load(Ordering::Relaxed)) < STACK_BYTES)

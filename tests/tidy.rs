@@ -93,6 +93,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "src/store/local/window.rs",
     "src/store/local/write.rs",
     "tests/daos/fork.rs",
+    "tests/power.rs",
     "tests/emulator/src/descriptors.rs",
     "tests/emulator/src/process.rs",
     "tests/emulator/src/abi/attributes.rs",

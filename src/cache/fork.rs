@@ -11,10 +11,11 @@ use super::file::{CachedFile, State};
 use super::flusher;
 use super::frame;
 use crate::ground::guard::Quiet;
+use crate::ground::stopwatch::Stopwatch;
 use crate::ground::{Errno, Result, kernel, threads};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a fork waits in all for calls of other threads, beyond what the engine's own timeouts take.
 const REST_TIME: Duration = Duration::from_secs(5);
@@ -39,9 +40,9 @@ impl Shared {
 
     #[cold]
     fn await_fork_slowly(&self) -> Result<()> {
-        let start = Instant::now();
+        let since = Stopwatch::start();
         while self.is_forking() {
-            if self.forker.load(Ordering::Acquire) == threads::here() || start.elapsed() > self.patience {
+            if self.forker.load(Ordering::Acquire) == threads::here() || since.elapsed() > self.patience {
                 return Err(Errno::IO);
             }
             kernel::sleep(NAP_MICROSECONDS);
@@ -51,9 +52,9 @@ impl Shared {
 
     /// Brings everything to rest. A second call before the fork is over does nothing.
     pub(super) fn before_fork(&self) {
-        let start = Instant::now();
+        let since = Stopwatch::start();
         while let Err(other) = self.forker.compare_exchange(0, threads::here(), Ordering::AcqRel, Ordering::Acquire) {
-            if other == threads::here() || start.elapsed() > REST_TIME {
+            if other == threads::here() || since.elapsed() > REST_TIME {
                 return;
             }
             kernel::sleep(NAP_MICROSECONDS);
@@ -66,7 +67,7 @@ impl Shared {
         let mut held = self.held.lock(&quiet);
         held.clear();
         for file in registry.files.values() {
-            if file.bring_to_rest(&quiet, start) {
+            if file.bring_to_rest(&quiet, since) {
                 held.push(file.clone());
             }
         }
@@ -125,9 +126,9 @@ impl Shared {
 
 impl CachedFile {
     /// Takes the lock with nothing under way, and keeps it. False: in the time that there is it was not to be had.
-    fn bring_to_rest(self: &Arc<Self>, quiet: &Quiet, start: Instant) -> bool {
+    fn bring_to_rest(self: &Arc<Self>, quiet: &Quiet, since: Stopwatch) -> bool {
         loop {
-            let left = REST_TIME.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
+            let left = REST_TIME.saturating_sub(since.elapsed()).max(Duration::from_millis(1));
             let Some(mut state) = self.lock.lock_within(quiet, left) else { return false };
             if state.under_way.is_empty() {
                 self.receive_all(&mut state);
@@ -138,7 +139,7 @@ impl CachedFile {
                 return true;
             }
             drop(state);
-            if start.elapsed() > REST_TIME {
+            if since.elapsed() > REST_TIME {
                 return false;
             }
             kernel::sleep(NAP_MICROSECONDS);

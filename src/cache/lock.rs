@@ -3,11 +3,12 @@
 #![allow(unsafe_code)]
 
 use crate::ground::guard::Quiet;
+use crate::ground::stopwatch::Stopwatch;
 use crate::ground::{kernel, waiting};
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -61,7 +62,6 @@ impl<T> Lock<T> {
 
     #[cold]
     fn wait<'a>(&'a self, quiet: &'a Quiet, time: Duration) -> Option<Guard<'a, T>> {
-        let start = Instant::now();
         for _ in 0..SPINS {
             std::hint::spin_loop();
             if self.word.load(Ordering::Relaxed) == FREE
@@ -72,8 +72,9 @@ impl<T> Lock<T> {
         }
         // Whoever has it may wait for servers: that is this call's waiting too.
         waiting::since();
+        let since = Stopwatch::start();
         while self.word.swap(AWAITED, Ordering::Acquire) != FREE {
-            let left = time.checked_sub(start.elapsed())?;
+            let left = time.checked_sub(since.elapsed())?;
             let nap = u32::try_from(left.as_millis()).unwrap_or(u32::MAX).clamp(1, NAP_MILLISECONDS);
             kernel::wait_on(&self.word, AWAITED, nap);
         }

@@ -13,6 +13,7 @@
 //! process with one thread pays nothing.
 
 use super::guard::{self, Quiet};
+use super::stopwatch::Stopwatch;
 use super::{deep_stack, kernel, signals, threads};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -37,16 +38,43 @@ pub enum Snapshot {
     Alone = 2,
 }
 
-/// How long a fork waits for changes, and a change for forks. Both take microseconds, unless a thread was stopped in one
-/// (by a debugger, or by a signal handler that never returns): then it goes on without, and the child looks at each of
-/// its descriptors itself.
-const PATIENCE_NANOSECONDS: i64 = 500_000_000;
+/// How long a fork waits for changes. They take microseconds, unless a thread was stopped in one (by a debugger, or by a
+/// signal handler that never returns): then the fork goes on without, and the child looks at each of its descriptors
+/// itself.
+const FORK_PATIENCE_NANOSECONDS: i64 = 500_000_000;
+
+/// How long a change, or another fork, waits for a forking thread that does nothing: one that waits for a lock in somebody
+/// else's fork handler, or that a debugger stopped. The fork of a large process takes seconds, and is waited for.
+const PATIENCE_NANOSECONDS: i64 = 2_000_000_000;
 
 /// Looks before a fork gives its processor away, some 50 us: a change is over in less, unless its thread waits for one.
 const SPINS_COUNT: u32 = 2_000;
 
 /// Between two looks of a change at whether the fork is over, if nobody woke it.
 const LOOK_MILLISECONDS: u32 = 5;
+
+/// The patience with a forking thread, which is there for as long as that thread gets on.
+struct ForkerPatience {
+    forker: u32,
+    processor_time: Option<i64>,
+    since: Stopwatch,
+}
+
+impl ForkerPatience {
+    fn new() -> Self {
+        Self { forker: 0, processor_time: None, since: Stopwatch::start() }
+    }
+
+    /// Waits for `forker` a little; false where it does not get on. Woken by [`go_on`].
+    fn wait(&mut self, forker: u32, milliseconds: u32) -> bool {
+        kernel::wait_on(&FORKER, forker, milliseconds);
+        let processor_time = kernel::processor_time_of(forker);
+        if (self.forker, self.processor_time) != (forker, processor_time) {
+            *self = Self { forker, processor_time, since: Stopwatch::start() };
+        }
+        self.since.nanoseconds() < PATIENCE_NANOSECONDS
+    }
+}
 
 fn thread_id() -> u32 {
     rustix::thread::gettid().as_raw_pid().cast_unsigned()
@@ -117,15 +145,21 @@ fn count() {
 /// Waits, not counted, until no other thread forks.
 #[cold]
 fn await_fork() {
-    let (own, begin) = (thread_id(), kernel::monotonic());
+    let (own, mut patience) = (thread_id(), ForkerPatience::new());
     loop {
         let forker = FORKER.load(Ordering::SeqCst);
-        if forker == 0 || forker == own || kernel::monotonic() - begin > PATIENCE_NANOSECONDS {
+        if forker == 0 || forker == own {
             return;
         }
         UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
-        kernel::wait_on(&FORKER, forker, LOOK_MILLISECONDS);
+        let gets_on = patience.wait(forker, LOOK_MILLISECONDS);
         UNDER_WAY.fetch_add(1, Ordering::SeqCst);
+        if !gets_on {
+            // The change is made beside that fork, and others after it: if it comes after all, its child is told.
+            SNAPSHOT.store(Snapshot::Unknown as u32, Ordering::SeqCst);
+            let _ = FORKER.compare_exchange(forker, 0, Ordering::SeqCst, Ordering::SeqCst);
+            return;
+        }
     }
 }
 
@@ -151,24 +185,22 @@ impl Drop for Standstill {
 pub fn hold_still() {
     let mark = 0u8;
     let depth = own_depth((&raw const mark) as u64) as u32;
-    let (own, begin) = (thread_id(), kernel::monotonic());
-    let has_patience = || kernel::monotonic() - begin < PATIENCE_NANOSECONDS;
+    let (own, mut others) = (thread_id(), ForkerPatience::new());
     let (is_alone, mut is_still) = (threads::is_single(), true);
     while let Err(other) = FORKER.compare_exchange(0, own, Ordering::SeqCst, Ordering::SeqCst) {
-        if other == own || !has_patience() {
-            // A handler's fork within this thread's own, or one that does not end.
+        if other == own || !others.wait(other, 1) {
+            // A handler's fork within this thread's own, or one that does not get on.
             is_still = other == own;
             break;
         }
-        kernel::wait_on(&FORKER, other, 1);
     }
-    let mut looks = 0;
+    let (mut looks, since) = (0, Stopwatch::start());
     while is_still && UNDER_WAY.load(Ordering::SeqCst) != depth {
         looks += 1;
         if looks < SPINS_COUNT {
             std::hint::spin_loop();
         } else {
-            is_still = has_patience();
+            is_still = since.nanoseconds() < FORK_PATIENCE_NANOSECONDS;
             rustix::thread::sched_yield();
         }
     }
@@ -242,12 +274,43 @@ mod tests {
     }
 
     #[test]
+    fn a_change_waits_for_a_fork_that_takes_long() {
+        let _turn = TURN.lock();
+        let is_over = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            let still = Standstill::begin();
+            let changing = scope.spawn(|| {
+                let _change = Change::begin();
+                is_over.load(Ordering::SeqCst)
+            });
+            let begin = kernel::monotonic();
+            while kernel::monotonic() - begin < PATIENCE_NANOSECONDS + FORK_PATIENCE_NANOSECONDS {}
+            is_over.store(1, Ordering::SeqCst);
+            drop(still);
+            assert_eq!(changing.join().unwrap(), 1);
+        });
+    }
+
+    #[test]
+    fn a_fork_that_does_not_get_on_is_not_waited_for() {
+        let _turn = TURN.lock();
+        std::thread::scope(|scope| {
+            let still = Standstill::begin();
+            scope.spawn(|| drop(Change::begin())).join().unwrap();
+            // Nor is it by the next one.
+            assert_eq!(FORKER.load(Ordering::SeqCst), 0);
+            assert_eq!(SNAPSHOT.load(Ordering::SeqCst), Snapshot::Unknown as u32);
+            drop(still);
+        });
+    }
+
+    #[test]
     fn a_fork_in_a_handler_does_not_wait_for_the_change_that_it_interrupted() {
         let _turn = TURN.lock();
         let _outer = Change::begin();
         let begin = kernel::monotonic();
         drop(Standstill::begin());
-        assert!(kernel::monotonic() - begin < PATIENCE_NANOSECONDS);
+        assert!(kernel::monotonic() - begin < FORK_PATIENCE_NANOSECONDS);
     }
 
     #[test]
@@ -284,7 +347,7 @@ mod tests {
         assert_eq!(guard::changes().0, 1);
         let begin = kernel::monotonic();
         drop(Standstill::begin());
-        assert!(kernel::monotonic() - begin < PATIENCE_NANOSECONDS);
+        assert!(kernel::monotonic() - begin < FORK_PATIENCE_NANOSECONDS);
         assert_eq!(guard::changes().0, 0);
     }
 }

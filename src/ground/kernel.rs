@@ -323,6 +323,17 @@ pub fn monotonic() -> i64 {
     clock::nanoseconds(clock::Clock::Monotonic)
 }
 
+/// The processor time that a thread of this process has had, in nanoseconds; `None` if it is gone.
+pub fn processor_time_of(thread: u32) -> Option<i64> {
+    /// The kernel's number for the clock of one thread, as it schedules it.
+    const CLOCK_OF_THREAD: i32 = 4 | 2;
+    let clock = !thread.cast_signed() << 3 | CLOCK_OF_THREAD;
+    let mut time = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes the time only.
+    unsafe { call(libc::SYS_clock_gettime, [clock as usize, (&raw mut time) as usize, 0, 0]) }.ok()?;
+    Some(time.tv_sec * 1_000_000_000 + time.tv_nsec)
+}
+
 /// Whether this process has one thread.
 pub fn is_single_threaded() -> bool {
     rustix::fs::stat("/proc/self/task").is_ok_and(|stat| stat.st_nlink == 3)
@@ -331,6 +342,18 @@ pub fn is_single_threaded() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_works_has_processor_time() {
+        let own = rustix::thread::gettid().as_raw_pid().cast_unsigned();
+        let before = processor_time_of(own).unwrap();
+        while processor_time_of(own).unwrap() < before + 5_000_000 {}
+        let other = std::thread::spawn(|| rustix::thread::gettid().as_raw_pid().cast_unsigned()).join().unwrap();
+        let begin = monotonic();
+        while processor_time_of(other).is_some() {
+            assert!(monotonic() - begin < 10_000_000_000);
+        }
+    }
 
     #[test]
     fn a_wait_of_more_than_a_second_waits() {

@@ -21,6 +21,7 @@ pub mod parked;
 pub mod room;
 pub mod signals;
 pub mod standby;
+pub mod stopwatch;
 pub mod threads;
 pub mod waiting;
 

@@ -3,6 +3,7 @@
 // and their offset, a cursor is where its reads left it, a listing has each name once, a pipe has what was put into it.
 //
 // process_stress SECONDS: exits with 0 if nothing was wrong, 3 if a thread made no step for a long time.
+// process_stress SECONDS paused: the same, and the process is stopped and continued over and over.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -332,11 +335,36 @@ static int be_child(int fd, int file) {
     return read(fd, record, RECORD) == RECORD && is_record(record, file, 1) ? 0 : 2;
 }
 
+static atomic_int *pauses_are_over;
+
+// A child that stops and continues its parent. Nothing may be judged by a clock that went on while nobody could run.
+static pid_t start_pauses(void) {
+    pauses_are_over = mmap(NULL, sizeof *pauses_are_over, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (!HOLDS(pauses_are_over != MAP_FAILED)) exit(97);
+    pid_t parent = getpid(), child = fork();
+    if (child != 0) return child;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (getppid() == parent && !*pauses_are_over) {
+        kill(parent, SIGSTOP);
+        usleep(700000);
+        kill(parent, SIGCONT);
+        usleep(50000);
+    }
+    _exit(0);
+}
+
+// The child ends by itself: one that was killed might leave its parent stopped.
+static void end_pauses(pid_t child) {
+    *pauses_are_over = 1;
+    HOLDS(waitpid(child, NULL, 0) == child);
+}
+
 int main(int count, char **arguments) {
     self = "/proc/self/exe";
     if (count == 4) return be_child(atoi(arguments[2]), atoi(arguments[3]));
     prefix = getenv("P");
-    if (!prefix || count != 2) return 98;
+    int is_paused = count == 3 && strcmp(arguments[2], "paused") == 0;
+    if (!prefix || count != 2 + is_paused) return 98;
     char path[400], name[420];
     for (int i = 0; i < FILES; i++) fill(path_of(path, "f", i), i);
     HOLDS(mkdir(path_of(path, "names", 0), 0700) == 0);
@@ -348,6 +376,8 @@ int main(int count, char **arguments) {
     HOLDS(shared_file >= 0);
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     HOLDS(sigaction(SIGUSR1, &action, NULL) == 0);
+    // Before the threads: the child would keep the ends of their pipes open.
+    pid_t pauses = is_paused ? start_pauses() : 0;
     sigset_t mask, before;
     sigemptyset(&mask);
     sigaddset(&mask, SIGUSR1);
@@ -374,6 +404,7 @@ int main(int count, char **arguments) {
     }
     is_over = 1;
     alarm(STALL_SECONDS);
+    if (pauses) end_pauses(pauses);
     for (int i = 0; i < 16; i++) pthread_join(threads[i], NULL);
     for (int i = 0; i < 16; i++) printf("%d: %lu%s", i, (unsigned long)steps[i], i == 15 ? "\n" : ", ");
     return wrong != 0;

@@ -1,5 +1,6 @@
 //! `open`, in all its forms.
 
+use crate::ground::stopwatch::Stopwatch;
 use crate::ground::{Errno, Result, kernel};
 use crate::posix::credentials;
 use crate::posix::description::{Access, Description};
@@ -64,7 +65,7 @@ pub fn open(mut place: Place<'_>, flags: OFlags, mode: u32) -> Result<Opened> {
 #[derive(Default)]
 struct Again {
     count: u32,
-    since: i64,
+    since: Option<Stopwatch>,
 }
 
 impl Again {
@@ -74,13 +75,10 @@ impl Again {
     /// `ESTALE` after a time that nobody needs.
     fn rest(&mut self) -> Result<()> {
         self.count += 1;
-        if self.count == ATTEMPTS_AT_ONCE_COUNT {
-            self.since = kernel::monotonic();
-        }
         if self.count < ATTEMPTS_AT_ONCE_COUNT {
             return Ok(());
         }
-        if kernel::monotonic() - self.since > PATIENCE_NANOSECONDS {
+        if self.since.get_or_insert_with(Stopwatch::start).nanoseconds() > PATIENCE_NANOSECONDS {
             return Err(Errno::STALE);
         }
         kernel::sleep(REST_MICROSECONDS);

@@ -11,6 +11,7 @@ use super::error;
 use super::library;
 use super::lock::Lock;
 use crate::ground::guard::{self, Quiet};
+use crate::ground::stopwatch::Stopwatch;
 use crate::ground::{Errno, Result, kernel, own_thread, threads};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
@@ -116,9 +117,9 @@ pub fn is_network_own() -> bool {
 pub fn close() {
     CLOSED.fetch_add(1, Ordering::SeqCst);
     let limit = if IS_ANYBODY_STUCK.load(Ordering::Relaxed) { 100 } else { FORK_WAIT_MILLISECONDS_MAX };
-    let start = kernel::monotonic();
+    let since = Stopwatch::start();
     while INSIDE.load(Ordering::SeqCst) != 0 {
-        let waited = kernel::monotonic() - start;
+        let waited = since.nanoseconds();
         if waited > i64::from(limit) * 1_000_000 {
             break;
         }

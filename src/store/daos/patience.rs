@@ -1,6 +1,7 @@
 //! How long a call waits, and what makes it stop earlier.
 
 pub use crate::ground::kernel::monotonic as now;
+use crate::ground::stopwatch::Stopwatch;
 use crate::ground::{Errno, Result, kernel, signals, waiting};
 
 /// A call that has waited longer than this looks for a signal that wants to end the program: signals are blocked inside
@@ -19,23 +20,23 @@ const ENDING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTE
 /// The time that a call has.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    start: i64,
+    since: Stopwatch,
     limit_nanoseconds: i64,
 }
 
 impl Patience {
     /// None at all.
-    pub const NONE: Self = Self { start: 0, limit_nanoseconds: 0 };
+    pub const NONE: Self = Self { since: Stopwatch::OVER, limit_nanoseconds: 0 };
 
     /// From now on, `seconds`.
     pub fn of_seconds(seconds: u32) -> Self {
-        Self { start: now(), limit_nanoseconds: i64::from(seconds) * 1_000_000_000 }
+        Self { since: Stopwatch::start(), limit_nanoseconds: i64::from(seconds) * 1_000_000_000 }
     }
 
     /// The same for one of the waits of a call of the application's, which may be several, one after another: together they
     /// have the time that one has, but from the last answer on.
     pub fn of_call(seconds: u32) -> Self {
-        Self { start: waiting::since(), ..Self::of_seconds(seconds) }
+        Self { since: waiting::since(), ..Self::of_seconds(seconds) }
     }
 
     /// How long the next poll may sleep, in microseconds.
@@ -43,7 +44,7 @@ impl Patience {
     /// # Errors
     /// `ETIMEDOUT` when the time is over, `EINTR` when a signal wants to end the program.
     pub fn next(&self) -> Result<i64> {
-        let waited = now() - self.start;
+        let waited = self.since.nanoseconds();
         if waited < SPIN_NANOSECONDS {
             return Ok(0);
         }
@@ -88,22 +89,22 @@ mod tests {
     fn waits_of_one_call_have_one_time_until_there_is_an_answer() {
         let call = guard::Quiet::enter();
         let first = Patience::of_call(5);
-        assert_eq!(Patience::of_call(5).start, first.start);
+        assert_eq!(Patience::of_call(5).since, first.since);
         waiting::answered();
         let second = Patience::of_call(5);
-        assert!(second.start > first.start);
+        assert_ne!(second.since, first.since);
         drop(call);
         let _next = guard::Quiet::enter();
-        assert!(Patience::of_call(5).start > second.start);
+        assert_ne!(Patience::of_call(5).since, second.since);
     }
 
     #[test]
     fn time_runs_out() {
         let patience = Patience::of_seconds(1);
         assert_eq!(patience.next(), Ok(0));
-        let later = Patience { start: patience.start - 3_000_000, ..patience };
+        let later = Patience { since: patience.since.earlier(3_000_000), ..patience };
         assert_eq!(later.next(), Ok(SLEEP_MICROSECONDS));
-        let over = Patience { start: patience.start - 1_000_000_001, ..patience };
+        let over = Patience { since: patience.since.earlier(1_000_000_001), ..patience };
         assert_eq!(over.next(), Err(Errno::TIMEDOUT));
     }
 }

@@ -25,6 +25,7 @@ use super::{OpenError, tree, tree_pages};
 use crate::ground::file_size_limit;
 use crate::ground::guard::Quiet;
 use crate::ground::kernel::{self, RangeLock};
+use crate::ground::stopwatch::Stopwatch;
 use crate::ground::{Errno, Result};
 use rustix::fs::OFlags;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
@@ -144,7 +145,7 @@ impl Process {
         let mut since = None;
         while page.making.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
             // Another thread is at it, for some hundred microseconds, or as long as it waits for another process.
-            if kernel::monotonic() - *since.get_or_insert_with(kernel::monotonic) > MAKING_NANOSECONDS_MAX {
+            if since.get_or_insert_with(Stopwatch::start).nanoseconds() > MAKING_NANOSECONDS_MAX {
                 return Err(OpenError::Busy { directory: store.path().to_owned() });
             }
             rustix::thread::sched_yield();

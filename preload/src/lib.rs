@@ -2,6 +2,7 @@
 
 pub mod allocator;
 pub mod cancellation;
+mod causal;
 pub mod diagnostics;
 pub mod dispatch;
 pub mod doctor;

@@ -1,6 +1,7 @@
 //! What both doors do with a call that goes to the dispatcher.
 #![allow(unsafe_code)]
 
+use crate::causal;
 use crate::dispatch::{self, Call, Verdict};
 use crate::runtime::errno;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,11 +22,20 @@ pub unsafe fn serve(call: &mut Call) -> Verdict {
     verdict.unwrap_or(Verdict::Done(-i64::from(libc::EIO)))
 }
 
-/// The system call itself, from our own text.
+/// The system call itself, from our own text, with what is due before and after it where it tells or hears.
 ///
 /// # Safety
 /// As for any system call.
 pub unsafe fn kernel(call: &Call) -> i64 {
+    causal::before(call);
+    // SAFETY: by the caller's word.
+    let result = unsafe { system_call(call) };
+    causal::after(call);
+    result
+}
+
+#[inline(always)]
+unsafe fn system_call(call: &Call) -> i64 {
     let [rdi, rsi, rdx, r10, r8, r9] = call.arguments;
     let result;
     // SAFETY: by the caller's word.

@@ -3,7 +3,7 @@
 
 use crate::runtime::{self, block::Block};
 use crate::{cancellation, diagnostics, dispatch, doctor, doors, gate};
-use house::ground::room;
+use house::ground::{causality, room};
 use house::ground::{fault_handler, guarded_copy};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,6 +47,7 @@ pub extern "C" fn start() {
             if status.is_whole() {
                 fault_handler::start();
             } else {
+                causality::note_deaf();
                 doors::widen();
                 tell_if_asked(status);
             }

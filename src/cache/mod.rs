@@ -66,6 +66,7 @@ mod ahead;
 mod array;
 mod block;
 mod block_size;
+mod causal;
 mod container;
 mod dirty_word;
 mod file;
@@ -92,6 +93,7 @@ mod stride;
 mod write;
 mod write_back;
 
+pub use causal::release;
 pub use container::CachedContainer;
 pub use flusher::thread_ends;
 pub use statistics::{Statistics, statistics};

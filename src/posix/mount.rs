@@ -4,7 +4,7 @@ use super::descriptor::{placeholder, table};
 use super::{process, turn, working_directory};
 use crate::cache::{self, CachedContainer};
 use crate::ground::guard::Quiet;
-use crate::ground::mounts::{Mount as Configuration, StoreUrl};
+use crate::ground::mounts::{Consistency, Mount as Configuration, StoreUrl};
 use crate::ground::{Errno, Result, deep_stack, diagnostics, internal, kernel, own_thread, room, standby};
 use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
@@ -68,6 +68,15 @@ pub fn is_any_on_host() -> bool {
     IS_ANY_ON_HOST.load(Ordering::Relaxed)
 }
 
+/// Whether any mount is causal.
+static HAS_CAUSAL: AtomicBool = AtomicBool::new(false);
+
+/// Whether a mount's container will be causal: that of an engine on another machine, if nothing else is said.
+fn is_causal(configuration: &Configuration) -> bool {
+    let is_remote = matches!(configuration.url, StoreUrl::Daos { .. });
+    is_remote && configuration.options.consistency.unwrap_or(Consistency::Causal) == Consistency::Causal
+}
+
 /// Sets the mounts. Called once, before any door is open.
 pub fn start(configurations: Vec<Configuration>) {
     let mut configurations = configurations;
@@ -89,6 +98,7 @@ pub fn start(configurations: Vec<Configuration>) {
             is_lost: AtomicBool::new(false),
         })
         .collect();
+    HAS_CAUSAL.store(mounts.iter().any(|mount| is_causal(&mount.configuration)), Ordering::Relaxed);
     IS_ANY_ON_HOST.store(mounts.iter().any(|mount| mount.is_on_host), Ordering::Relaxed);
     MOUNTS.store(Box::into_raw(Box::new(mounts)), Ordering::Release);
 }
@@ -284,6 +294,11 @@ pub fn nested_at(outer: &'static Mount, directory: NodeId, name: &[u8]) -> Optio
     })
 }
 
+/// Whether a mount is causal, connected or not.
+pub fn has_causal() -> bool {
+    HAS_CAUSAL.load(Ordering::Relaxed)
+}
+
 fn connected() -> impl Iterator<Item = &'static Connected> {
     all().iter().filter_map(Mount::connected)
 }
@@ -297,6 +312,13 @@ pub fn prefixes() -> impl Iterator<Item = &'static [u8]> + Clone {
 /// or becomes another program. What goes wrong stays with the files that it befell.
 pub fn flush() {
     connected().for_each(|connected| connected.container.flush());
+}
+
+/// What this process has written to containers that are causal is in their stores: before it tells anybody anything.
+pub fn release() {
+    if !process::is_guest() {
+        cache::release();
+    }
 }
 
 /// This process ends: what it shared with others of this node is removed if it was the last.

@@ -2,10 +2,11 @@
 
 use super::arguments::{descriptor, put, take};
 use super::{Call, Verdict};
-use house::ground::{Errno, Result};
+use house::ground::{Errno, Result, causality};
 use house::posix::descriptor::placeholder::borrowed;
 use house::posix::descriptor::slots::Held;
 use house::posix::descriptor::table;
+use house::posix::mount;
 use house::posix::operations::transfer::{End, check_ranges, transfer};
 use house::store::Kind;
 use rustix::fs::{FileType, OFlags};
@@ -103,7 +104,14 @@ unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes:
         if kind != Kinds::Splice && from.held.is_none() && !is_file(from.number) {
             return Err(Errno::INVAL);
         }
+        // Only one of the two is ours: the other is another process's word, or one to it.
+        if to.held.is_none() && causality::has_unstored() {
+            mount::release();
+        }
         let moved = transfer(&from.end(), &to.end(), length, step_bytes)?;
+        if from.held.is_none() && causality::is_on() {
+            causality::hear();
+        }
         // SAFETY: by the caller's word.
         unsafe {
             from.advance(moved)?;

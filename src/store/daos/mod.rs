@@ -40,6 +40,7 @@ mod destructors;
 mod entrance;
 mod entries;
 mod error;
+mod hearing;
 mod hidden;
 pub mod library;
 mod listing;

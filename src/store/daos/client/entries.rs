@@ -252,6 +252,11 @@ impl Mounted {
         are_there && self.is_plain
     }
 
+    /// Whether the library tells the epoch of an open file's last change.
+    pub fn has_array_stat(&self) -> bool {
+        self.library.calls.daos_array_stat.is_some() && self.library.calls.dfs_get_file_oh.is_some()
+    }
+
     /// Opens a directory's object. No message.
     ///
     /// # Errors

@@ -189,3 +189,35 @@ fn chunks_that_lie_otherwise_are_left_to_libdfs() {
     assert_eq!(told, "True\n");
     assert!(calls["daos_obj_fetch"] < 10 && calls["dfs_read"] > 290, "{calls:?}");
 }
+
+#[test]
+fn a_proved_read_costs_no_message_and_an_unproved_one_exactly_one() {
+    let place = Place::new();
+    place.run("open('f', 'wb').write(bytes(100000))", &[]);
+    let reads = |before: &str| {
+        let script =
+            format!("d = os.open('f', os.O_RDONLY)\nfor i in range(100):\n    {before}os.pread(d, 4096, 8192)");
+        let (_, calls) = place.run(&script, &[]);
+        (calls["daos_array_stat"], calls["dfs_read"] + calls["daos_obj_fetch"])
+    };
+    let (asked, read) = reads("");
+    assert_eq!(asked, 0);
+    // After the first that was heard there is nothing to compare with: what is cached is fetched once more.
+    assert_eq!(reads("os.stat('/'); "), (99, read + 1));
+}
+
+#[test]
+fn what_is_written_goes_before_a_word_and_not_without_one() {
+    let place = Place::new();
+    let writes = |behind: &str| {
+        let script = format!(
+            "d = os.open('g', os.O_WRONLY | os.O_CREAT)\np = os.pipe()\nfor i in range(50):\n    os.write(d, b'x'){behind}"
+        );
+        let (_, calls) = place.run(&script, &[]);
+        calls["dfs_write"] + calls["dfs_writex"]
+    };
+    let gathered = writes("");
+    assert!(gathered < 10, "{gathered}");
+    assert!((50..60).contains(&writes("; os.write(p[1], b'x')")), "each goes before its word");
+    assert!(writes("; os.getpid()") < 10);
+}

@@ -152,6 +152,11 @@ fn processes_of_every_kind() {
 }
 
 #[test]
+fn words_to_other_processes_are_the_kernels() {
+    program_is_the_same("cc", "gate_words.c");
+}
+
+#[test]
 fn registers_are_kept() {
     program_is_the_same("cc", "gate_registers.c");
 }

@@ -11,7 +11,7 @@
 #![allow(unsafe_code)]
 
 use crate::dispatch::Call;
-use crate::gate::calls::{CALLS_COUNT, SYS_IO_PGETEVENTS};
+use crate::gate::calls::{CALLS_COUNT, IO_PGETEVENTS};
 use house::ground::{causality, guard};
 use house::posix::mount;
 use libc::*;
@@ -147,12 +147,14 @@ const HEARING: &[c_long] = &[
     SYS_fgetxattr,
     SYS_ioctl,
     SYS_io_getevents,
-    SYS_IO_PGETEVENTS,
+    IO_PGETEVENTS,
     SYS_process_vm_readv,
 ];
 
-/// What does both: one end of a meeting, a lock, a queue of requests.
+/// What does both: one end of a meeting, a lock, a queue of requests. Who yields the processor waits for somebody, most
+/// likely, and has nothing to do before.
 const TELLING_AND_HEARING: &[c_long] = &[
+    SYS_sched_yield,
     SYS_connect,
     SYS_kill,
     SYS_semop,

@@ -8,7 +8,7 @@ use super::passage::Passage;
 use super::registry::Registry;
 use super::{CACHE_BYTES, CACHE_BYTES_MIN, DESCRIPTOR_SHARE, PATIENCE};
 use crate::ground::deep_stack::run_quiet;
-use crate::ground::guard::Quiet;
+use crate::ground::guard::{self, Quiet};
 use crate::ground::kernel::Parked;
 use crate::ground::mounts::{Consistency, MountOptions};
 use crate::ground::{Result, causality, diagnostics};
@@ -49,10 +49,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Whether calls of this description pass the cache.
+    /// Whether calls of this description pass the cache; within a call of MPI on a file, where ranks meet without telling
+    /// anybody, those of a causal one do too.
     #[inline(always)]
     pub fn is_strict(&self, opening: &Opening) -> bool {
-        self.is_strict || opening.is_strict()
+        self.is_strict || opening.is_strict() || self.is_causal && guard::is_in_file_call()
     }
 
     /// Whether the mount's mode is causal.

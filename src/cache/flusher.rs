@@ -177,11 +177,6 @@ fn look(quiet: &Quiet, age: i64) -> bool {
     is_any_left
 }
 
-/// Whether a causal file's writer has paused.
-fn has_paused(file: &CachedFile) -> bool {
-    file.shared.is_causal() && kernel::now() - file.written_at.load(Ordering::Relaxed) >= PAUSE_NANOSECONDS
-}
-
 fn look_at(quiet: &Quiet, file: &CachedFile, wanted_age: i64) -> bool {
     if file.is_stored() {
         return false;
@@ -189,15 +184,24 @@ fn look_at(quiet: &Quiet, file: &CachedFile, wanted_age: i64) -> bool {
     if file.shared.is_forking() {
         return true;
     }
-    let age = coarse_milliseconds() - file.dirty_since.load(Ordering::Relaxed);
-    let is_old = file.dirty_blocks.load(Ordering::Acquire) != 0 && (age >= wanted_age || has_paused(file));
     if let Some(mut state) = file.lock.lock_within(quiet, LOCK_TIME) {
         file.look_after_transfers(&mut state);
         // What failed and was told is tried again by the calls that can tell it, not here for ever.
-        if is_old && !state.has_failed {
+        if is_due(file, wanted_age) && !state.has_failed {
             let _ = file.write_back(&mut state, None);
         }
         return !file.is_stored() && !state.has_failed;
     }
     true
+}
+
+/// Whether a file's dirty bytes are old enough, or its writer has paused. Under the file's lock: a writer that has it has
+/// not told yet when it wrote.
+fn is_due(file: &CachedFile, wanted_age: i64) -> bool {
+    if file.dirty_blocks.load(Ordering::Acquire) == 0 {
+        return false;
+    }
+    let age = coarse_milliseconds() - file.dirty_since.load(Ordering::Relaxed);
+    let pause = kernel::now() - file.written_at.load(Ordering::Relaxed);
+    age >= wanted_age || file.shared.is_causal() && pause >= PAUSE_NANOSECONDS
 }

@@ -8,9 +8,9 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-// Eleven words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
+// Twelve words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
 // begun something, what is known of its signal mask, the mask before the guards, two for `change`, a mask that is kept with
-// whether it is, the state of cancellation that libc tells, and whether a library under us has made the thread. In assembly, because stable Rust can't ask for the
+// whether it is, the state of cancellation that libc tells, whether a library under us has made the thread, and the frame of a call of MPI on a file. In assembly, because stable Rust can't ask for the
 // initial-exec model, and `__tls_get_addr` costs more than the rest of a door.
 std::arch::global_asm!(
     ".pushsection .tbss.sidestep_thread, \"awT\", @nobits",
@@ -18,8 +18,8 @@ std::arch::global_asm!(
     ".hidden sidestep_thread_words",
     ".globl sidestep_thread_words",
     ".type sidestep_thread_words, @object",
-    ".size sidestep_thread_words, 88",
-    "sidestep_thread_words: .zero 88",
+    ".size sidestep_thread_words, 96",
+    "sidestep_thread_words: .zero 96",
     ".popsection",
 );
 
@@ -70,6 +70,39 @@ pub unsafe fn note_library_thread(pointer: usize) {
     let distance = word_distance(LIBRARY_WORD_INDEX);
     // SAFETY: every thread has the library's words at the same distance from its pointer.
     unsafe { (pointer.wrapping_add_signed(distance) as *mut u64).write(1) }
+}
+
+/// The frame of this thread's outermost call of MPI on a file.
+const FILE_CALL_INDEX: usize = 11;
+
+/// A call of MPI on a file begins, whose frame lies there. One that was left by a `longjmp` has ended if its frame lies no
+/// higher than this one.
+pub fn enter_file_call(frame: u64) {
+    // SAFETY: this thread's own word.
+    unsafe {
+        let outermost = thread_words().add(FILE_CALL_INDEX);
+        if outermost.read() <= frame {
+            outermost.write(frame);
+        }
+    }
+}
+
+/// It ends.
+pub fn leave_file_call(frame: u64) {
+    // SAFETY: this thread's own word.
+    unsafe {
+        let outermost = thread_words().add(FILE_CALL_INDEX);
+        if outermost.read() <= frame {
+            outermost.write(0);
+        }
+    }
+}
+
+/// Whether this thread is in a call of MPI on a file.
+#[inline(always)]
+pub fn is_in_file_call() -> bool {
+    // SAFETY: this thread's own word.
+    unsafe { thread_words().add(FILE_CALL_INDEX).read() != 0 }
 }
 
 /// Whether a library under us has made this thread.

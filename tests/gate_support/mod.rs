@@ -15,6 +15,8 @@ pub enum Door {
     Gate,
     /// With libc's text left alone.
     Symbols,
+    /// As users have it over DAOS: with a causal container that is connected, and bytes that are not stored.
+    Causal,
 }
 
 /// A fresh directory with a home of its own, so that no cache is shared.
@@ -44,6 +46,17 @@ impl Place {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         match door {
             Door::None => {}
+            Door::Causal => {
+                let library = compile(self, "cc", "gate_causal.c", &["-shared", "-fPIC"]);
+                let store = self.path().join("emulator");
+                let _ = std::fs::create_dir(&store);
+                command
+                    .env("LD_PRELOAD", format!("{} {}", build::library().display(), library.display()))
+                    .env("SIDESTEP_MOUNTS", "/daos=daos:tank/c1")
+                    .env("SIDESTEP_LIBDFS", build::emulator())
+                    .env("SIDESTEP_EMULATOR_STORE", &store)
+                    .env("SIDESTEP_EMULATOR_CREATE", "1");
+            }
             Door::Gate => drop(command.env("LD_PRELOAD", build::library())),
             Door::Symbols => {
                 command.env("LD_PRELOAD", build::library()).env("SIDESTEP_INTERCEPT", "symbols");
@@ -108,7 +121,7 @@ pub fn same_everywhere(make: impl Fn(&Place, Door) -> Command) {
     };
     let native = run(Door::None);
     assert!(!native.0.is_empty(), "the program says nothing natively: {native:?}");
-    for door in [Door::Gate, Door::Symbols] {
+    for door in [Door::Gate, Door::Symbols, Door::Causal] {
         assert_eq!(run(door), native, "left: {door:?}, right: native");
     }
 }

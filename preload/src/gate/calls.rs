@@ -181,7 +181,7 @@ const MAKING: &[c_long] = &[
 ];
 
 /// The libc crate has it not.
-pub const SYS_IO_PGETEVENTS: c_long = 333;
+pub const IO_PGETEVENTS: c_long = 333;
 
 /// What is never ours, and a word from one process to another.
 const WORDS: &[c_long] = &[
@@ -207,6 +207,7 @@ const WORDS: &[c_long] = &[
     SYS_rt_sigsuspend,
     SYS_rt_sigpending,
     SYS_pause,
+    SYS_sched_yield,
     SYS_nanosleep,
     SYS_clock_nanosleep,
     SYS_wait4,
@@ -229,7 +230,7 @@ const WORDS: &[c_long] = &[
     SYS_epoll_pwait2,
     SYS_io_submit,
     SYS_io_getevents,
-    SYS_IO_PGETEVENTS,
+    IO_PGETEVENTS,
     SYS_io_uring_enter,
     SYS_process_vm_readv,
     SYS_process_vm_writev,

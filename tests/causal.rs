@@ -159,6 +159,33 @@ fn what_is_seen_on_two_nodes() {
 }
 
 #[test]
+fn where_the_gate_was_refused_causal_is_strict() {
+    for way in ["pipe", "prefix", "memory"] {
+        let (place, word) = (Place::new(), build::program("word"));
+        let file = in_directory(&place, &word, &format!("/causal/symbols-{}", std::process::id()), "causal");
+        let mut command =
+            place.word(&word, &[way, &file, &place.base.path().join("aux").display().to_string()], "causal");
+        let output = command.env("SIDESTEP_INTERCEPT", "symbols").output().expect("the program starts");
+        assert_eq!(said(&output), "new", "{way}");
+    }
+}
+
+#[test]
+fn ranks_that_meet_in_memory_see_one_anothers_writes() {
+    let (place, program) = (Place::new(), build::program("mpi_ranks"));
+    let library = place.base.path().join("libmpi_ranks.so").display().to_string();
+    let source = build::source_root().join("tests/programs/mpi_ranks.c");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-DLIBRARY", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", &library]).arg(source);
+    let built = compiler.output().expect("cc starts");
+    assert!(built.status.success(), "{}", said(&built));
+    let output = place.word(&program, &[&library, "/causal/ranks"], "causal").output().expect("the program starts");
+    let said = said(&output);
+    let lacking = said.matches("MPI_Ssend: no MPI library is loaded that has it").count();
+    assert!(said.starts_with("right\n") && lacking == 2, "{said}");
+}
+
+#[test]
 fn an_unknown_mode_is_refused() {
     let place = Place::new();
     let output =

@@ -255,6 +255,10 @@ impl ArrayObject for CachedArray {
     }
 
     fn append(&self, segments: &[Segment]) -> Result<(u64, usize)> {
+        if self.file.shared.is_causal() && causality::has_unstored() {
+            // Others may wait for this very record, which is about to be in the store.
+            super::release();
+        }
         run_quiet(|| self.file.append(&self.opening, segments))
     }
 

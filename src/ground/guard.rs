@@ -9,9 +9,10 @@ use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 // Twelve words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
-// begun something, what is known of its signal mask, the mask before the guards, two for `change`, a mask that is kept with
-// whether it is, the state of cancellation that libc tells, whether a library under us has made the thread, and the frame of a call of MPI on a file. In assembly, because stable Rust can't ask for the
-// initial-exec model, and `__tls_get_addr` costs more than the rest of a door.
+// begun something, what is known of its signal mask, the mask before the guards, two for `change`, a mask that is kept
+// with whether it is, the state of cancellation that libc tells, whether a library under us has made the thread, and
+// the frame of a call of MPI on a file. In assembly, because stable Rust can't ask for the initial-exec model, and
+// `__tls_get_addr` costs more than the rest of a door.
 std::arch::global_asm!(
     ".pushsection .tbss.sidestep_thread, \"awT\", @nobits",
     ".balign 8",

@@ -5,7 +5,7 @@ use super::{process, turn, working_directory};
 use crate::cache::{self, CachedContainer};
 use crate::ground::guard::Quiet;
 use crate::ground::mounts::{Consistency, Mount as Configuration, StoreUrl};
-use crate::ground::{Errno, Result, deep_stack, diagnostics, internal, kernel, own_thread, room, standby};
+use crate::ground::{Errno, Result, causality, deep_stack, diagnostics, internal, kernel, own_thread, room, standby};
 use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
 use crate::store::{Container, NodeId};
@@ -316,7 +316,8 @@ pub fn flush() {
 
 /// What this process has written to containers that are causal is in their stores: before it tells anybody anything.
 pub fn release() {
-    if !process::is_guest() {
+    // In a child that was made past libc's handlers, what was not stored is its parent's.
+    if process::standing() != process::Standing::Guest && causality::has_unstored() {
         cache::release();
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use crate::common::{build, process};
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -19,13 +20,13 @@ pub enum Door {
     Causal,
 }
 
-/// A fresh directory with a home of its own, so that no cache is shared.
-pub struct Place(tempfile::TempDir);
+/// A fresh directory with a home of its own, so that no cache is shared, and one aside for a container.
+pub struct Place(tempfile::TempDir, OnceCell<Box<Place>>);
 
 impl Place {
     /// Makes one.
     pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary directory"))
+        Self(tempfile::tempdir().expect("a temporary directory"), OnceCell::new())
     }
 
     /// Its path.
@@ -47,9 +48,13 @@ impl Place {
         match door {
             Door::None => {}
             Door::Causal => {
-                let library = compile(self, "cc", "gate_causal.c", &["-shared", "-fPIC"]);
-                let store = self.path().join("emulator");
-                let _ = std::fs::create_dir(&store);
+                let aside = self.1.get_or_init(|| {
+                    let aside = Self::new();
+                    std::fs::create_dir(aside.path().join("store")).expect("our own directory");
+                    compile(&aside, "cc", "gate_causal.c", &["-shared", "-fPIC"]);
+                    Box::new(aside)
+                });
+                let (library, store) = (aside.path().join("gate_causal.built"), aside.path().join("store"));
                 command
                     .env("LD_PRELOAD", format!("{} {}", build::library().display(), library.display()))
                     .env("SIDESTEP_MOUNTS", "/daos=daos:tank/c1")

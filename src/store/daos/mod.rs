@@ -42,6 +42,7 @@ mod entries;
 mod error;
 mod hearing;
 mod hidden;
+mod known;
 pub mod library;
 mod listing;
 mod lock;

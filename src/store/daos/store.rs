@@ -26,6 +26,8 @@ use crate::store::{Attributes, Found, Kind, NodeId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+pub use super::known::{Known, Which};
+
 /// How long names and attributes are believed, see [`super::nodes`].
 const BELIEVED_NANOSECONDS: i64 = 1_000_000_000;
 
@@ -59,37 +61,6 @@ pub struct Store {
     generation: AtomicU32,
     /// A fork of this process is waited for or under way, and was begun through this container.
     is_closing: AtomicBool,
-}
-
-/// A node's number, object, kind and handle: what a call needs of it.
-#[derive(Clone)]
-pub struct Known {
-    /// Its number.
-    pub id: NodeId,
-    /// Its object.
-    pub object: ObjectId,
-    /// Its kind.
-    pub kind: Kind,
-    /// Its handle.
-    pub handle: Arc<Handle>,
-}
-
-/// What of a node is to be removed or hidden: it need not be in the table.
-#[derive(Clone, Copy)]
-pub struct Which {
-    /// Its number there.
-    pub id: Option<NodeId>,
-    /// Its object.
-    pub object: ObjectId,
-    /// Its kind.
-    pub kind: Kind,
-}
-
-impl Known {
-    /// Which node it is.
-    pub fn which(&self) -> Which {
-        Which { id: Some(self.id), object: self.object, kind: self.kind }
-    }
 }
 
 impl Store {

@@ -158,6 +158,26 @@ fn what_is_seen_on_two_nodes() {
     try_all(&rows, on_two_nodes);
 }
 
+/// A program that writes, and dies by a fault after a while in which it calls nothing.
+#[test]
+fn a_fault_takes_what_is_younger_than_a_pause() {
+    let script = "import ctypes, os, sys, time
+file = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+os.write(file, b'x' * 100)
+begun = time.monotonic()
+while time.monotonic() - begun < 0.3: pass
+ctypes.string_at(0)";
+    for (mode, wanted) in [("strict", "100"), ("causal", "100"), ("close-to-open", "0")] {
+        let (place, file) = (Place::new(), format!("/causal/fault-{}-{mode}", std::process::id()));
+        let mut command = place.word(build::python(), &["-c", script, &file], mode);
+        let output = command.output().expect("Python starts");
+        assert!(output.status.code().is_none(), "{mode}: it dies by a signal: {}", said(&output));
+        let count = format!("wc -c < {file}");
+        let output = place.word(Path::new("/bin/sh"), &["-c", &count], mode).output().expect("a shell starts");
+        assert_eq!(said(&output), wanted, "{mode}");
+    }
+}
+
 #[test]
 fn where_the_gate_was_refused_causal_is_strict() {
     for way in ["pipe", "prefix", "memory"] {

@@ -1,7 +1,7 @@
 //! `consistency=causal`: what of a file's bytes may be read from memory, and what has to be stored before a word gets out.
 //!
-//! A file's clean bytes are *proved* as of a value of [`causality::HEARD`] and a time: at that moment the store had nothing
-//! newer. An acquire raises the word, and all of them are unproved at once. The first read of one asks the store for the
+//! A file's clean bytes are *proved* as of a value of [`causality::heard`] and a time: at that moment the store had nothing
+//! newer. An acquire changes that value, and all of them are unproved at once. The first read of one asks the store for the
 //! epoch of the file's last change, one message: if it is the one that was told before the bytes were fetched, all of them
 //! are proved again; else they are dropped. Where no epoch was told before, because nobody was heard of since the file was
 //! opened, they are dropped too, and the epoch is known from then on.
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 /// that two programs share, RDMA) is believed after that time at the latest.
 const PROOF_MILLISECONDS: i64 = 1000;
 
-/// No value of [`causality::HEARD`].
+/// No value of [`causality::heard`].
 const UNPROVED: u64 = 0;
 
 /// As of when a file's clean bytes are what the store has.
@@ -37,7 +37,7 @@ pub struct Proof {
 impl Proof {
     #[inline(always)]
     fn is_good(&self) -> bool {
-        self.heard.load(Ordering::Acquire) == causality::heard()
+        causality::is_all(self.heard.load(Ordering::Acquire))
             && coarse_milliseconds() < self.until.load(Ordering::Relaxed)
     }
 
@@ -126,8 +126,8 @@ impl CachedFile {
             self.drop_clean(state);
             self.forget_end(state);
             // What another process wrote here may be the word that it has written elsewhere.
-            if state.change_epoch.is_some() && causality::hear_name() == heard {
-                heard += 1;
+            if state.change_epoch.is_some() {
+                heard = causality::hear_name(heard).unwrap_or(UNPROVED);
             }
         }
         state.change_epoch = epoch;
@@ -146,7 +146,7 @@ impl CachedFile {
         let end = self.remote_end.load(Ordering::Acquire);
         if before != modified && before != 0 || end != UNKNOWN && end != attributes.size_bytes {
             self.unprove();
-            causality::hear_name();
+            causality::hear();
         }
     }
 }

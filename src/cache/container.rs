@@ -115,9 +115,11 @@ impl CachedContainer {
         if first != First::Adopted {
             remote.confirm()?;
         }
-        if self.shared.is_causal() && causality::hear_name() == before {
+        if self.shared.is_causal()
+            && let Some(heard) = causality::hear_name(before)
+        {
             // Of this file nothing is cached that is older than its open.
-            opened.note_proved(before + 1);
+            opened.note_proved(heard);
         }
         Ok(Box::new(opened))
     }
@@ -134,7 +136,7 @@ impl CachedContainer {
     fn hear<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
         let outcome = run_quiet(call);
         if self.shared.is_causal() {
-            causality::hear_name();
+            causality::hear_name(causality::heard());
         }
         outcome
     }

@@ -27,14 +27,14 @@ std::arch::global_asm!(
     "sidestep_arrival:",
     ".cfi_startproc",
     "endbr64",
-    "lock inc qword ptr [rip + {heard}]",
+    "mov dword ptr [rip + {heard}], 1",
     "lea r11, [rip + {handlers}]",
     "mov r10d, edi",
     "jmp qword ptr [r11 + r10 * 8]",
     ".cfi_endproc",
     ".size sidestep_arrival, . - sidestep_arrival",
     ".popsection",
-    heard = sym causality::HEARD,
+    heard = sym causality::HAS_HEARD,
     handlers = sym HANDLERS,
 );
 

@@ -3,7 +3,7 @@
 //! 1. Before a call that tells, what this process has written is stored ([`before`]); after one that hears, what it has
 //!    cached has to be asked about ([`after`]). See [`house::ground::causality`].
 //! 2. Calls that the kernel does at their own site meet this table in the gate's assembly ([`crate::gate::entry`]), those
-//!    that are made here do in [`crate::serve::kernel`].
+//!    that go to the dispatcher do in [`crate::serve`].
 //! 3. What a library under us calls is nobody's word to the program, nor are the calls of threads that such a library
 //!    made.
 //!
@@ -223,7 +223,7 @@ pub fn has_to_store(call: &Call) -> bool {
     causality::has_unstored() && tells(call) && is_programs()
 }
 
-/// Before the kernel does a call that is not ours.
+/// Before a call that may be the kernel's. Whoever calls holds no lock, and is in no change of descriptors.
 #[inline]
 pub fn before(call: &Call) {
     if has_to_store(call) {

@@ -48,6 +48,7 @@ impl CachedArray {
         {
             let mut state = array.file.lock(&quiet)?;
             array.file.begin_anew(&mut state, heard);
+            state.has_begun_anew = false;
             state.openings.push(array.opening.clone());
             if first == First::Read && state.openings.len() == 1 && !array.file.shared.is_strict(&array.opening) {
                 array.file.begin_first(&mut state);

@@ -4,7 +4,8 @@
 //! newer. An acquire changes that value, and all of them are unproved at once. The first read of one asks the store for the
 //! epoch of the file's last change, one message: if it is the one that was told before the bytes were fetched, all of them
 //! are proved again; else they are dropped. Where no epoch was told before, because nobody was heard of since the file was
-//! opened, they are dropped too, and the epoch is known from then on.
+//! opened, they are dropped without a question: a program that copies a file hears once, when it looks at where the copy
+//! goes. The second time the epoch is asked for, and known from then on.
 
 use super::container::Shared;
 use super::file::{CachedFile, State, UNKNOWN, coarse_milliseconds};
@@ -84,8 +85,11 @@ impl CachedFile {
             state.incoming.iter().any(|incoming| incoming.index == index)
                 || block.is_some_and(|block| block.outgoing.is_some() || block.frame.valid().lacking(from, to) < pages)
         });
-        if is_touched {
+        if is_touched && (state.change_epoch.is_some() || state.has_begun_anew) {
             self.prove(state)?;
+        } else if is_touched {
+            state.has_begun_anew = true;
+            self.begin_anew(state, causality::heard());
         }
         Ok(is_touched)
     }
@@ -94,9 +98,13 @@ impl CachedFile {
         state.blocks.is_empty() && state.incoming.is_empty() && self.remote_end.load(Ordering::Acquire) == UNKNOWN
     }
 
-    /// Nothing clean is cached as of what was `heard`: that is proof enough.
+    /// Forgets what is cached, but for what is not stored: as of what was `heard` that is proof enough. Own bytes on their way
+    /// would count as newest when they arrive, so they must have arrived before.
     pub fn begin_anew(&self, state: &mut State, heard: u64) {
         let asked = coarse_milliseconds();
+        if self.shared.is_causal() {
+            self.finish_all(state);
+        }
         self.drop_clean(state);
         self.forget_end(state);
         state.change_epoch = None;
@@ -113,10 +121,7 @@ impl CachedFile {
     /// # Errors
     /// The engine's.
     pub fn prove(&self, state: &mut State) -> Result<()> {
-        // Own bytes on their way count as newest when they arrive: they must have arrived before the question.
-        while let Some(index) = state.outgoing.front().copied() {
-            self.finish(state, index);
-        }
+        self.finish_all(state);
         let (mut heard, asked) = (causality::heard(), coarse_milliseconds());
         let (size_bytes, epoch) = self.remote.last_change()?;
         let known_end = self.remote_end.load(Ordering::Acquire);

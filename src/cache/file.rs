@@ -89,6 +89,8 @@ pub struct State {
     pub has_failed: bool,
     /// The epoch of the last change that the store had told of before any of the clean bytes was fetched.
     pub change_epoch: Option<u64>,
+    /// Since the file was opened last, it was read again after somebody was heard of.
+    pub has_begun_anew: bool,
 }
 
 /// One file of a container, shared by its descriptions in this process.

@@ -6,7 +6,6 @@ use house::ground::{Errno, Result, causality};
 use house::posix::descriptor::placeholder::borrowed;
 use house::posix::descriptor::slots::Held;
 use house::posix::descriptor::table;
-use house::posix::mount;
 use house::posix::operations::transfer::{End, check_ranges, transfer};
 use house::store::Kind;
 use rustix::fs::{FileType, OFlags};
@@ -104,11 +103,8 @@ unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes:
         if kind != Kinds::Splice && from.held.is_none() && !is_file(from.number) {
             return Err(Errno::INVAL);
         }
-        // Only one of the two is ours: the other is another process's word, or one to it.
-        if to.held.is_none() && causality::has_unstored() {
-            mount::release();
-        }
         let moved = transfer(&from.end(), &to.end(), length, step_bytes)?;
+        // What is read from the host is another process's word.
         if from.held.is_none() && causality::is_on() {
             causality::hear();
         }

@@ -16,10 +16,17 @@ use crate::ground::guard::Quiet;
 use crate::ground::{Result, causality, deep_stack};
 use crate::store::Attributes;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// How long a proof is good, in milliseconds: what tells of a write without any call that the doors see (a flag in memory
 /// that two programs share, RDMA) is believed after that time at the latest.
 const PROOF_MILLISECONDS: i64 = 1000;
+
+/// How long a release waits for a lock before it looks whether it still has to.
+const STEP_TIME: Duration = Duration::from_millis(5);
+
+/// How long it waits while another thread forks and does not come to store what is left.
+const FORK_TIME: Duration = Duration::from_secs(1);
 
 /// No value of [`causality::heard`].
 const UNPROVED: u64 = 0;
@@ -170,15 +177,30 @@ pub fn release() {
 }
 
 impl Shared {
+    /// Waits for no fork: whoever forks stores by itself what is not stored, and then may need a lock of libc's that this
+    /// thread has.
     fn release(&self, quiet: &Quiet) {
-        for file in self.all_files().unwrap_or_default() {
-            if file.is_stored() {
-                continue;
+        let begun = Instant::now();
+        let is_over = || {
+            let limit = if self.is_forking() { FORK_TIME } else { self.patience };
+            !causality::has_unstored() || begun.elapsed() > limit
+        };
+        let files = loop {
+            if let Some(registry) = self.registry.lock_within(quiet, STEP_TIME) {
+                break registry.files.values().filter(|file| !file.is_stored()).cloned().collect::<Vec<_>>();
             }
-            let Ok(mut state) = file.lock(quiet) else { continue };
-            // What could not be stored, and was told, is tried again by the calls that can tell it.
-            if file.has_unstored(&state) && !state.has_failed {
-                let _ = file.write_back(&mut state, None);
+            if is_over() {
+                return;
+            }
+        };
+        for file in files {
+            while !file.is_stored() && !is_over() {
+                let Some(mut state) = file.lock.lock_within(quiet, STEP_TIME) else { continue };
+                // What could not be stored, and was told, is tried again by the calls that can tell it.
+                if file.has_unstored(&state) && !state.has_failed {
+                    let _ = file.write_back(&mut state, None);
+                }
+                break;
             }
         }
     }

@@ -299,8 +299,12 @@ impl Container for CachedContainer {
         self.remote.flush();
     }
 
+    fn rest_before_fork(&self) {
+        self.shared.before_fork(true);
+    }
+
     fn before_fork(&self) {
-        self.shared.before_fork();
+        self.shared.before_fork(false);
         self.remote.before_fork();
     }
 

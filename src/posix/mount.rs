@@ -329,6 +329,7 @@ pub fn leave() {
 
 /// Before a fork: no other thread is inside an engine from here to one of the next two.
 pub fn before_fork() {
+    connected().for_each(|connected| connected.container.rest_before_fork());
     connected().for_each(|connected| connected.container.before_fork());
 }
 

@@ -212,3 +212,36 @@ d = os.open('pages', os.O_RDONLY)
 pages = random.sample(range(0, 1024, 3), 300)
 print(all(os.pread(d, 4096, 4096 * i) == i.to_bytes(4, 'little') * 1024 for i in pages))
 ";
+
+#[test]
+fn a_proved_read_costs_no_message_and_an_unproved_one_exactly_one() {
+    let place = Place::new();
+    place.run("open('f', 'wb').write(bytes(100000))", &[]);
+    let reads = |before: &str, count: u64| {
+        let script =
+            format!("d = os.open('f', os.O_RDONLY)\nfor i in range({count}):\n    {before}os.pread(d, 4096, 8192)");
+        let (_, calls) = place.run(&script, &[]);
+        (calls["daos_array_stat"], calls["dfs_read"] + calls["daos_obj_fetch"])
+    };
+    let (asked, read) = reads("", 20);
+    assert_eq!((asked, reads("", 100)), (0, (0, read)));
+    // The first times there is nothing to compare with: what is cached is fetched anew.
+    let (asked, read) = reads("os.stat('/'); ", 20);
+    assert_eq!((asked, reads("os.stat('/'); ", 100)), (18, (98, read)));
+}
+
+#[test]
+fn what_is_written_goes_before_a_word_and_not_without_one() {
+    let place = Place::new();
+    let writes = |behind: &str| {
+        let script = format!(
+            "d = os.open('g', os.O_WRONLY | os.O_CREAT)\np = os.pipe()\nfor i in range(50):\n    os.write(d, b'x'){behind}"
+        );
+        let (_, calls) = place.run(&script, &[]);
+        calls["dfs_write"] + calls["dfs_writex"]
+    };
+    let gathered = writes("");
+    assert!(gathered < 10, "{gathered}");
+    assert!((50..60).contains(&writes("; os.write(p[1], b'x')")), "each goes before its word");
+    assert!(writes("; os.getpid()") < 10);
+}

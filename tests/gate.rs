@@ -152,6 +152,11 @@ fn processes_of_every_kind() {
 }
 
 #[test]
+fn words_to_other_processes_are_the_kernels() {
+    program_is_the_same("cc", "gate_words.c");
+}
+
+#[test]
 fn registers_are_kept() {
     program_is_the_same("cc", "gate_registers.c");
 }
@@ -183,7 +188,7 @@ fn threads_of_other_libraries_are_not_harmed() {
         command.env("LD_PRELOAD", initialised_before_us(place, door, &early)).env("GATE_EARLY_THREAD", kind);
         command
     };
-    for (kind, left_min, left_max) in [("asleep", 0, 20), ("running", 1, 60)] {
+    for (kind, left_min, left_max) in [("asleep", 0, 20), ("running", 1, 90)] {
         let place = Place::new();
         let mut command = with_thread(&place, Door::Gate, kind, "/bin/true");
         command.env("SIDESTEP_DOCTOR", "1");

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 mod arguments;
+mod arrivals;
 mod attributes;
 mod by_path;
 mod descriptors;
@@ -19,7 +20,7 @@ mod readiness;
 mod signals;
 mod status;
 mod transfer;
-mod under_us;
+pub mod under_us;
 
 pub use process::{after_fork_in_child, after_fork_in_parent, before_fork, before_thread_exit, start};
 

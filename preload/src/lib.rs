@@ -3,6 +3,7 @@
 pub mod allocator;
 mod call_frame;
 pub mod cancellation;
+mod causal;
 pub mod diagnostics;
 pub mod dispatch;
 pub mod doctor;

@@ -3,8 +3,7 @@
 
 use crate::runtime::{self, block::Block};
 use crate::{cancellation, diagnostics, dispatch, doctor, doors, gate};
-use house::ground::fault_handler;
-use house::ground::room;
+use house::ground::{causality, fault_handler, room};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 // The first of all constructors (`-z initfirst`), but where another library claims that too, as libpthread does before
@@ -50,6 +49,7 @@ fn start_on(block: &Block) {
             if status.is_whole() {
                 fault_handler::start();
             } else {
+                causality::note_deaf();
                 doors::widen();
                 tell_if_asked(status);
             }

@@ -9,7 +9,7 @@ use super::statistics::COUNTERS;
 use crate::ground::buffer::{Segment, total_bytes};
 use crate::ground::deep_stack::run_quiet;
 use crate::ground::guard::Quiet;
-use crate::ground::{Errno, Result, diagnostics};
+use crate::ground::{Errno, Result, causality, diagnostics};
 use crate::store::{Allocation, ArrayObject, Attributes, Changes, Found, RemoteArray};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,20 +40,26 @@ impl CachedArray {
     /// # Errors
     /// `EIO` where a lock is not to be had.
     pub fn new(shared: &Arc<Shared>, remote: Arc<dyn RemoteArray>, first: First) -> Result<Self> {
+        let heard = causality::heard();
         let opening = Arc::new(Opening::new(false));
         let file = shared.enter(remote.clone())?;
         let array = Self { file, opening, remote };
         let quiet = Quiet::enter();
         {
             let mut state = array.file.lock(&quiet)?;
-            array.file.drop_clean(&mut state);
-            array.file.forget_end(&mut state);
+            array.file.begin_anew(&mut state, heard);
+            state.has_begun_anew = false;
             state.openings.push(array.opening.clone());
             if first == First::Read && state.openings.len() == 1 && !array.file.shared.is_strict(&array.opening) {
                 array.file.begin_first(&mut state);
             }
         }
         Ok(array)
+    }
+
+    /// What is cached of the file is as of that value of what was heard.
+    pub fn note_proved(&self, heard: u64) {
+        self.file.note_proved(heard);
     }
 
     /// Copies from the cache what `segment` asks for, all of it or nothing.
@@ -80,7 +86,7 @@ impl CachedArray {
     #[inline(always)]
     fn read_fast(&self, offset: u64, segments: &[Segment]) -> Option<usize> {
         let (file, opening) = (&*self.file, &*self.opening);
-        if file.shared.is_strict(opening) {
+        if file.shared.is_strict(opening) || !file.is_proved() {
             return None;
         }
         let [segment] = segments else { return self.read_fast_many(offset, segments) };
@@ -203,12 +209,16 @@ impl ArrayObject for CachedArray {
     fn size_bytes(&self) -> Result<u64> {
         let file = &*self.file;
         let is_strict = file.shared.is_strict(&self.opening);
-        if let Some(end) = file.end().filter(|_| !is_strict && file.is_end_fresh()) {
+        if let Some(end) = file.end().filter(|_| !is_strict && file.is_end_fresh() && file.is_proved()) {
             return Ok(end);
         }
         run_quiet(|| {
             let quiet = Quiet::enter();
             let mut state = file.lock(&quiet)?;
+            if !is_strict && !file.is_proved() {
+                file.prove(&mut state)?;
+                return Ok(file.end().unwrap_or(0));
+            }
             let end = self.remote.size_bytes()?;
             file.meet_end(&mut state, end);
             Ok(file.end().unwrap_or(end))
@@ -217,6 +227,7 @@ impl ArrayObject for CachedArray {
 
     fn attributes(&self) -> Result<Attributes> {
         let mut attributes = run_quiet(|| self.remote.attributes())?;
+        self.file.compare(&attributes);
         self.file.lay_over(&mut attributes);
         Ok(attributes)
     }
@@ -245,6 +256,10 @@ impl ArrayObject for CachedArray {
     }
 
     fn append(&self, segments: &[Segment]) -> Result<(u64, usize)> {
+        if self.file.shared.is_causal() && causality::has_unstored() {
+            // Others may wait for this very record, which is about to be in the store.
+            super::release();
+        }
         run_quiet(|| self.file.append(&self.opening, segments))
     }
 
@@ -270,8 +285,12 @@ impl ArrayObject for CachedArray {
             let synced = self.remote.sync();
             let quiet = Quiet::enter();
             let mut state = self.file.lock(&quiet)?;
-            self.file.drop_clean(&mut state);
-            self.file.forget_end(&mut state);
+            if self.file.shared.is_causal() {
+                self.file.unprove();
+            } else {
+                self.file.drop_clean(&mut state);
+                self.file.forget_end(&mut state);
+            }
             stored.and(synced)
         })
     }
@@ -279,7 +298,7 @@ impl ArrayObject for CachedArray {
     fn size_at_hand(&self) -> Option<u64> {
         let file = &*self.file;
         let end = file.end()?;
-        (!file.shared.is_strict(&self.opening) && file.is_end_fresh()).then_some(end)
+        (!file.shared.is_strict(&self.opening) && file.is_end_fresh() && file.is_proved()).then_some(end)
     }
 
     fn flush(&self) -> Result<()> {

@@ -8,10 +8,10 @@ use super::passage::Passage;
 use super::registry::Registry;
 use super::{CACHE_BYTES, CACHE_BYTES_MIN, DESCRIPTOR_SHARE, PATIENCE};
 use crate::ground::deep_stack::run_quiet;
-use crate::ground::guard::Quiet;
+use crate::ground::guard::{self, Quiet};
 use crate::ground::kernel::Parked;
 use crate::ground::mounts::{Consistency, MountOptions};
-use crate::ground::{Result, diagnostics};
+use crate::ground::{Result, causality, diagnostics};
 use crate::store::{
     ArrayObject, Attributes, Capacity, Changes, Container, DirectoryEntry, Found, Kind, NewNode, NodeId, OnlyIf,
     RemoteArray, RemoteContainer, RenameMode,
@@ -34,6 +34,8 @@ pub struct Shared {
     pub(super) descriptor_bytes: u64,
     /// Whether the mount is strict.
     is_strict: bool,
+    /// Whether it is causal.
+    is_causal: bool,
     /// How long a lock is waited for: a message may take the mount's whole timeout.
     pub(super) patience: Duration,
     /// The thread that prepared for a fork or an exec; 0 for none.
@@ -47,10 +49,17 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Whether calls of this description pass the cache.
+    /// Whether calls of this description pass the cache; within a call of MPI on a file, where ranks meet without telling
+    /// anybody, those of a causal one do too.
     #[inline(always)]
     pub fn is_strict(&self, opening: &Opening) -> bool {
-        self.is_strict || opening.is_strict()
+        self.is_strict || opening.is_strict() || self.is_causal && guard::is_in_file_call()
+    }
+
+    /// Whether the mount's mode is causal.
+    #[inline(always)]
+    pub fn is_causal(&self) -> bool {
+        self.is_causal
     }
 }
 
@@ -61,18 +70,24 @@ pub struct CachedContainer {
 }
 
 impl CachedContainer {
-    /// Puts a cache before `remote`. Of the mount's options: `consistency=` (close-to-open if not said), `cache=` (256
+    /// Puts a cache before `remote`. Of the mount's options: `consistency=` (causal if not said), `cache=` (256
     /// MiB if not said, 1 MiB at least), `timeout=`.
     pub fn new(remote: Arc<dyn RemoteContainer>, options: &MountOptions) -> Self {
         let bound_bytes = options.cache_bytes.unwrap_or(CACHE_BYTES).max(CACHE_BYTES_MIN);
         let patience = options.timeout_seconds.map_or(PATIENCE, |seconds| Duration::from_secs(u64::from(seconds)));
+        let is_causal = options.consistency.unwrap_or(Consistency::Causal) == Consistency::Causal;
+        if is_causal {
+            causality::switch_on();
+        }
         let shared = Arc::new(Shared {
             registry: Lock::new(Registry::default()),
             files: AtomicU64::new(0),
             used_bytes: AtomicU64::new(0),
             bound_bytes,
             descriptor_bytes: (bound_bytes / DESCRIPTOR_SHARE).max(CACHE_BYTES_MIN),
-            is_strict: options.consistency == Some(Consistency::Strict),
+            // Where calls that tell or hear are not seen, every call asks.
+            is_strict: options.consistency == Some(Consistency::Strict) || is_causal && causality::is_deaf(),
+            is_causal: is_causal && !causality::is_deaf(),
             patience,
             forker: AtomicUsize::new(0),
             held: Lock::new(Vec::new()),
@@ -88,16 +103,42 @@ impl CachedContainer {
     }
 
     fn wrap(&self, remote: Arc<dyn RemoteArray>, first: First) -> Result<Box<dyn ArrayObject>> {
-        let is_file = remote.found().kind == Kind::File;
-        let opened: Box<dyn ArrayObject> = if is_file {
-            Box::new(CachedArray::new(&self.shared, remote.clone(), first)?)
-        } else {
-            Box::new(Passage(remote.clone()))
-        };
+        if remote.found().kind != Kind::File {
+            let opened = Box::new(Passage(remote.clone()));
+            if first != First::Adopted {
+                remote.confirm()?;
+            }
+            return Ok(opened);
+        }
+        let before = causality::heard();
+        let opened = CachedArray::new(&self.shared, remote.clone(), first)?;
         if first != First::Adopted {
             remote.confirm()?;
         }
-        Ok(opened)
+        if self.shared.is_causal()
+            && let Some(heard) = causality::hear_name(before)
+        {
+            // Of this file nothing is cached that is older than its open.
+            opened.note_proved(heard);
+        }
+        Ok(Box::new(opened))
+    }
+
+    /// A call that changes what others see of names and attributes: what was written before is stored first.
+    fn tell<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.shared.is_causal() && causality::has_unstored() {
+            super::release();
+        }
+        self.hear(call)
+    }
+
+    /// A call whose answer may be a word from another process, by a name that is there or by an attribute.
+    fn hear<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
+        let outcome = run_quiet(call);
+        if self.shared.is_causal() {
+            causality::hear_name(causality::heard());
+        }
+        outcome
     }
 
     fn lay_over(&self, attributes: Result<Attributes>) -> Result<Attributes> {
@@ -105,6 +146,7 @@ impl CachedContainer {
         if attributes.kind == Kind::File
             && let Some(file) = self.shared.file_of(attributes.node)
         {
+            file.compare(&attributes);
             file.lay_over(&mut attributes);
         }
         Ok(attributes)
@@ -117,7 +159,7 @@ impl Container for CachedContainer {
     }
 
     fn lookup(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
-        run_quiet(|| self.remote.lookup(directory, name))
+        self.hear(|| self.remote.lookup(directory, name))
     }
 
     fn lookup_at_hand(&self, directory: NodeId, name: &[u8]) -> Option<Result<Found>> {
@@ -125,7 +167,7 @@ impl Container for CachedContainer {
     }
 
     fn lookup_to_tell(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
-        run_quiet(|| self.remote.lookup_to_tell(directory, name))
+        self.hear(|| self.remote.lookup_to_tell(directory, name))
     }
 
     fn lookup_to_open(&self, directory: NodeId, name: &[u8]) -> Result<Found> {
@@ -133,34 +175,34 @@ impl Container for CachedContainer {
     }
 
     fn attributes(&self, node: NodeId) -> Result<Attributes> {
-        self.lay_over(run_quiet(|| self.remote.remote_attributes(node)))
+        self.lay_over(self.hear(|| self.remote.remote_attributes(node)))
     }
 
     fn change(&self, node: NodeId, changes: &Changes) -> Result<()> {
         if let Some(file) = self.shared.file_of(node) {
             file.before_change(changes);
         }
-        run_quiet(|| self.remote.change(node, changes))
+        self.tell(|| self.remote.change(node, changes))
     }
 
     fn create(&self, directory: NodeId, name: &[u8], new: &NewNode<'_>) -> Result<Found> {
-        run_quiet(|| self.remote.create(directory, name, new))
+        self.tell(|| self.remote.create(directory, name, new))
     }
 
     fn unlink(&self, directory: NodeId, name: &[u8]) -> Result<()> {
-        run_quiet(|| self.remote.unlink(directory, name))
+        self.tell(|| self.remote.unlink(directory, name))
     }
 
     fn remove_directory(&self, directory: NodeId, name: &[u8]) -> Result<()> {
-        run_quiet(|| self.remote.remove_directory(directory, name))
+        self.tell(|| self.remote.remove_directory(directory, name))
     }
 
     fn rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), mode: RenameMode) -> Result<()> {
-        run_quiet(|| self.remote.rename(from, to, mode))
+        self.tell(|| self.remote.rename(from, to, mode))
     }
 
     fn read_link(&self, node: NodeId, buffer: &mut [u8]) -> Result<usize> {
-        run_quiet(|| self.remote.read_link(node, buffer))
+        self.hear(|| self.remote.read_link(node, buffer))
     }
 
     fn entries(
@@ -169,11 +211,11 @@ impl Container for CachedContainer {
         position: u64,
         visit: &mut dyn FnMut(DirectoryEntry<'_>) -> bool,
     ) -> Result<()> {
-        run_quiet(|| self.remote.entries(directory, position, visit))
+        self.hear(|| self.remote.entries(directory, position, visit))
     }
 
     fn whereabouts(&self, directory: NodeId, name: &mut [u8]) -> Result<(NodeId, usize)> {
-        run_quiet(|| self.remote.whereabouts(directory, name))
+        self.hear(|| self.remote.whereabouts(directory, name))
     }
 
     fn open(&self, found: Found) -> Result<Box<dyn ArrayObject>> {
@@ -193,7 +235,7 @@ impl Container for CachedContainer {
     }
 
     fn capacity(&self) -> Result<Capacity> {
-        run_quiet(|| self.remote.capacity())
+        self.hear(|| self.remote.capacity())
     }
 
     fn sync(&self) -> Result<()> {
@@ -235,19 +277,19 @@ impl Container for CachedContainer {
     }
 
     fn extended_attribute(&self, node: NodeId, name: &[u8], room: &mut [u8]) -> Result<usize> {
-        run_quiet(|| self.remote.extended_attribute(node, name, room))
+        self.hear(|| self.remote.extended_attribute(node, name, room))
     }
 
     fn set_extended_attribute(&self, node: NodeId, name: &[u8], value: &[u8], only: Option<OnlyIf>) -> Result<()> {
-        run_quiet(|| self.remote.set_extended_attribute(node, name, value, only))
+        self.tell(|| self.remote.set_extended_attribute(node, name, value, only))
     }
 
     fn remove_extended_attribute(&self, node: NodeId, name: &[u8]) -> Result<()> {
-        run_quiet(|| self.remote.remove_extended_attribute(node, name))
+        self.tell(|| self.remote.remove_extended_attribute(node, name))
     }
 
     fn extended_attribute_names(&self, node: NodeId, room: &mut [u8]) -> Result<usize> {
-        run_quiet(|| self.remote.extended_attribute_names(node, room))
+        self.hear(|| self.remote.extended_attribute_names(node, room))
     }
 
     fn flush(&self) {
@@ -257,8 +299,12 @@ impl Container for CachedContainer {
         self.remote.flush();
     }
 
+    fn rest_before_fork(&self) {
+        self.shared.before_fork(true);
+    }
+
     fn before_fork(&self) {
-        self.shared.before_fork();
+        self.shared.before_fork(false);
         self.remote.before_fork();
     }
 

@@ -1,6 +1,7 @@
 //! A file as this process has it cached: what all its descriptions share.
 
 use super::block::Block;
+use super::causal::Proof;
 use super::container::Shared;
 use super::frame::Frame;
 use super::ghosts::Ghosts;
@@ -86,6 +87,10 @@ pub struct State {
     pub dirty_bytes: u64,
     /// The last write-back failed and told it; nothing was written since.
     pub has_failed: bool,
+    /// The epoch of the last change that the store had told of before any of the clean bytes was fetched.
+    pub change_epoch: Option<u64>,
+    /// Since the file was opened last, it was read again after somebody was heard of.
+    pub has_begun_anew: bool,
 }
 
 /// One file of a container, shared by its descriptions in this process.
@@ -118,6 +123,8 @@ pub struct CachedFile {
     pub dirty_blocks: AtomicU32,
     /// When the oldest of them became dirty, in milliseconds of the coarse clock.
     pub dirty_since: AtomicI64,
+    /// As of when the clean bytes are what the store has.
+    pub proof: Proof,
     /// Transfers that were begun and not waited for.
     pub transfers: AtomicU32,
     /// The rest.
@@ -148,6 +155,7 @@ impl CachedFile {
             written_at: AtomicI64::new(0),
             dirty_blocks: AtomicU32::new(0),
             dirty_since: AtomicI64::new(0),
+            proof: Proof::default(),
             transfers: AtomicU32::new(0),
             lock: Lock::new(State::default()),
         }
@@ -308,7 +316,7 @@ impl CachedFile {
                 self.release(state, block.frame);
             }
         }
-        self.dirty_blocks.store(0, Ordering::Release);
+        self.note_all_clean();
         lost
     }
 

@@ -1,4 +1,5 @@
-//! The one thread of a process that stores what is about a second old.
+//! The one thread of a process that stores what was written a while ago: about a second where the mode is close-to-open,
+//! 10 ms after the last write where it is causal.
 //!
 //! It is made when the first byte becomes dirty, and ends when none has been for a moment, or when the program's own
 //! threads have all ended ([`crate::ground::own_thread`]); the next dirty byte has it made again, and so has a fork
@@ -10,13 +11,21 @@ use super::container::Shared;
 use super::file::{CachedFile, coarse_milliseconds};
 use super::lock::Lock;
 use crate::ground::guard::{self, Quiet};
-use crate::ground::{kernel, own_thread};
+use crate::ground::{causality, kernel, own_thread};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How often the thread looks, in milliseconds.
 const TICK_MILLISECONDS: u32 = 200;
+
+/// The same while a causal file has what is not stored: whoever waits for bytes without a call that would have brought
+/// them (a flag in memory that two programs share) finds them after [`PAUSE_NANOSECONDS`] and this.
+const SHORT_TICK_MILLISECONDS: u32 = 5;
+
+/// A causal file's writer has paused when it has not written for so long, in nanoseconds. Writers of many small pieces
+/// come back sooner, and their pieces go on being gathered.
+const PAUSE_NANOSECONDS: i64 = 10_000_000;
 
 /// How old dirty bytes become before they are stored, in milliseconds: with a tick, the coarse clock and the message
 /// itself that makes a second at most.
@@ -41,6 +50,9 @@ static HAS_ONE_ENDED: AtomicBool = AtomicBool::new(false);
 
 /// Changed when the thread is to look before its tick.
 static TICK: AtomicU32 = AtomicU32::new(0);
+
+/// Whether the thread waits for a long tick, though something causal may become dirty meanwhile.
+static IS_SLOW: AtomicBool = AtomicBool::new(false);
 
 static WATCHED: Lock<Vec<Weak<Shared>>> = Lock::new(Vec::new());
 
@@ -92,7 +104,15 @@ pub fn wake() {
     if THREAD.load(Ordering::SeqCst) == ABSENT {
         // If none is to be had, the bytes wait for the next call on their file.
         make();
+    } else if causality::has_unstored() && IS_SLOW.swap(false, Ordering::SeqCst) {
+        TICK.fetch_add(1, Ordering::AcqRel);
+        kernel::wake_one(&TICK);
     }
+}
+
+/// The containers in which something was written.
+pub fn watched(quiet: &Quiet) -> Vec<Arc<Shared>> {
+    WATCHED.lock(quiet).iter().filter_map(Weak::upgrade).collect()
 }
 
 /// A thread of the program is about to end: perhaps the last.
@@ -107,6 +127,7 @@ pub fn thread_ends() {
 /// In a fork child: the thread was left in the parent.
 pub fn after_fork_in_child() {
     THREAD.store(ABSENT, Ordering::Release);
+    causality::after_fork_in_child();
     if WATCHED.is_held() {
         // SAFETY: one thread is left, and it is here.
         unsafe { WATCHED.start_again(Vec::new()) };
@@ -119,9 +140,12 @@ fn run(quiet: &Quiet) -> bool {
     let mut idle_looks = 0;
     loop {
         let tick = TICK.load(Ordering::Acquire);
+        IS_SLOW.store(true, Ordering::SeqCst);
         if !HAS_ONE_ENDED.load(Ordering::Acquire) {
-            kernel::wait_on(&TICK, tick, TICK_MILLISECONDS);
+            let is_short = causality::has_unstored();
+            kernel::wait_on(&TICK, tick, if is_short { SHORT_TICK_MILLISECONDS } else { TICK_MILLISECONDS });
         }
+        IS_SLOW.store(false, Ordering::SeqCst);
         let are_alone = HAS_ONE_ENDED.swap(false, Ordering::AcqRel) && own_thread::are_alone();
         // When the process is about to end, nothing is too young to be stored.
         let age = if are_alone { 0 } else { AGE_MILLISECONDS };
@@ -143,9 +167,8 @@ fn run(quiet: &Quiet) -> bool {
 
 /// Stores what is so many milliseconds old; whether anything is left.
 fn look(quiet: &Quiet, age: i64) -> bool {
-    let watched: Vec<Arc<Shared>> = WATCHED.lock(quiet).iter().filter_map(Weak::upgrade).collect();
     let mut is_any_left = false;
-    for shared in watched {
+    for shared in watched(quiet) {
         for file in shared.all_files().unwrap_or_default() {
             guard::begin();
             is_any_left |= look_at(quiet, &file, age);
@@ -161,15 +184,24 @@ fn look_at(quiet: &Quiet, file: &CachedFile, wanted_age: i64) -> bool {
     if file.shared.is_forking() {
         return true;
     }
-    let age = coarse_milliseconds() - file.dirty_since.load(Ordering::Relaxed);
-    let is_old = file.dirty_blocks.load(Ordering::Acquire) != 0 && age >= wanted_age;
     if let Some(mut state) = file.lock.lock_within(quiet, LOCK_TIME) {
         file.look_after_transfers(&mut state);
         // What failed and was told is tried again by the calls that can tell it, not here for ever.
-        if is_old && !state.has_failed {
+        if is_due(file, wanted_age) && !state.has_failed {
             let _ = file.write_back(&mut state, None);
         }
         return !file.is_stored() && !state.has_failed;
     }
     true
+}
+
+/// Whether a file's dirty bytes are old enough, or its writer has paused. Under the file's lock: a writer that has it has
+/// not told yet when it wrote.
+fn is_due(file: &CachedFile, wanted_age: i64) -> bool {
+    if file.dirty_blocks.load(Ordering::Acquire) == 0 {
+        return false;
+    }
+    let age = coarse_milliseconds() - file.dirty_since.load(Ordering::Relaxed);
+    let pause = kernel::now() - file.written_at.load(Ordering::Relaxed);
+    age >= wanted_age || file.shared.is_causal() && pause >= PAUSE_NANOSECONDS
 }

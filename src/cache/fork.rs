@@ -50,8 +50,9 @@ impl Shared {
         Ok(())
     }
 
-    /// Brings everything to rest. A second call before the fork is over does nothing.
-    pub(super) fn before_fork(&self) {
+    /// Brings everything to rest, and has what is written to causal files `stored`: who is about to tell anybody of it does not
+    /// wait for the fork. A second call before the fork is over does nothing.
+    pub(super) fn before_fork(&self, stored: bool) {
         let since = Stopwatch::start();
         while let Err(other) = self.forker.compare_exchange(0, threads::here(), Ordering::AcqRel, Ordering::Acquire) {
             if other == threads::here() || since.elapsed() > REST_TIME {
@@ -67,7 +68,7 @@ impl Shared {
         let mut held = self.held.lock(&quiet);
         held.clear();
         for file in registry.files.values() {
-            if file.bring_to_rest(&quiet, since) {
+            if file.bring_to_rest(&quiet, since, stored) {
                 held.push(file.clone());
             }
         }
@@ -126,7 +127,7 @@ impl Shared {
 
 impl CachedFile {
     /// Takes the lock with nothing under way, and keeps it. False: in the time that there is it was not to be had.
-    fn bring_to_rest(self: &Arc<Self>, quiet: &Quiet, since: Stopwatch) -> bool {
+    fn bring_to_rest(self: &Arc<Self>, quiet: &Quiet, since: Stopwatch, stored: bool) -> bool {
         loop {
             let left = REST_TIME.saturating_sub(since.elapsed()).max(Duration::from_millis(1));
             let Some(mut state) = self.lock.lock_within(quiet, left) else { return false };
@@ -134,6 +135,10 @@ impl CachedFile {
                 self.receive_all(&mut state);
                 while let Some(index) = state.outgoing.front().copied() {
                     self.finish(&mut state, index);
+                }
+                if stored && self.shared.is_causal() && self.has_unstored(&state) && !state.has_failed {
+                    // An error is told to those who wrote.
+                    let _ = self.write_back(&mut state, None);
                 }
                 std::mem::forget(state);
                 return true;

@@ -27,14 +27,17 @@
 //! 3. [`write_back`]: a block that is dirty in full goes at once, while the program goes on, four of a file at a time. So
 //!    do the ranges of a block that a writer left who goes upwards in the file.
 //!    Everything else goes as lists of ranges, as many blocks in one call as fit: when the file is closed, at `fsync`,
-//!    before fork, exec and exit, when 512 pieces or 16 MiB were gathered, when memory is needed, and when it is a second
-//!    old ([`flusher`]).
+//!    before fork, exec and exit, when 512 pieces or 16 MiB were gathered, when memory is needed, before this process tells
+//!    another one anything ([`causal`]), and after a while ([`flusher`]).
 //! 4. A write of a block or more goes from the application's memory to the store before it returns, where that turns out
 //!    to be faster ([`pace`]); one of more than 16 MiB always does.
 //!
 //! # The rules
 //!
 //! * **Within a process** every description of a file sees every write at once, in every mode.
+//! * **`causal`**: what this process may tell anybody of is in the store before; what it reads is no older than anything it
+//!   may have heard of ([`causal`]). 10 ms after the last write everything is on its way, and nothing that is cached is
+//!   believed for longer than a second without a question.
 //! * **`close-to-open`**: `open`, `fsync` and `sync` forget every clean byte and the end of the file. Until then cached
 //!   bytes are served, as old as they may be. The end of the file is asked for again where a read meets it and it was
 //!   learnt more than a second ago. What a process wrote is in the store when `close`, `fsync`, `fork`, `exec` or `exit`
@@ -66,6 +69,7 @@ mod ahead;
 mod array;
 mod block;
 mod block_size;
+mod causal;
 mod container;
 mod dirty_word;
 mod file;
@@ -92,6 +96,7 @@ mod stride;
 mod write;
 mod write_back;
 
+pub use causal::release;
 pub use container::CachedContainer;
 pub use flusher::thread_ends;
 pub use statistics::{Statistics, statistics};

@@ -47,6 +47,7 @@ impl CachedFile {
         let mut state = self.lock(&quiet)?;
         let is_strict = self.shared.is_strict(opening);
         if !is_strict
+            && self.is_proved()
             && self.end().is_none()
             && let Some(end) = self.remote.size_at_hand()
         {
@@ -70,10 +71,11 @@ impl CachedFile {
         let (mut stale, mut short) = (0, 0);
         loop {
             let is_long = span.end() - offset > UNASKED_BYTES_MAX;
-            let end = match is_strict {
-                true if is_long => span.end().min(self.remote.size_bytes()?),
-                true => span.end(),
-                false => self.readable_end(&mut state, span)?,
+            let is_proved = !is_strict && self.prove_for(&mut state, span)?;
+            let end = match is_proved {
+                true => self.readable_end(&mut state, span)?,
+                false if is_long => span.end().min(self.remote.size_bytes()?),
+                false => span.end(),
             };
             if end <= offset {
                 return Ok(0);
@@ -82,8 +84,10 @@ impl CachedFile {
                 self.parts(offset, end).collect()
             } else {
                 let missing = self.copy_known(&mut state, opening, span, end)?;
-                self.read_ahead(&mut state, opening, offset, end);
-                self.read_stride_ahead(&mut state, opening, end);
+                if is_proved {
+                    self.read_ahead(&mut state, opening, offset, end);
+                    self.read_stride_ahead(&mut state, opening, end);
+                }
                 missing
             };
             let up_to = if missing.is_empty() {
@@ -130,6 +134,11 @@ impl CachedFile {
     pub fn meet_end(&self, state: &mut State, end: u64) {
         let known = self.remote_end.load(Ordering::Acquire);
         if known != end {
+            if known != UNKNOWN && self.shared.is_causal() {
+                // Somebody has changed the file: bytes from before that would not go with the end.
+                self.drop_clean(state);
+                state.change_epoch = None;
+            }
             let low = if known == UNKNOWN { end } else { known.min(end) };
             state.spoil(low, u64::MAX, self.block_bytes);
             self.invalidate(state, low, u64::MAX);

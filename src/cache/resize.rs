@@ -8,7 +8,7 @@ use crate::store::Allocation;
 
 impl CachedFile {
     /// Waits for the writes under way: whatever is done next must not be overtaken by them.
-    fn finish_all(&self, state: &mut State) {
+    pub fn finish_all(&self, state: &mut State) {
         while let Some(index) = state.outgoing.front().copied() {
             self.finish(state, index);
         }

@@ -8,7 +8,7 @@ use super::pages::PAGE_BYTES;
 use super::ranges::Ranges;
 use super::statistics::COUNTERS;
 use crate::ground::buffer::Segment;
-use crate::ground::{Errno, Result};
+use crate::ground::{Errno, Result, causality};
 use crate::store::Extent;
 use std::sync::atomic::Ordering;
 
@@ -45,6 +45,7 @@ impl CachedFile {
         let Some(block) = state.blocks.get_mut(&index) else { return };
         if !block.is_dirty {
             block.is_dirty = true;
+            self.note_unstored();
             if self.dirty_blocks.fetch_add(1, Ordering::AcqRel) == 0 {
                 self.dirty_since.store(coarse_milliseconds(), Ordering::Relaxed);
             }
@@ -61,6 +62,27 @@ impl CachedFile {
             && std::mem::take(&mut block.is_dirty)
         {
             self.dirty_blocks.fetch_sub(1, Ordering::AcqRel);
+            self.note_stored();
+        }
+    }
+
+    /// No block has dirty bytes any more: they are lost.
+    pub fn note_all_clean(&self) {
+        for _ in 0..self.dirty_blocks.swap(0, Ordering::AcqRel) {
+            self.note_stored();
+        }
+    }
+
+    /// A block's bytes are not in the store, dirty or on their way: nothing may be told before they are.
+    fn note_unstored(&self) {
+        if self.shared.is_causal() {
+            causality::note_unstored();
+        }
+    }
+
+    fn note_stored(&self) {
+        if self.shared.is_causal() {
+            causality::note_stored();
         }
     }
 
@@ -109,6 +131,7 @@ impl CachedFile {
                     frame.set_valid(0, self.block_bytes);
                 }
                 state.outgoing.push_back(index);
+                self.note_unstored();
                 state.dirty_bytes = state.dirty_bytes.saturating_sub(ranges.bytes());
                 state.pieces = state.pieces.saturating_sub(ranges.len());
                 self.transfers.fetch_add(1, Ordering::Relaxed);
@@ -164,6 +187,8 @@ impl CachedFile {
             Ok(_) => self.take_back(state, index, &ranges, false),
             Err(errno) => self.take_back(state, index, &ranges, is_lost(errno)),
         }
+        // After what failed is dirty again.
+        self.note_stored();
     }
 
     /// A block's write failed: its bytes are dirty again, in other memory if the old may still be reached for.

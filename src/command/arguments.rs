@@ -52,8 +52,8 @@ const MOUNT_LONG_HELP: &str = "\
 Serve PREFIX from the store at URL; may be repeated, the longest prefix wins.
 
 URL is local:DIRECTORY (the embedded engine; made at first use), or daos:POOL/CONTAINER. Options follow a `?` and are \
-joined by `&`: chunk=SIZE (of new files, 1KiB to 64MiB), targets=N (of a new store, 1 to 64), consistency=strict or \
-close-to-open, cache=SIZE, readonly, snapshot=NAME, exclude=PATTERN (stays with the host; may be repeated).
+joined by `&`: chunk=SIZE (of new files, 1KiB to 64MiB), targets=N (of a new store, 1 to 64), consistency=causal, \
+strict or close-to-open, cache=SIZE, readonly, snapshot=NAME, exclude=PATTERN (stays with the host; may be repeated).
 
 Without this option SIDESTEP_MOUNTS counts, and without that /daos=local:, a store in ~/.local/share/sidestep.";
 

@@ -8,18 +8,19 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-// Ten words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
-// begun something, what is known of its signal mask, the mask before the guards, two for `change`, a mask that is kept with
-// whether it is, and the state of cancellation that libc tells. In assembly, because stable Rust can't ask for the
-// initial-exec model, and `__tls_get_addr` costs more than the rest of a door.
+// Twelve words per thread: how many guards it holds, whether it may be a child on its parent's memory, how often it has
+// begun something, what is known of its signal mask, the mask before the guards, two for `change`, a mask that is kept
+// with whether it is, the state of cancellation that libc tells, whether a library under us has made the thread, and
+// the frame of a call of MPI on a file. In assembly, because stable Rust can't ask for the initial-exec model, and
+// `__tls_get_addr` costs more than the rest of a door.
 std::arch::global_asm!(
     ".pushsection .tbss.sidestep_thread, \"awT\", @nobits",
     ".balign 8",
     ".hidden sidestep_thread_words",
     ".globl sidestep_thread_words",
     ".type sidestep_thread_words, @object",
-    ".size sidestep_thread_words, 80",
-    "sidestep_thread_words: .zero 80",
+    ".size sidestep_thread_words, 96",
+    "sidestep_thread_words: .zero 96",
     ".popsection",
 );
 
@@ -56,6 +57,60 @@ const LIBRARY: u64 = 1 << 32;
 pub fn is_in_library() -> bool {
     // SAFETY: as in `is_inside`.
     unsafe { thread_words().read() >= LIBRARY }
+}
+
+/// Where the word lies among the thread's that tells whether a library under us has made it.
+pub const LIBRARY_WORD_INDEX: usize = 10;
+
+/// Notes that the thread whose words lie at `pointer` (its `fs:0`, before it has begun) is made by a library under us: what it
+/// calls by itself is no word to the program.
+///
+/// # Safety
+/// `pointer` is the thread pointer that a `clone` is about to give a new thread of this process.
+pub unsafe fn note_library_thread(pointer: usize) {
+    let distance = word_distance(LIBRARY_WORD_INDEX);
+    // SAFETY: every thread has the library's words at the same distance from its pointer.
+    unsafe { (pointer.wrapping_add_signed(distance) as *mut u64).write(1) }
+}
+
+/// The frame of this thread's outermost call of MPI on a file.
+const FILE_CALL_INDEX: usize = 11;
+
+/// A call of MPI on a file begins, whose frame lies there. One that was left by a `longjmp` has ended if its frame lies no
+/// higher than this one.
+pub fn enter_file_call(frame: u64) {
+    // SAFETY: this thread's own word.
+    unsafe {
+        let outermost = thread_words().add(FILE_CALL_INDEX);
+        if outermost.read() <= frame {
+            outermost.write(frame);
+        }
+    }
+}
+
+/// It ends.
+pub fn leave_file_call(frame: u64) {
+    // SAFETY: this thread's own word.
+    unsafe {
+        let outermost = thread_words().add(FILE_CALL_INDEX);
+        if outermost.read() <= frame {
+            outermost.write(0);
+        }
+    }
+}
+
+/// Whether this thread is in a call of MPI on a file.
+#[inline(always)]
+pub fn is_in_file_call() -> bool {
+    // SAFETY: this thread's own word.
+    unsafe { thread_words().add(FILE_CALL_INDEX).read() != 0 }
+}
+
+/// Whether a library under us has made this thread.
+#[inline(always)]
+pub fn is_library_thread() -> bool {
+    // SAFETY: this thread's own word.
+    unsafe { thread_words().add(LIBRARY_WORD_INDEX).read() != 0 }
 }
 
 /// Something new begins in this thread: each outermost guard does so, and a thread that keeps one for good has to say.
@@ -176,11 +231,15 @@ pub fn mask_before() -> u64 {
 
 /// How far the mask's word of any thread lies from that thread's pointer (`fs:0`).
 pub fn mask_word_distance() -> isize {
+    word_distance(MASK_WORD_INDEX)
+}
+
+fn word_distance(index: usize) -> isize {
     let pointer: usize;
     // SAFETY: reads the thread pointer.
     unsafe {
         std::arch::asm!("mov {}, qword ptr fs:[0]", out(reg) pointer, options(nostack, readonly, preserves_flags));
-        thread_words().add(MASK_WORD_INDEX) as isize - pointer as isize
+        thread_words().add(index) as isize - pointer as isize
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod beneath;
 pub mod buffer;
+pub mod causality;
 pub mod change;
 pub mod clock;
 pub mod deep_stack;

@@ -69,11 +69,14 @@ pub enum StoreUrl {
     },
 }
 
-/// When a write is in the store, and how stale a read may be (DESIGN, section 9).
+/// When a write is in the store, and how stale a read may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consistency {
     /// A write is in the store when `write` returns.
     Strict,
+    /// Before this process does anything by which another could learn of it; a read is no older than anything that this
+    /// process may have heard of.
+    Causal,
     /// At close, fsync, fork, exec, exit, a full chunk, or after a second.
     CloseToOpen,
 }

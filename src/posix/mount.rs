@@ -4,9 +4,9 @@ use super::descriptor::{placeholder, table};
 use super::{process, turn, working_directory};
 use crate::cache::{self, CachedContainer};
 use crate::ground::guard::Quiet;
-use crate::ground::mounts::{Mount as Configuration, StoreUrl};
+use crate::ground::mounts::{Consistency, Mount as Configuration, StoreUrl};
 use crate::ground::{
-    Errno, Result, deep_stack, diagnostics, guarded_copy, internal, kernel, own_thread, room, standby,
+    Errno, Result, causality, deep_stack, diagnostics, guarded_copy, internal, kernel, own_thread, room, standby,
 };
 use crate::store::daos::{self, DaosContainer};
 use crate::store::local::LocalContainer;
@@ -70,6 +70,15 @@ pub fn is_any_on_host() -> bool {
     IS_ANY_ON_HOST.load(Ordering::Relaxed)
 }
 
+/// Whether any mount is causal.
+static HAS_CAUSAL: AtomicBool = AtomicBool::new(false);
+
+/// Whether a mount's container will be causal: that of an engine on another machine, if nothing else is said.
+fn is_causal(configuration: &Configuration) -> bool {
+    let is_remote = matches!(configuration.url, StoreUrl::Daos { .. });
+    is_remote && configuration.options.consistency.unwrap_or(Consistency::Causal) == Consistency::Causal
+}
+
 /// Sets the mounts. Called once, before any door is open.
 pub fn start(configurations: Vec<Configuration>) {
     let mut configurations = configurations;
@@ -91,6 +100,7 @@ pub fn start(configurations: Vec<Configuration>) {
             is_lost: AtomicBool::new(false),
         })
         .collect();
+    HAS_CAUSAL.store(mounts.iter().any(|mount| is_causal(&mount.configuration)), Ordering::Relaxed);
     IS_ANY_ON_HOST.store(mounts.iter().any(|mount| mount.is_on_host), Ordering::Relaxed);
     MOUNTS.store(Box::into_raw(Box::new(mounts)), Ordering::Release);
 }
@@ -287,6 +297,11 @@ pub fn nested_at(outer: &'static Mount, directory: NodeId, name: &[u8]) -> Optio
     })
 }
 
+/// Whether a mount is causal, connected or not.
+pub fn has_causal() -> bool {
+    HAS_CAUSAL.load(Ordering::Relaxed)
+}
+
 fn connected() -> impl Iterator<Item = &'static Connected> {
     all().iter().filter_map(Mount::connected)
 }
@@ -302,6 +317,14 @@ pub fn flush() {
     connected().for_each(|connected| connected.container.flush());
 }
 
+/// What this process has written to containers that are causal is in their stores: before it tells anybody anything.
+pub fn release() {
+    // In a child that was made past libc's handlers, what was not stored is its parent's.
+    if process::standing() != process::Standing::Guest && causality::has_unstored() {
+        cache::release();
+    }
+}
+
 /// This process ends: what it shared with others of this node is removed if it was the last.
 pub fn leave() {
     connected().for_each(|connected| connected.container.leave());
@@ -309,6 +332,7 @@ pub fn leave() {
 
 /// Before a fork: no other thread is inside an engine from here to one of the next two.
 pub fn before_fork() {
+    connected().for_each(|connected| connected.container.rest_before_fork());
     connected().for_each(|connected| connected.container.before_fork());
 }
 

@@ -240,6 +240,10 @@ pub trait Container: Send + Sync {
     /// This process ends, and makes no further call: the last on this node removes what they shared.
     fn leave(&self) {}
 
+    /// Before a fork, and before any container's [`before_fork`](Self::before_fork): what has to be asked of another machine
+    /// first.
+    fn rest_before_fork(&self) {}
+
     /// Before a fork of this process, after [`Container::flush`]: no call of another thread is under way in the engine
     /// from here on until one of `after_fork_in_parent` and `after_fork_in_child`.
     fn before_fork(&self) {}

@@ -62,6 +62,15 @@ pub trait RemoteArray: ArrayObject {
         None
     }
 
+    /// The size in bytes and the epoch of the array's last change, by whichever client, as the store has them now: one
+    /// message. No epoch where the engine can't tell it.
+    ///
+    /// # Errors
+    /// The engine's.
+    fn last_change(&self) -> Result<(u64, Option<u64>)> {
+        Ok((self.size_bytes()?, None))
+    }
+
     /// The array's chunk size, in bytes: 1 KiB to 64 MiB or more, of any multiple. A transfer within a chunk goes to
     /// one target.
     fn chunk_bytes(&self) -> u64;

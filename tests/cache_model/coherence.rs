@@ -4,12 +4,41 @@ use crate::cache_support::random::Random;
 use crate::cache_support::store::StoredFile;
 use crate::player::{self, Player, any_allocation, at, noise, put, same};
 use sidestep::ground::buffer::Segment;
+use sidestep::ground::causality;
 use sidestep::ground::mounts::{Consistency, MountOptions};
 use sidestep::store::{Allocation, Container};
 
 #[test]
 fn one_process_sees_all_of_its_own_writes() {
     super::play("coherence", 45, |seed, chunk, random| round(seed, chunk, random, Consistency::CloseToOpen));
+}
+
+#[test]
+fn causal_too() {
+    super::play("causal", 10, |seed, chunk, random| round(seed, chunk, random, Consistency::Causal));
+}
+
+/// Several processes take turns, and each is told when it is its turn: all see one file.
+#[test]
+fn processes_that_tell_one_another_see_one_file() {
+    super::play("told", 10, |seed, chunk, random| {
+        let cache_bytes = Some(1 << (20 + random.below(4)));
+        let options = MountOptions { consistency: Some(Consistency::Causal), cache_bytes, ..MountOptions::default() };
+        let file = StoredFile::new(5, chunk);
+        let mut model = Vec::new();
+        let mut players: Vec<Player> = (0..3).map(|number| Player::new(&file, seed + number, 2, &options)).collect();
+        for _ in 0..super::ROUND / 4 {
+            let player = random.below(3) as usize;
+            for _ in 0..1 + random.below(8) {
+                step(&mut players[player], random, &mut model);
+            }
+            sidestep::cache::release();
+            if random.one_in(20) {
+                same("the store when it is told", 0, &file.lock().bytes, &model);
+            }
+            causality::hear();
+        }
+    });
 }
 
 #[test]

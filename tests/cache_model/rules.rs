@@ -6,7 +6,7 @@ use crate::cache_support::store::StoredFile;
 use crate::player::{at, noise, same};
 use sidestep::cache::CachedContainer;
 use sidestep::ground::buffer::Segment;
-use sidestep::ground::mounts::MountOptions;
+use sidestep::ground::mounts::{Consistency, MountOptions};
 use sidestep::ground::{Errno, Result};
 use sidestep::store::{ArrayObject, Changes, Container, Timestamp};
 use std::sync::Arc;
@@ -25,7 +25,9 @@ fn world(size: u64, chunk: u64) -> World {
     let file = StoredFile::new(3, chunk);
     file.lock().bytes.extend_from_slice(&noise()[..size as usize]);
     let memory = MemoryContainer::new(std::slice::from_ref(&file), 1);
-    let cached = CachedContainer::new(memory.clone(), &MountOptions::default());
+    // What is counted here is the same in a causal container, but for what time adds.
+    let options = MountOptions { consistency: Some(Consistency::CloseToOpen), ..MountOptions::default() };
+    let cached = CachedContainer::new(memory.clone(), &options);
     World { file, memory, cached }
 }
 

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub struct Bytes {
     pub bytes: Vec<u8>,
     pub modified: i64,
+    /// How often the bytes were changed.
+    pub changes: u64,
 }
 
 /// A stored file.
@@ -75,6 +77,7 @@ impl StoredFile {
     /// Copies to the stored bytes.
     pub fn keep(&self, extent: &Extent) {
         let mut inside = self.lock();
+        inside.changes += 1;
         let (start, end) = (extent.offset as usize, extent.offset as usize + extent.segment.len());
         if inside.bytes.len() < end {
             inside.bytes.resize(end, 0);
@@ -175,13 +178,16 @@ impl ArrayObject for MemoryArray {
 
     fn set_size(&self, size_bytes: u64) -> Result<()> {
         self.message(0)?;
-        self.file.lock().bytes.resize(size_bytes as usize, 0);
+        let mut inside = self.file.lock();
+        inside.changes += 1;
+        inside.bytes.resize(size_bytes as usize, 0);
         Ok(())
     }
 
     fn allocate(&self, how: Allocation, offset: u64, length: u64) -> Result<()> {
         self.message(0)?;
         let mut inside = self.file.lock();
+        inside.changes += 1;
         let end = (offset + length) as usize;
         if matches!(how, Allocation::Extend | Allocation::ZeroExtend) && inside.bytes.len() < end {
             inside.bytes.resize(end, 0);
@@ -239,6 +245,12 @@ impl RemoteArray for MemoryArray {
 
     fn begin_write(&self, extents: &[Extent]) -> Result<Box<dyn Transfer>> {
         self.begin(Direction::Write, extents)
+    }
+
+    fn last_change(&self) -> Result<(u64, Option<u64>)> {
+        self.message(0)?;
+        let inside = self.file.lock();
+        Ok((inside.bytes.len() as u64, Some(inside.changes)))
     }
 
     fn chunk_bytes(&self) -> u64 {

@@ -179,14 +179,15 @@ exec(sys.argv[2])' "$P/file" "$end"
 done
 
 ### killed
-# Strict loses nothing to SIGKILL; close-to-open at most what is younger than a second.
-for mode in strict close-to-open; do
+# Strict loses nothing to SIGKILL; causal at most what is younger than 10 ms, and nothing that was told of; close-to-open at
+# most what is younger than a second.
+for mode in strict causal close-to-open; do
     OPTIONS=?consistency=$mode
     ours "$PYTHON" -c '
 import os, signal, sys, time
 file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
 for _ in range(1000): os.write(file, b"0123456789")
-if sys.argv[2] != "strict": time.sleep(2)
+if sys.argv[2] == "close-to-open": time.sleep(2)
 os.kill(os.getpid(), signal.SIGKILL)' "$P/$mode" "$mode" && fail "not killed"
     equal "of $mode the size" 10000 "$(pil stat -c %s "$I/$mode")"
 done

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use crate::common::{build, process};
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -15,15 +16,17 @@ pub enum Door {
     Gate,
     /// With libc's text left alone.
     Symbols,
+    /// As users have it over DAOS: with a causal container that is connected, and bytes that are not stored.
+    Causal,
 }
 
-/// A fresh directory with a home of its own, so that no cache is shared.
-pub struct Place(tempfile::TempDir);
+/// A fresh directory with a home of its own, so that no cache is shared, and one aside for a container.
+pub struct Place(tempfile::TempDir, OnceCell<Box<Place>>);
 
 impl Place {
     /// Makes one.
     pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary directory"))
+        Self(tempfile::tempdir().expect("a temporary directory"), OnceCell::new())
     }
 
     /// Its path.
@@ -44,6 +47,21 @@ impl Place {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         match door {
             Door::None => {}
+            Door::Causal => {
+                let aside = self.1.get_or_init(|| {
+                    let aside = Self::new();
+                    std::fs::create_dir(aside.path().join("store")).expect("our own directory");
+                    compile(&aside, "cc", "gate_causal.c", &["-shared", "-fPIC"]);
+                    Box::new(aside)
+                });
+                let (library, store) = (aside.path().join("gate_causal.built"), aside.path().join("store"));
+                command
+                    .env("LD_PRELOAD", format!("{} {}", build::library().display(), library.display()))
+                    .env("SIDESTEP_MOUNTS", "/daos=daos:tank/c1")
+                    .env("SIDESTEP_LIBDFS", build::emulator())
+                    .env("SIDESTEP_EMULATOR_STORE", &store)
+                    .env("SIDESTEP_EMULATOR_CREATE", "1");
+            }
             Door::Gate => drop(command.env("LD_PRELOAD", build::library())),
             Door::Symbols => {
                 command.env("LD_PRELOAD", build::library()).env("SIDESTEP_INTERCEPT", "symbols");
@@ -108,7 +126,7 @@ pub fn same_everywhere(make: impl Fn(&Place, Door) -> Command) {
     };
     let native = run(Door::None);
     assert!(!native.0.is_empty(), "the program says nothing natively: {native:?}");
-    for door in [Door::Gate, Door::Symbols] {
+    for door in [Door::Gate, Door::Symbols, Door::Causal] {
         assert_eq!(run(door), native, "left: {door:?}, right: native");
     }
 }

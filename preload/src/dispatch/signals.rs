@@ -1,18 +1,16 @@
 //! `rt_sigaction`: the program goes on seeing its own dispositions, and our handler learns when it has to give way.
 
 use super::arguments::{put, take};
+use super::arrivals::{self, SIGNALS_COUNT};
 use super::{Call, Verdict};
 use house::ground::fault_handler::{self, FAULTS};
-use house::ground::signals::{self, Action};
+use house::ground::signals::Action;
 use house::ground::{Errno, Result};
 use house::posix::process;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Bytes of the kernel's signal set.
 const SET_BYTES: u64 = 8;
-
-/// The highest signal.
-const SIGNALS_COUNT: usize = 64;
 
 /// Which of SIGSEGV and SIGBUS each signal's handler wanted blocked while it runs. A handler that makes a call with a bad
 /// pointer would be killed instead of being told, so the kernel is not asked for that; the program sees what it set.
@@ -68,7 +66,7 @@ fn change(signal: i32, new: Option<Action>) -> Result<Action> {
     if let Some(action) = &mut asked {
         action.mask &= !FAULTS;
     }
-    let mut before = signals::action(signal, asked.as_ref())?;
+    let mut before = arrivals::action(signal, asked.as_ref())?;
     before.mask |= unpacked(before_wanted);
     // A child on its parent's memory changes what is its own alone.
     if let (Some(new), false) = (new, is_guest) {

@@ -2,7 +2,7 @@
 
 use super::arguments::{descriptor, put, take};
 use super::{Call, Verdict};
-use house::ground::{Errno, Result};
+use house::ground::{Errno, Result, causality};
 use house::posix::descriptor::placeholder::borrowed;
 use house::posix::descriptor::slots::Held;
 use house::posix::descriptor::table;
@@ -104,6 +104,10 @@ unsafe fn between(from: Result<Side>, to: Result<Side>, length: u64, step_bytes:
             return Err(Errno::INVAL);
         }
         let moved = transfer(&from.end(), &to.end(), length, step_bytes)?;
+        // What is read from the host is another process's word.
+        if from.held.is_none() && causality::is_on() {
+            causality::hear();
+        }
         // SAFETY: by the caller's word.
         unsafe {
             from.advance(moved)?;

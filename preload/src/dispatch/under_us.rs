@@ -26,6 +26,26 @@ pub unsafe fn pass(call: &Call) -> Verdict {
     Verdict::Pass
 }
 
+/// A library under us makes a thread: what that thread calls is no word from another process to the program.
+pub fn note_thread(call: &Call) {
+    const POINTER_OFFSET: u64 = 56;
+    let is_clone = [libc::SYS_clone, libc::SYS_clone3].contains(&(call.number as i64));
+    if !is_clone || !guard::is_in_library() {
+        return;
+    }
+    let [first, .., fifth, _] = call.arguments;
+    let (flags, pointer) = match call.number as i64 {
+        libc::SYS_clone => (first, fifth),
+        // SAFETY: libc's own structure, as the kernel is about to read it.
+        _ => unsafe { (take::<u64>(first).unwrap_or(0), take::<u64>(first + POINTER_OFFSET).unwrap_or(0)) },
+    };
+    let wanted = (libc::CLONE_THREAD | libc::CLONE_SETTLS) as u64;
+    if flags & wanted == wanted && pointer != 0 {
+        // SAFETY: the pointer that the new thread begins with.
+        unsafe { guard::note_library_thread(pointer as usize) };
+    }
+}
+
 /// Makes a call that returns a descriptor, or stores two.
 ///
 /// # Safety

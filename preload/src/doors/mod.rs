@@ -5,10 +5,12 @@
 
 pub mod door;
 pub mod fork;
+pub mod mpi;
 pub mod shape;
 
 mod data;
 mod descriptors;
+mod mpi_names;
 mod paths;
 mod processes;
 mod statx;

@@ -18,12 +18,14 @@ pub enum Class {
     Making = 4,
     /// It changes the thread's signal mask: noted, and left to the kernel.
     Mask = 5,
+    /// It is never ours, but tells another process something or hears from one ([`crate::causal`]).
+    Word = 6,
 }
 
 impl Class {
     /// The class that a byte stands for, in the table and in a cached list of sites.
     pub fn of_byte(byte: u8) -> Option<Self> {
-        [Self::Alone, Self::Descriptor, Self::Mapping, Self::Always, Self::Making, Self::Mask]
+        [Self::Alone, Self::Descriptor, Self::Mapping, Self::Always, Self::Making, Self::Mask, Self::Word]
             .into_iter()
             .nth(byte.into())
     }
@@ -178,6 +180,62 @@ const MAKING: &[c_long] = &[
     SYS_inotify_init1,
 ];
 
+/// The libc crate has it not.
+pub const IO_PGETEVENTS: c_long = 333;
+
+/// What is never ours, and a word from one process to another.
+const WORDS: &[c_long] = &[
+    SYS_sendto,
+    SYS_sendmsg,
+    SYS_sendmmsg,
+    SYS_recvfrom,
+    SYS_recvmsg,
+    SYS_recvmmsg,
+    SYS_vmsplice,
+    SYS_tee,
+    SYS_shutdown,
+    SYS_bind,
+    SYS_listen,
+    SYS_connect,
+    SYS_kill,
+    SYS_tkill,
+    SYS_tgkill,
+    SYS_rt_sigqueueinfo,
+    SYS_rt_tgsigqueueinfo,
+    SYS_pidfd_send_signal,
+    SYS_rt_sigtimedwait,
+    SYS_rt_sigsuspend,
+    SYS_rt_sigpending,
+    SYS_pause,
+    SYS_sched_yield,
+    SYS_nanosleep,
+    SYS_clock_nanosleep,
+    SYS_wait4,
+    SYS_waitid,
+    SYS_futex,
+    SYS_futex_waitv,
+    SYS_semget,
+    SYS_semop,
+    SYS_semtimedop,
+    SYS_semctl,
+    SYS_msgget,
+    SYS_msgsnd,
+    SYS_msgrcv,
+    SYS_mq_open,
+    SYS_mq_unlink,
+    SYS_mq_timedsend,
+    SYS_mq_timedreceive,
+    SYS_epoll_wait,
+    SYS_epoll_pwait,
+    SYS_epoll_pwait2,
+    SYS_io_submit,
+    SYS_io_getevents,
+    IO_PGETEVENTS,
+    SYS_io_uring_enter,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+];
+
 /// The class of each call number; read by the gate's assembly where a site's number is only known at run time.
 pub static CLASSES: [u8; CALLS_COUNT] = {
     let mut classes = [Class::Alone as u8; CALLS_COUNT];
@@ -194,6 +252,11 @@ pub static CLASSES: [u8; CALLS_COUNT] = {
     index = 0;
     while index < MAKING.len() {
         classes[MAKING[index] as usize] = Class::Making as u8;
+        index += 1;
+    }
+    index = 0;
+    while index < WORDS.len() {
+        classes[WORDS[index] as usize] = Class::Word as u8;
         index += 1;
     }
     classes[SYS_mmap as usize] = Class::Mapping as u8;

@@ -13,10 +13,12 @@
 use super::calls::{self, Class};
 use super::late;
 use crate::cancellation::Cancellation;
-use crate::dispatch::{self, Call, Verdict};
+use crate::causal;
+use crate::dispatch::{self, Call, Verdict, under_us};
 use crate::serve;
-use house::ground::guard;
+use house::ground::{causality, guard};
 use house::posix::descriptor::entries::{COUNT, ENTRIES, entry};
+use house::posix::mount;
 use std::sync::atomic::Ordering;
 
 /// What the entry's assembly keeps on the stack.
@@ -41,7 +43,7 @@ std::arch::global_asm!(
     "lea r11, [rip + {classes}]",
     "movzx r11d, byte ptr [r11 + rax]",
     "test r11d, r11d",
-    "jz 4f",
+    "jz 6f",
     "cmp r11d, {descriptor}",
     "jne 2f",
     // A number with rubbish in its upper half goes to Rust, which looks at the lower half only, as the kernel does.
@@ -50,7 +52,10 @@ std::arch::global_asm!(
     "mov r11, qword ptr [rip + {entries}]",
     "cmp dword ptr [r11 + rdi * 4], 0",
     "jne sidestep_gate_entry",
-    "4: jmp qword ptr [rcx]",
+    // Not ours; but perhaps a word to another process, or from one.
+    "4: cmp dword ptr [rip + {is_on}], 0",
+    "jne sidestep_gate_causal",
+    "6: jmp qword ptr [rcx]",
     "2: cmp r11d, {mapping}",
     "jne 3f",
     "cmp r8, qword ptr [rip + {descriptors}]",
@@ -59,11 +64,84 @@ std::arch::global_asm!(
     "cmp dword ptr [r11 + r8 * 4], 0",
     "je 4b",
     "jmp sidestep_gate_entry",
-    "3: cmp r11d, {mask}",
+    "3: cmp r11d, {word}",
+    "je 4b",
+    "cmp r11d, {mask}",
     "jne sidestep_gate_entry",
     "mov r11, qword ptr [rip + sidestep_thread_words@GOTTPOFF]",
     "mov qword ptr fs:[r11 + {mask_word}], 0",
-    "jmp 4b",
+    "jmp 6b",
+    // A call that is not ours, in a process with a causal container. rax: its number, which the table has.
+    ".balign 16",
+    ".globl sidestep_gate_causal",
+    ".hidden sidestep_gate_causal",
+    "sidestep_gate_causal:",
+    "lea r11, [rip + {ways}]",
+    "movzx r11d, byte ptr [r11 + rax]",
+    "test r11d, r11d",
+    "jz 4f",
+    "test r11d, {futex}",
+    "jz 2f",
+    "test esi, {private}",
+    "jnz 4f",
+    "2: test r11d, {tells}",
+    "jz 3f",
+    "cmp qword ptr [rip + {unstored}], 0",
+    "jne sidestep_gate_entry",
+    "3: test r11d, {hears}",
+    "jnz sidestep_gate_hear",
+    "4: jmp qword ptr [rcx]",
+    // A call that hears: made from here, or in the function that has to make it itself, and followed by an acquire. What
+    // a library under us makes, or a thread of its own, is left where it is.
+    ".balign 16",
+    ".type sidestep_gate_hear, @function",
+    "sidestep_gate_hear:",
+    ".cfi_startproc",
+    ".cfi_def_cfa rsp, 0",
+    "mov r11, qword ptr [rip + sidestep_thread_words@GOTTPOFF]",
+    "cmp qword ptr fs:[r11], 0",
+    "jne 4f",
+    "cmp qword ptr fs:[r11 + {library_word}], 0",
+    "jne 4f",
+    "cmp qword ptr [rcx + 24], 0",
+    "jne 5f",
+    "lea rsp, [rsp - 128]", // the red zone
+    ".cfi_adjust_cfa_offset 128",
+    "push qword ptr [rcx + 16]",
+    ".cfi_adjust_cfa_offset 8",
+    ".cfi_offset rip, -136",
+    "push rcx",
+    ".cfi_adjust_cfa_offset 8",
+    "syscall",
+    "mov dword ptr [rip + {heard}], 1",
+    "pop rcx",
+    ".cfi_adjust_cfa_offset -8",
+    "lea rsp, [rsp + 136]",
+    ".cfi_adjust_cfa_offset -136",
+    ".cfi_offset rip, -8",
+    "jmp qword ptr [rcx + 8]",
+    "4: jmp qword ptr [rcx]",
+    // glibc from 2.41 on: a cancellation strikes only while the thread is between two addresses of its function, which
+    // returns right behind the call. So it is called from here, with the word that it keeps above its return address.
+    "5:",
+    ".cfi_def_cfa rsp, 8",
+    "mov r11, [rsp + 8]",
+    "push r11",
+    ".cfi_def_cfa_offset 16",
+    "lea r11, [rip + 6f]",
+    "push r11",
+    ".cfi_def_cfa_offset 24",
+    "jmp qword ptr [rcx]",
+    // An unwinder looks at the instruction before the return address.
+    ".cfi_def_cfa_offset 16",
+    "nop",
+    "6:",
+    "mov dword ptr [rip + {heard}], 1",
+    "lea rsp, [rsp + 8]",
+    ".cfi_def_cfa_offset 8",
+    "ret",
+    ".cfi_endproc",
+    ".size sidestep_gate_hear, . - sidestep_gate_hear",
     // rcx: the record.
     ".globl sidestep_gate_entry",
     ".hidden sidestep_gate_entry",
@@ -130,6 +208,9 @@ std::arch::global_asm!(
     "test eax, eax",
     "jz 4f",
     "mov r11, [rcx + 8]",
+    "cmp eax, 1",
+    "je 4f",
+    "lea r11, [rip + sidestep_gate_hear]",
     "4:",
     "mov rax, [rsp]", // the number as it was, or the result
     "mov rdi, [rsp + 8]",
@@ -153,6 +234,16 @@ std::arch::global_asm!(
     descriptor = const Class::Descriptor as u32,
     mapping = const Class::Mapping as u32,
     mask = const Class::Mask as u32,
+    word = const Class::Word as u32,
+    is_on = sym causality::IS_ON,
+    heard = sym causality::HAS_HEARD,
+    unstored = sym causality::UNSTORED,
+    ways = sym causal::WAYS,
+    tells = const causal::TELLS,
+    hears = const causal::HEARS,
+    futex = const causal::FUTEX,
+    private = const causal::FUTEX_PRIVATE,
+    library_word = const 8 * guard::LIBRARY_WORD_INDEX,
     mask_word = const 8 * guard::MASK_WORD_INDEX,
     descriptors = sym COUNT,
     entries = sym ENTRIES,
@@ -162,6 +253,7 @@ std::arch::global_asm!(
 unsafe extern "C" {
     fn sidestep_gate_entry();
     fn sidestep_gate_lookup();
+    fn sidestep_gate_causal();
 }
 
 /// Where a trampoline goes with a call that may be ours.
@@ -174,12 +266,18 @@ pub fn lookup_address() -> usize {
     sidestep_gate_lookup as *const () as usize
 }
 
+/// Where a trampoline goes with a call that is not ours, where a causal container is connected.
+pub fn causal_address() -> usize {
+    sidestep_gate_causal as *const () as usize
+}
+
 /// Whether a descriptor is ours. Only the lower half counts, as for the kernel.
 fn is_ours(descriptor: u64) -> bool {
     entry(descriptor as i32).is_some_and(|entry| entry.load(Ordering::Relaxed) != 0)
 }
 
-/// Serves a call from a site. 0: the kernel does it; 1: done, with the result where the number was.
+/// Serves a call from a site. 0: the kernel does it; 1: done, with the result where the number was; 2: the kernel does it,
+/// and this process may hear something by it.
 ///
 /// # Safety
 /// Called by the assembly above with the frame that it built.
@@ -204,10 +302,11 @@ unsafe extern "C-unwind" fn enter(frame: *mut Frame) -> u64 {
         }
         Class::Always => !guard::is_inside() || guard::is_in_library() && calls::makes_descriptors(call.number),
         Class::Making => guard::is_in_library(),
-        Class::Mask | Class::Alone => false,
+        Class::Mask | Class::Word | Class::Alone => false,
     };
     if !goes_on {
-        return 0;
+        under_us::note_thread(&call);
+        return left_to_kernel(&call);
     }
     // Nothing here has a destructor: releasing may unwind the thread, which then leaves as from libc's own frame.
     let cancellation = Cancellation::hold();
@@ -230,6 +329,16 @@ unsafe extern "C-unwind" fn enter(frame: *mut Frame) -> u64 {
             frame.call.number = value as u64;
             1
         }
-        None => 0,
+        None => left_to_kernel(&call),
     }
+}
+
+/// Before the kernel does a call at its own site: what is due where it tells or hears. Nothing here has a destructor.
+fn left_to_kernel(call: &Call) -> u64 {
+    if causal::has_to_store(call) {
+        let cancellation = Cancellation::hold();
+        mount::release();
+        cancellation.release();
+    }
+    if causal::hears(call) { 2 } else { 0 }
 }

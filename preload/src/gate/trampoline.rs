@@ -10,7 +10,7 @@ use super::calls::Class;
 use super::entry;
 use super::objects::{LINKER, Object};
 use super::sites::{JUMP_BYTES, Site};
-use house::ground::guard;
+use house::ground::{causality, guard};
 use house::posix::descriptor::entries;
 
 /// Where a site goes on; read by the entry's assembly.
@@ -22,16 +22,22 @@ pub struct Record {
     pub done: u64,
     /// The address after the `syscall` in the object's own text, for whoever unwinds the stack.
     pub unwind: u64,
+    /// Whether the `syscall` is followed by the function's return, and may not be made anywhere else ([`Site::recheck`]).
+    pub is_function: u64,
 }
 
 /// The bytes of a [`Record`].
 const RECORD_BYTES: usize = std::mem::size_of::<Record>();
 
 /// A trampoline takes at most this: the window, the test, two long jumps.
-const CODE_BYTES_MAX: usize = 112;
+const CODE_BYTES_MAX: usize = 144;
 
-/// Two addresses shared by all trampolines precede the records.
-const SHARED_BYTES: usize = 16;
+/// Addresses shared by all trampolines, which precede the records: of the entry, of the look-up, and of what is done with a
+/// call that is not ours and may be a word to or from another process.
+const SHARED_BYTES: usize = 32;
+
+/// Where the last of them lies.
+const CAUSAL_OFFSET: usize = 16;
 
 /// The bytes that `count` trampolines may need.
 pub fn bytes_max(count: usize) -> usize {
@@ -44,6 +50,7 @@ pub fn build(start: usize, sites: &[Site], object: &Object) -> (Vec<u8>, Vec<usi
     let mut code = Code { start, bytes: Vec::with_capacity(bytes_max(sites.len())) };
     code.bytes.extend_from_slice(&(entry::entry_address() as u64).to_le_bytes());
     code.bytes.extend_from_slice(&(entry::lookup_address() as u64).to_le_bytes());
+    code.bytes.extend_from_slice(&(entry::causal_address() as u64).to_le_bytes());
     code.bytes.resize(SHARED_BYTES + sites.len() * RECORD_BYTES, 0);
     let addresses = sites
         .iter()
@@ -132,22 +139,39 @@ impl Code {
             (pass, pass + 2)
         };
         debug_assert!(self.bytes.len() - begin <= CODE_BYTES_MAX, "a trampoline is larger than its bound");
-        let fields = [pass, done, address(site.syscall + 2)];
+        let fields = [pass, done, address(site.syscall + 2), usize::from(site.recheck.is_some())];
         for (at, field) in (record..).step_by(8).zip(fields) {
             self.bytes[at..at + 8].copy_from_slice(&(field as u64).to_le_bytes());
         }
     }
 
-    /// Goes to the entry or to the look-up, but for a descriptor that is known to pass.
+    /// Goes to the entry or to the look-up; with what is not ours to [`entry::causal_address`] where a causal container is
+    /// connected, and else nowhere.
     fn hand_over(&mut self, class: Option<Class>, record: usize) {
-        let to_pass = self.test(class);
+        let not_ours = self.test(class);
+        if class != Some(Class::Word) {
+            self.go(record, if class.is_some() { 0 } else { 8 });
+        }
+        for field in &not_ours {
+            self.bytes[*field] = (self.bytes.len() - field - 1) as u8;
+        }
+        if !not_ours.is_empty() || class == Some(Class::Word) {
+            self.put(&[0x49, 0xbb]); // mov r11, the word
+            self.put(&((&raw const causality::IS_ON) as u64).to_le_bytes());
+            self.put(&[0x41, 0x83, 0x3b, 0x00]); // cmp dword ptr [r11], 0
+            self.put(&[0x74, 0]); // je pass
+            let field = self.bytes.len() - 1;
+            self.go(record, CAUSAL_OFFSET);
+            self.bytes[field] = (self.bytes.len() - field - 1) as u8;
+        }
+    }
+
+    /// Goes on at one of the shared addresses.
+    fn go(&mut self, record: usize, shared: usize) {
         self.put(&[0x48, 0x8d, 0x0d]); // lea rcx, [rip + record]
         self.displacement(self.start + record);
         self.put(&[0xff, 0x25]); // jmp [rip + shared]
-        self.displacement(self.start + if class.is_some() { 0 } else { 8 });
-        for field in to_pass {
-            self.bytes[field] = (self.bytes.len() - field - 1) as u8;
-        }
+        self.displacement(self.start + shared);
     }
 
     /// The thread does not know its signal mask any more: one store to a word of its own.
@@ -158,21 +182,21 @@ impl Code {
         self.put(&[0; 4]);
     }
 
-    /// The test for a descriptor that is not ours. Gives where the distances of its jumps to `pass` belong.
+    /// The test for a descriptor that is not ours. Gives where the distances of its jumps belong.
     fn test(&mut self, class: Option<Class>) -> Vec<usize> {
         match class {
             Some(Class::Descriptor) => self.put(&[0x89, 0xf9]),    // mov ecx, edi
             Some(Class::Mapping) => self.put(&[0x44, 0x89, 0xc1]), // mov ecx, r8d
-            Some(Class::Always | Class::Making | Class::Mask | Class::Alone) | None => return Vec::new(),
+            Some(Class::Always | Class::Making | Class::Mask | Class::Word | Class::Alone) | None => return Vec::new(),
         }
         self.put(&[0x81, 0xf9]); // cmp ecx, the number of entries
         self.put(&(entries::table().len() as u32).to_le_bytes());
-        self.put(&[0x73, 0]); // jae pass
+        self.put(&[0x73, 0]); // jae not ours
         let out_of_range = self.bytes.len() - 1;
         self.put(&[0x49, 0xbb]); // mov r11, the entries
         self.put(&(entries::table().as_ptr() as u64).to_le_bytes());
         self.put(&[0x41, 0x83, 0x3c, 0x8b, 0x00]); // cmp dword ptr [r11 + rcx * 4], 0
-        self.put(&[0x74, 0]); // je pass
+        self.put(&[0x74, 0]); // je not ours
         vec![out_of_range, self.bytes.len() - 1]
     }
 }

@@ -133,7 +133,7 @@ impl Trouble {
             Self::BadSize => "write a whole number with nothing, K, M, G, KiB, MiB or GiB behind it, like 4MiB",
             Self::BadChunk => "take 1KiB to 64MiB, a multiple of 512 bytes",
             Self::BadTargets => "take 1 to 64",
-            Self::BadConsistency => "write strict or close-to-open",
+            Self::BadConsistency => "write causal, strict or close-to-open",
             Self::BadTimeout => "write whole seconds, like timeout=60",
             Self::BadPattern => "close the bracket, or write \\[ for a bracket in a name",
             Self::BadEscape => "write %25 for a percent sign itself",

@@ -246,6 +246,7 @@ fn parse_timeout(span: Span<'_>) -> Result<u32, Fault<'_>> {
 fn parse_consistency(span: Span<'_>) -> Result<Consistency, Fault<'_>> {
     match span.text {
         b"strict" => Ok(Consistency::Strict),
+        b"causal" => Ok(Consistency::Causal),
         b"close-to-open" => Ok(Consistency::CloseToOpen),
         _ => Err(span.fault(Trouble::BadConsistency)),
     }

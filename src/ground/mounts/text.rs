@@ -49,6 +49,7 @@ fn options(mount: &Mount, text: &mut Vec<u8>) {
     }
     match options.consistency {
         Some(Consistency::Strict) => put("consistency", Some(b"strict")),
+        Some(Consistency::Causal) => put("consistency", Some(b"causal")),
         Some(Consistency::CloseToOpen) => put("consistency", Some(b"close-to-open")),
         None => {}
     }

@@ -1,9 +1,9 @@
 //! Entries that are asked for before the program asks for them: while names come in an order ([`super::sequence`]), the
 //! next ones are on their way. A `stat` then waits for one message where it would for two.
 //!
-//! What comes is believed as anything that was told is: for a second, unless a process of this node has changed the name
-//! since, and never by an `open`, which asks anew. With `consistency=strict` nothing is asked for ahead. A name that
-//! leads nowhere is not remembered.
+//! What comes is believed as anything that was told is: for a second, unless a process of this node has changed the
+//! name since, or this process may have heard from another one, and never by an `open`, which asks anew. With
+//! `consistency=strict` nothing is asked for ahead. A name that leads nowhere is not remembered.
 
 use super::client::entries::{Lead, Sought};
 use super::client::names::Name;
@@ -71,7 +71,7 @@ impl Store {
         let early = self.ahead.lock().take(directory.id, name.as_bytes());
         let Some(mut early) = early else { return Ok(None) };
         let entry = early.operation.wait_for_entry(&self.mounted);
-        let since = self.since().max(self.board.name_changed(directory.object, name.as_bytes()));
+        let since = self.file_since().max(self.board.name_changed(directory.object, name.as_bytes()));
         match entry {
             Ok(Lead::To(entry)) if early.asked > since => self.note_entry(directory, name, &entry, early.asked),
             Ok(Lead::To(_)) => Ok(None),

@@ -268,6 +268,16 @@ impl RemoteArray for DaosArray {
         self.store.size_to_expect(self.found.node)
     }
 
+    fn last_change(&self) -> Result<(u64, Option<u64>)> {
+        let mounted = &self.store.mounted;
+        if self.found.kind != Kind::File || !mounted.has_array_stat() {
+            return Ok((self.size_bytes()?, None));
+        }
+        let _entered = entrance::enter()?;
+        let (size_bytes, epoch) = self.store.retry(|| mounted.array_stat(&self.handle))?;
+        Ok((size_bytes, Some(epoch)))
+    }
+
     fn chunk_bytes(&self) -> u64 {
         self.chunk_bytes
     }

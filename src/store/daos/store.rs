@@ -9,6 +9,7 @@ use super::client::names::Name;
 use super::confirm::Told;
 use super::entrance;
 use super::error::is_transient;
+use super::hearing::Hearing;
 use super::hidden;
 use super::listing::Listings;
 use super::lock::Lock;
@@ -23,6 +24,8 @@ use crate::ground::{Errno, Result};
 use crate::store::{Attributes, Found, Kind, NodeId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+pub use super::known::{Known, Which};
 
 /// How long names and attributes are believed, see [`super::nodes`].
 const BELIEVED_NANOSECONDS: i64 = 1_000_000_000;
@@ -49,41 +52,12 @@ pub struct Store {
     /// The hidden directory's handle, once it was looked for.
     pub hidden: Lock<Option<Arc<Handle>>>,
     believed_nanoseconds: i64,
+    /// What this process may have heard other than by names, and when that was noticed.
+    hearing: Hearing,
     /// The process that this belongs to, in a line of forks.
     generation: AtomicU32,
     /// A fork of this process is waited for or under way, and was begun through this container.
     is_closing: AtomicBool,
-}
-
-/// A node's number, object, kind and handle: what a call needs of it.
-#[derive(Clone)]
-pub struct Known {
-    /// Its number.
-    pub id: NodeId,
-    /// Its object.
-    pub object: ObjectId,
-    /// Its kind.
-    pub kind: Kind,
-    /// Its handle.
-    pub handle: Arc<Handle>,
-}
-
-/// What of a node is to be removed or hidden: it need not be in the table.
-#[derive(Clone, Copy)]
-pub struct Which {
-    /// Its number there.
-    pub id: Option<NodeId>,
-    /// Its object.
-    pub object: ObjectId,
-    /// Its kind.
-    pub kind: Kind,
-}
-
-impl Known {
-    /// Which node it is.
-    pub fn which(&self) -> Which {
-        Which { id: Some(self.id), object: self.object, kind: self.kind }
-    }
 }
 
 impl Store {
@@ -111,6 +85,7 @@ impl Store {
             told: Told::default(),
             hidden: Lock::new(None),
             believed_nanoseconds: if is_strict { 0 } else { BELIEVED_NANOSECONDS },
+            hearing: Hearing::new(options.consistency.unwrap_or(Consistency::Causal) == Consistency::Causal),
             generation: AtomicU32::new(entrance::generation()),
             is_closing: AtomicBool::new(false),
             mounted,
@@ -192,9 +167,12 @@ impl Store {
         if hidden::is_hidden(directory, name) {
             return Some(Err(Errno::NOENT));
         }
-        let since = self.since();
+        let (since, file_since) = (self.since(), self.file_since());
         let mut nodes = self.nodes.lock();
-        let found = nodes.child(directory, name, since)?;
+        let mut found = nodes.child(directory, name, since)?;
+        if found.kind != Kind::Directory {
+            found = nodes.child(directory, name, file_since)?;
+        }
         let node = nodes.get(found.node)?;
         node.is_confirmed = false;
         Some(Ok(found))
@@ -327,7 +305,12 @@ impl Store {
 
     /// Since when what was told of a node is still believed.
     fn node_since(&self, object: ObjectId) -> i64 {
-        self.since().max(self.board.node_changed(object))
+        self.since().max(self.hearing.since()).max(self.board.node_changed(object))
+    }
+
+    /// Since when the name of a file is still believed; a directory's is for as long as [`since`](Self::since) says.
+    pub fn file_since(&self) -> i64 {
+        self.since().max(self.hearing.since())
     }
 
     fn ask_attributes(&self, id: NodeId) -> Result<Attributes> {

@@ -242,6 +242,11 @@ pub(super) fn has_calls(library: &Library) -> bool {
 }
 
 impl Mounted {
+    /// Whether the library tells the epoch of an open file's last change.
+    pub fn has_array_stat(&self) -> bool {
+        self.library.calls.daos_array_stat.is_some() && self.library.calls.dfs_get_file_oh.is_some()
+    }
+
     /// Opens a directory's object, to be read. No message.
     ///
     /// # Errors

@@ -15,11 +15,12 @@ use crate::ground::stopwatch::Stopwatch;
 use crate::ground::{Errno, Result, kernel, own_thread, threads};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-/// Threads that are inside.
-static INSIDE: AtomicU32 = AtomicU32::new(0);
+/// The threads that are inside, and above [`FORK`] the forks that wait or are under way. One word: a child's copy of it is
+/// of one moment, and who only looks whether he may go in is never counted.
+static ENTRANCE: AtomicU32 = AtomicU32::new(0);
 
-/// Forks that wait or are under way.
-static CLOSED: AtomicU32 = AtomicU32::new(0);
+/// One fork, in that word: below are as many threads as Linux has at most.
+const FORK: u32 = 1 << 22;
 
 /// How often this process and its ancestors were made by a fork since the libraries were loaded.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
@@ -75,12 +76,11 @@ pub fn enter_as_is() -> Entered {
             return Entered { is_counted, _quiet: quiet };
         }
         note_thread();
-        INSIDE.fetch_add(1, Ordering::SeqCst);
-        if CLOSED.load(Ordering::SeqCst) == 0 {
-            return Entered { is_counted, _quiet: quiet };
+        let inside = |now: u32| (now < FORK).then_some(now + 1);
+        match ENTRANCE.fetch_update(Ordering::SeqCst, Ordering::SeqCst, inside) {
+            Ok(_) => return Entered { is_counted, _quiet: quiet },
+            Err(now) => kernel::wait_on(&ENTRANCE, now, 10),
         }
-        INSIDE.fetch_sub(1, Ordering::SeqCst);
-        kernel::wait_on(&CLOSED, 1, 10);
     }
 }
 
@@ -98,7 +98,9 @@ fn note_thread() {
 impl Drop for Entered {
     fn drop(&mut self) {
         if self.is_counted {
-            INSIDE.fetch_sub(1, Ordering::SeqCst);
+            // In a child that was made by a thread inside, nobody is counted any more.
+            let outside = |now: u32| (!now.is_multiple_of(FORK)).then_some(now.wrapping_sub(1));
+            let _ = ENTRANCE.fetch_update(Ordering::SeqCst, Ordering::SeqCst, outside);
         }
     }
 }
@@ -115,10 +117,10 @@ pub fn is_network_own() -> bool {
 
 /// Before a fork: from here on nobody goes in, and, if all goes well, nobody is inside.
 pub fn close() {
-    CLOSED.fetch_add(1, Ordering::SeqCst);
+    ENTRANCE.fetch_add(FORK, Ordering::SeqCst);
     let limit = if IS_ANYBODY_STUCK.load(Ordering::Relaxed) { 100 } else { FORK_WAIT_MILLISECONDS_MAX };
     let since = Stopwatch::start();
-    while INSIDE.load(Ordering::SeqCst) != 0 {
+    while !ENTRANCE.load(Ordering::SeqCst).is_multiple_of(FORK) {
         let waited = since.nanoseconds();
         if waited > i64::from(limit) * 1_000_000 {
             break;
@@ -129,8 +131,8 @@ pub fn close() {
 
 /// After a fork in the parent, or one that failed.
 pub fn open() {
-    CLOSED.fetch_sub(1, Ordering::SeqCst);
-    kernel::wake_one(&CLOSED);
+    ENTRANCE.fetch_sub(FORK, Ordering::SeqCst);
+    kernel::wake_all(&ENTRANCE);
 }
 
 /// In a fork child, once for each mounted container: the first of them begins the new generation.
@@ -140,16 +142,15 @@ pub fn open() {
 pub fn begin_child(of: u32) -> Result<()> {
     if GENERATION.compare_exchange(of, of + 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
         // Where nobody closed the entrance, the words below were copied at one time and what they speak of at another.
-        let was_closed = CLOSED.load(Ordering::SeqCst) != 0;
+        let entrance = ENTRANCE.swap(0, Ordering::SeqCst);
+        let (was_closed, is_anybody_inside) = (entrance >= FORK, !entrance.is_multiple_of(FORK));
         let may_be_others = HAS_SEVERAL_THREADS.load(Ordering::SeqCst)
             || ![0, threads::here()].contains(&FIRST_THREAD.load(Ordering::SeqCst));
-        if INSIDE.load(Ordering::SeqCst) != 0 || !was_closed && may_be_others {
+        if is_anybody_inside || !was_closed && may_be_others {
             IS_LOST.store(true, Ordering::SeqCst);
         }
         FIRST_THREAD.store(0, Ordering::SeqCst);
         HAS_SEVERAL_THREADS.store(false, Ordering::SeqCst);
-        INSIDE.store(0, Ordering::SeqCst);
-        CLOSED.store(0, Ordering::SeqCst);
         IS_ANYBODY_STUCK.store(false, Ordering::Relaxed);
         RENEWAL.free_in_child();
     }
@@ -191,12 +192,13 @@ mod tests {
             close();
             kernel::monotonic() - start
         });
-        while CLOSED.load(Ordering::SeqCst) == 0 {
+        while ENTRANCE.load(Ordering::SeqCst) < FORK {
             std::thread::yield_now();
         }
         let other = std::thread::spawn(|| drop(enter_as_is()));
         std::thread::sleep(std::time::Duration::from_millis(30));
-        assert!(!other.is_finished());
+        // Those who wait are not counted: a child that is made now finds nobody inside but the first.
+        assert!(!other.is_finished() && ENTRANCE.load(Ordering::SeqCst) == FORK + 1);
         drop(inside);
         assert!(closer.join().unwrap() >= 20_000_000);
         open();

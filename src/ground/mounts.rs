@@ -81,6 +81,15 @@ pub enum Consistency {
     CloseToOpen,
 }
 
+/// What `statfs` calls the file system (`f_type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileSystemType {
+    /// A number that no other file system has: programs take it for one that they know nothing special of.
+    Sidestep,
+    /// DAOS's own. ROMIO has a driver of that number, which most builds of MPICH lack: they open no file then.
+    Daos,
+}
+
 /// The options of a mount; `None` is the engine's or the container's own choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountOptions {
@@ -98,6 +107,8 @@ pub struct MountOptions {
     pub snapshot: Option<String>,
     /// The DAOS system's name, where it is not the agent's default.
     pub system: Option<String>,
+    /// The `f_type` of a DAOS container; [`FileSystemType::Sidestep`] if not said.
+    pub file_system_type: Option<FileSystemType>,
     /// How long a call may wait for a DAOS system that does not answer, in seconds: 1 to 3600; 60 if not said.
     pub timeout_seconds: Option<u32>,
     /// Glob patterns, relative to the prefix, of paths that stay with the host.

@@ -262,4 +262,4 @@ pub enum OnlyIf {
 }
 
 /// "side": no kernel file system has this number, and a program that knows some takes an unknown one for a local disk.
-const SIDESTEP_MAGIC: u64 = 0x7369_6465;
+pub const SIDESTEP_MAGIC: u64 = 0x7369_6465;

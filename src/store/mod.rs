@@ -12,6 +12,6 @@ pub mod node;
 pub mod remote;
 
 pub use array::{Allocation, ArrayObject, TICKET_BYTES_MAX};
-pub use container::{Capacity, Container, DirectoryEntry, OnlyIf, RenameMode};
+pub use container::{Capacity, Container, DirectoryEntry, OnlyIf, RenameMode, SIDESTEP_MAGIC};
 pub use node::{Attributes, Changes, Found, Kind, NewNode, NodeId, Timestamp};
 pub use remote::{AppendGuard, Extent, RemoteArray, RemoteContainer, Transfer};

@@ -62,8 +62,10 @@ pub enum Trouble {
     BadChunk,
     /// Outside 1 to 64.
     BadTargets,
-    /// Neither `strict` nor `close-to-open`.
+    /// Not `causal`, `strict` or `close-to-open`.
     BadConsistency,
+    /// Neither `sidestep` nor `daos`.
+    BadFileSystemType,
     /// Outside 1 s to 3600 s.
     BadTimeout,
     /// A pattern with an open bracket.
@@ -101,6 +103,7 @@ impl Trouble {
             Self::BadChunk => "is not a chunk size",
             Self::BadTargets => "is not a number of targets",
             Self::BadConsistency => "is no consistency mode",
+            Self::BadFileSystemType => "is no type of a file system",
             Self::BadTimeout => "is not a number of seconds from 1 to 3600",
             Self::BadPattern => "has a `[` that is not closed",
             Self::BadEscape => "has a `%` without two hexadecimal digits of a byte other than 0",
@@ -125,7 +128,7 @@ impl Trouble {
             Self::NoHome | Self::HomeUnderPrefix => DIRECTORY_REMEDY,
             Self::BadContainer => "write daos:POOL/CONTAINER, with labels or UUIDs",
             Self::UnknownOption => {
-                "the options are chunk=, targets=, consistency=, cache=, readonly, snapshot=, sys=, timeout=, exclude="
+                "the options are chunk=, targets=, consistency=, cache=, readonly, snapshot=, sys=, f_type=, timeout=, exclude="
             }
             Self::RepeatedOption => "keep one of them (only exclude= may be repeated)",
             Self::NoValue => "write it as option=value",
@@ -134,6 +137,7 @@ impl Trouble {
             Self::BadChunk => "take 1KiB to 64MiB, a multiple of 512 bytes",
             Self::BadTargets => "take 1 to 64",
             Self::BadConsistency => "write causal, strict or close-to-open",
+            Self::BadFileSystemType => "write sidestep or daos",
             Self::BadTimeout => "write whole seconds, like timeout=60",
             Self::BadPattern => "close the bracket, or write \\[ for a bracket in a name",
             Self::BadEscape => "write %25 for a percent sign itself",

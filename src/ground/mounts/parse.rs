@@ -4,7 +4,9 @@
 
 use super::environment::default_store;
 use super::own_files::{is_below, leads_under};
-use super::{CHUNK_BYTES, CHUNK_STEP_BYTES, Consistency, MOUNTS_VARIABLE, TARGETS, TIMEOUT_SECONDS, glob, size};
+use super::{
+    CHUNK_BYTES, CHUNK_STEP_BYTES, Consistency, FileSystemType, MOUNTS_VARIABLE, TARGETS, TIMEOUT_SECONDS, glob, size,
+};
 use super::{Mount, MountOptions, MountsError, StoreUrl, Trouble};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -205,6 +207,7 @@ fn parse_options(span: Span<'_>) -> Result<MountOptions, Fault<'_>> {
             b"consistency" => options.consistency.replace(parse_consistency(needed()?)?).is_some(),
             b"cache" => options.cache_bytes.replace(parse_size(needed()?)?).is_some(),
             b"sys" => options.system.replace(needed()?.string()?).is_some(),
+            b"f_type" => options.file_system_type.replace(parse_file_system_type(needed()?)?).is_some(),
             b"timeout" => options.timeout_seconds.replace(parse_timeout(needed()?)?).is_some(),
             b"snapshot" => options.snapshot.replace(needed()?.string()?).is_some(),
             b"readonly" if value.is_some() => return Err(option.fault(Trouble::UnwantedValue)),
@@ -249,6 +252,14 @@ fn parse_consistency(span: Span<'_>) -> Result<Consistency, Fault<'_>> {
         b"causal" => Ok(Consistency::Causal),
         b"close-to-open" => Ok(Consistency::CloseToOpen),
         _ => Err(span.fault(Trouble::BadConsistency)),
+    }
+}
+
+fn parse_file_system_type(span: Span<'_>) -> Result<FileSystemType, Fault<'_>> {
+    match span.text {
+        b"sidestep" => Ok(FileSystemType::Sidestep),
+        b"daos" => Ok(FileSystemType::Daos),
+        _ => Err(span.fault(Trouble::BadFileSystemType)),
     }
 }
 

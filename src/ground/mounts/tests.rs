@@ -16,7 +16,7 @@ fn fault(text: &str) -> MountsError {
 fn a_list_with_every_option() {
     let text = "/daos=daos:tank/posix1,/scratch=local:/var/tmp/store?chunk=4MiB&targets=2&readonly&consistency=strict\
                 &cache=1G&exclude=*.tmp&exclude=cache/**&snapshot=monday\
-                &sys=big&timeout=90s";
+                &sys=big&f_type=daos&timeout=90s";
     let mounts = parse(text.as_bytes()).unwrap();
     assert_eq!(mounts[0].prefix, b"/daos");
     assert_eq!(mounts[0].url, StoreUrl::Daos { pool: "tank".into(), container: "posix1".into() });
@@ -30,6 +30,7 @@ fn a_list_with_every_option() {
         readonly: true,
         snapshot: Some("monday".into()),
         system: Some("big".into()),
+        file_system_type: Some(FileSystemType::Daos),
         timeout_seconds: Some(90),
         exclude: vec!["*.tmp".into(), "cache/**".into()],
     };
@@ -96,6 +97,7 @@ fn faults_tell_their_place() {
         ("/a=local:/s?targets=0", Trouble::BadTargets, 20, "0"),
         ("/a=local:/s?targets=65", Trouble::BadTargets, 20, "65"),
         ("/a=local:/s?consistency=none", Trouble::BadConsistency, 24, "none"),
+        ("/a=local:/s?f_type=nfs", Trouble::BadFileSystemType, 19, "nfs"),
         ("/a=local:/s?exclude=[a", Trouble::BadPattern, 20, "[a"),
         ("/a%2=local:/s", Trouble::BadEscape, 0, "/a%2"),
         ("/a%00=local:/s", Trouble::BadEscape, 0, "/a%00"),

@@ -1,6 +1,6 @@
 //! Mounts written down as `SIDESTEP_MOUNTS` would have them.
 
-use super::{Consistency, Mount, StoreUrl, size};
+use super::{Consistency, FileSystemType, Mount, StoreUrl, size};
 use std::os::unix::ffi::OsStrExt;
 
 /// The text that [`super::parse`] reads back as the same mounts: what a child gets whose environment was emptied, so
@@ -58,6 +58,11 @@ fn options(mount: &Mount, text: &mut Vec<u8>) {
     }
     if let Some(system) = &options.system {
         put("sys", Some(system.as_bytes()));
+    }
+    match options.file_system_type {
+        Some(FileSystemType::Sidestep) => put("f_type", Some(b"sidestep")),
+        Some(FileSystemType::Daos) => put("f_type", Some(b"daos")),
+        None => {}
     }
     if let Some(seconds) = options.timeout_seconds {
         put("timeout", Some(seconds.to_string().as_bytes()));

@@ -9,11 +9,11 @@ use super::object::ROOT;
 use super::open_error::OpenError;
 use super::store::Store;
 use crate::ground::kernel::Parked;
-use crate::ground::mounts::MountOptions;
+use crate::ground::mounts::{FileSystemType, MountOptions};
 use crate::ground::{Errno, Result};
 use crate::store::{
     ArrayObject, Attributes, Capacity, Changes, Container, DirectoryEntry, Found, Kind, NewNode, NodeId, OnlyIf,
-    RemoteArray, RemoteContainer, RenameMode,
+    RemoteArray, RemoteContainer, RenameMode, SIDESTEP_MAGIC,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -226,7 +226,10 @@ impl Container for DaosContainer {
     }
 
     fn file_system_magic(&self) -> u64 {
-        MAGIC
+        match self.store.file_system_type {
+            FileSystemType::Sidestep => SIDESTEP_MAGIC,
+            FileSystemType::Daos => MAGIC,
+        }
     }
 
     fn extended_attribute(&self, node: NodeId, name: &[u8], room: &mut [u8]) -> Result<usize> {

@@ -19,7 +19,7 @@ use super::open_error::OpenError;
 use super::patience;
 use super::runtime::Runtime;
 use super::stat;
-use crate::ground::mounts::{Consistency, MountOptions};
+use crate::ground::mounts::{Consistency, FileSystemType, MountOptions};
 use crate::ground::{Errno, Result};
 use crate::store::{Attributes, Found, Kind, NodeId};
 use std::sync::Arc;
@@ -58,6 +58,8 @@ pub struct Store {
     generation: AtomicU32,
     /// A fork of this process is waited for or under way, and was begun through this container.
     is_closing: AtomicBool,
+    /// What `statfs` is to say.
+    pub file_system_type: FileSystemType,
 }
 
 impl Store {
@@ -86,6 +88,7 @@ impl Store {
             hidden: Lock::new(None),
             believed_nanoseconds: if is_strict { 0 } else { BELIEVED_NANOSECONDS },
             hearing: Hearing::new(options.consistency.unwrap_or(Consistency::Causal) == Consistency::Causal),
+            file_system_type: options.file_system_type.unwrap_or(FileSystemType::Sidestep),
             generation: AtomicU32::new(entrance::generation()),
             is_closing: AtomicBool::new(false),
             mounted,

@@ -11,13 +11,14 @@
 #![allow(unsafe_code)]
 
 use super::guard::{self, Quiet};
+use super::stopwatch::Stopwatch;
 use super::{kernel, own_thread};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
-/// How long the thread stays after a vfork.
-const STAY_MILLISECONDS: u32 = 2_000;
+/// How long the thread stays after a vfork, as it notices itself: a child that was stopped with its parent finds it there.
+const STAY_NANOSECONDS: i64 = 2_000_000_000;
 
-/// Between two looks of a child at whether the thread is still there, in milliseconds.
+/// Between two looks of the thread, and of a child at whether the thread is still there, in milliseconds.
 const LOOK_MILLISECONDS: u32 = 100;
 
 const ABSENT: u32 = 0;
@@ -26,6 +27,8 @@ const WAITING: u32 = 1;
 const CLAIMED: u32 = 2;
 /// The thread works.
 const WANTED: u32 = 3;
+/// The thread looks whether it is wanted, for the last time.
+const LEAVING: u32 = 4;
 
 /// What the thread does; children and the thread wait on it.
 static STATE: AtomicU32 = AtomicU32::new(ABSENT);
@@ -33,8 +36,8 @@ static STATE: AtomicU32 = AtomicU32::new(ABSENT);
 /// What is wanted.
 static JOB: AtomicPtr<Job> = AtomicPtr::new(std::ptr::null_mut());
 
-/// The last vfork, by [`kernel::monotonic`].
-static LAST: AtomicI64 = AtomicI64::new(0);
+/// Counts the vforks.
+static VFORKS: AtomicU32 = AtomicU32::new(0);
 
 /// Since the thread last looked whether the program's have all ended, one did.
 static HAS_ONE_ENDED: AtomicBool = AtomicBool::new(false);
@@ -48,8 +51,12 @@ struct Job {
 
 /// Before a vfork: the thread is there. Where it can't be made, children do without.
 pub fn prepare() {
-    LAST.store(kernel::monotonic(), Ordering::Release);
-    let is_new = STATE.compare_exchange(ABSENT, WAITING, Ordering::AcqRel, Ordering::Acquire).is_ok();
+    // Counted first: a thread that is leaving sees it, or is seen.
+    VFORKS.fetch_add(1, Ordering::SeqCst);
+    while STATE.load(Ordering::SeqCst) == LEAVING {
+        kernel::wait_on(&STATE, LEAVING, 1);
+    }
+    let is_new = STATE.compare_exchange(ABSENT, WAITING, Ordering::SeqCst, Ordering::SeqCst).is_ok();
     if is_new && !own_thread::make(run) {
         STATE.store(ABSENT, Ordering::Release);
     }
@@ -127,6 +134,7 @@ pub fn after_fork_in_child() {
 }
 
 fn run(_quiet: &Quiet) -> bool {
+    let (mut vforks, mut since) = (VFORKS.load(Ordering::Acquire), Stopwatch::start());
     loop {
         if STATE.load(Ordering::Acquire) == WANTED {
             let job = JOB.load(Ordering::Acquire);
@@ -144,17 +152,30 @@ fn run(_quiet: &Quiet) -> bool {
             kernel::wake_all(&STATE);
         } else {
             if !HAS_ONE_ENDED.load(Ordering::Acquire) {
-                kernel::wait_on(&STATE, WAITING, STAY_MILLISECONDS);
+                kernel::wait_on(&STATE, WAITING, LOOK_MILLISECONDS);
             }
             let are_alone = HAS_ONE_ENDED.swap(false, Ordering::AcqRel) && own_thread::are_alone();
-            let is_old = kernel::monotonic() - LAST.load(Ordering::Acquire) > i64::from(STAY_MILLISECONDS) * 1_000_000;
-            if (is_old || are_alone)
-                && STATE.compare_exchange(WAITING, ABSENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
-            {
+            let now = VFORKS.load(Ordering::Acquire);
+            if now != vforks {
+                (vforks, since) = (now, Stopwatch::start());
+            }
+            let is_old = since.nanoseconds() > STAY_NANOSECONDS;
+            if (is_old || are_alone) && leave(vforks) {
                 return are_alone;
             }
         }
     }
+}
+
+/// The thread ends, unless there was another vfork than those that it knows of.
+fn leave(vforks: u32) -> bool {
+    if STATE.compare_exchange(WAITING, LEAVING, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+        return false;
+    }
+    let may_leave = VFORKS.load(Ordering::SeqCst) == vforks;
+    STATE.store(if may_leave { ABSENT } else { WAITING }, Ordering::SeqCst);
+    kernel::wake_all(&STATE);
+    may_leave
 }
 
 #[cfg(test)]
@@ -177,5 +198,12 @@ mod tests {
         let here = perform(rustix::thread::gettid);
         guard::set_vfork_window(false);
         assert_eq!(here, rustix::thread::gettid());
+        // One that was counted is waited for; one that was not began after the thread had gone.
+        STATE.store(WAITING, Ordering::SeqCst);
+        let vforks = VFORKS.fetch_add(1, Ordering::SeqCst);
+        assert!(!leave(vforks) && is_there());
+        assert!(leave(vforks + 1) && !is_there());
+        // The thread is there, and ends by itself.
+        STATE.store(WAITING, Ordering::SeqCst);
     }
 }
